@@ -1,0 +1,1 @@
+//! What an action written in Rust depends on.

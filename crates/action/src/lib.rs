@@ -1,0 +1,1 @@
+//! The host that runs actions: engine, limits, record and replay.

@@ -1,0 +1,1 @@
+//! The rules by which the nodes' reads become one value.

@@ -1,0 +1,1 @@
+//! On-chain state through alloy: pins, a quorum of providers, reads.

@@ -1,0 +1,1 @@
+//! A typed client that fails over between nodes and verifies signatures itself.

@@ -1,0 +1,1 @@
+//! Solidity sources, their compiled artefacts, and bindings.

@@ -1,0 +1,1 @@
+//! The node: configuration, driver loop and shutdown around the session core.

@@ -1,0 +1,1 @@
+//! The signing and key-generation protocols as state machines without input or output.

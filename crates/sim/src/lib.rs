@@ -1,0 +1,1 @@
+//! A deterministic world around the session state machines: network, faults, attackers and invariants.

@@ -1,0 +1,1 @@
+//! Threshold keys: distributed key generation, derivation and signing, generic over the suite.

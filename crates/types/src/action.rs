@@ -1,0 +1,387 @@
+//! What an action is and may do, and how it is published.
+
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_sol_types::SolStruct;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ActionId, CallerSignature, ComponentDigest, MAX_PAYLOADS, NetworkId, canonical, canonical::sol_types,
+};
+
+/// The most bytes of a component: 16 MiB.
+pub const MAX_COMPONENT_BYTES: usize = 16 << 20;
+/// The most bytes of an action's name.
+pub const MAX_NAME_BYTES: usize = 64;
+/// The most hosts that a manifest may list.
+pub const MAX_HOSTS: usize = 16;
+/// The most chains that a manifest may list.
+pub const MAX_CHAINS: usize = 8;
+
+/// What one run may use. Every limit is at most its value in [`Limits::MAX`], which is also the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Wall-clock time, in milliseconds. Local to a node: reaching it ends the run there.
+    pub wall_ms: u32,
+    /// Wasmtime fuel, in units: about one per instruction, and what host calls charge.
+    pub fuel: u64,
+    /// Linear memory, in bytes, over all memories of the component.
+    pub memory_bytes: u32,
+    /// HTTP reads.
+    pub http_reads: u32,
+    /// Reads of chain state.
+    pub chain_reads: u32,
+    /// Payloads to sign.
+    pub payloads: u32,
+    /// The response, in bytes.
+    pub response_bytes: u32,
+    /// Log text, in bytes.
+    pub log_bytes: u32,
+}
+
+impl Limits {
+    /// The largest that a manifest may ask for.
+    pub const MAX: Self = Self {
+        wall_ms: 10_000,
+        fuel: 5_000_000_000,
+        memory_bytes: 64 << 20,
+        http_reads: 8,
+        chain_reads: 32,
+        payloads: MAX_PAYLOADS as u32,
+        response_bytes: 64 << 10,
+        log_bytes: 64 << 10,
+    };
+
+    /// The first limit that is above [`Limits::MAX`], by name.
+    fn excess(&self) -> Option<(&'static str, u64, u64)> {
+        let (got, max) = (self, &Self::MAX);
+        [
+            ("wall_ms", u64::from(got.wall_ms), u64::from(max.wall_ms)),
+            ("fuel", got.fuel, max.fuel),
+            ("memory_bytes", got.memory_bytes.into(), max.memory_bytes.into()),
+            ("http_reads", got.http_reads.into(), max.http_reads.into()),
+            ("chain_reads", got.chain_reads.into(), max.chain_reads.into()),
+            ("payloads", got.payloads.into(), max.payloads.into()),
+            ("response_bytes", got.response_bytes.into(), max.response_bytes.into()),
+            ("log_bytes", got.log_bytes.into(), max.log_bytes.into()),
+        ]
+        .into_iter()
+        .find(|(_, got, max)| got > max)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::MAX
+    }
+}
+
+/// What an action is and may do. Its hash is the [`ActionId`], so a grant cannot be widened without a new id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// A name for people: lower-case letters, digits and hyphens, 1 to [`MAX_NAME_BYTES`].
+    pub name: String,
+    /// The keccak-256 of the component.
+    pub component: ComponentDigest,
+    /// The keccak-256 of the script that the component runs; zero where there is none.
+    #[serde(default)]
+    pub script: B256,
+    /// The hosts that it may fetch from: sorted, distinct, at most [`MAX_HOSTS`].
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// The chains that it reads, by EIP-155 id: sorted, distinct, at most [`MAX_CHAINS`].
+    #[serde(default)]
+    pub chains: Vec<u64>,
+    /// What one run may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Why a manifest is not one, or its publication not valid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not a name.
+    #[error("an action's name has 1 to {MAX_NAME_BYTES} lower-case letters, digits and hyphens, got {got:?}")]
+    Name {
+        /// The name, cut after 80 characters.
+        got: String,
+    },
+    /// Not sorted, not distinct, or too many.
+    #[error("{list} must be sorted and distinct, at most {most}, got {got}")]
+    List {
+        /// Which list.
+        list: &'static str,
+        /// The most that it may hold.
+        most: usize,
+        /// How many it holds.
+        got: usize,
+    },
+    /// A host that is none.
+    #[error("{got:?} is no host name: lower case, without scheme, port and path")]
+    Host {
+        /// The text, cut after 80 characters.
+        got: String,
+    },
+    /// A limit beyond the largest.
+    #[error("the limit {limit} is at most {most}, got {got}")]
+    Limit {
+        /// Which limit.
+        limit: &'static str,
+        /// The largest.
+        most: u64,
+        /// The manifest's.
+        got: u64,
+    },
+    /// The component is another.
+    #[error("the component's keccak-256 is {got}, the manifest names {expected}")]
+    Component {
+        /// What the manifest names.
+        expected: ComponentDigest,
+        /// What the bytes hash to.
+        got: ComponentDigest,
+    },
+    /// The component is too large.
+    #[error("a component has at most {MAX_COMPONENT_BYTES} bytes, got {got}")]
+    Size {
+        /// How many bytes it has.
+        got: usize,
+    },
+    /// The signature is not by the publisher.
+    #[error(
+        "the publication is not signed by {publisher}: sign the EIP-712 digest {digest} of PublishAction in the network's domain"
+    )]
+    Signature {
+        /// Whose signature it should be.
+        publisher: Address,
+        /// What it should be over.
+        digest: B256,
+    },
+}
+
+impl Manifest {
+    /// Checks names, order and limits.
+    pub fn validate(&self) -> Result<(), ManifestError> {
+        let cut = |text: &str| text.chars().take(80).collect::<String>();
+        let name_ok = (1..=MAX_NAME_BYTES).contains(&self.name.len())
+            && self.name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if !name_ok {
+            return Err(ManifestError::Name { got: cut(&self.name) });
+        }
+        strictly_ascending("hosts", &self.hosts, MAX_HOSTS)?;
+        strictly_ascending("chains", &self.chains, MAX_CHAINS)?;
+        if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
+            return Err(ManifestError::Host { got: cut(host) });
+        }
+        match self.limits.excess() {
+            Some((limit, got, most)) => Err(ManifestError::Limit { limit, most, got }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that `component` is the one that this manifest names.
+    pub fn check_component(&self, component: &[u8]) -> Result<(), ManifestError> {
+        if component.len() > MAX_COMPONENT_BYTES {
+            return Err(ManifestError::Size { got: component.len() });
+        }
+        let got = ComponentDigest::of(component);
+        if got == self.component {
+            Ok(())
+        } else {
+            Err(ManifestError::Component { expected: self.component, got })
+        }
+    }
+
+    /// The action's id: the hash of this manifest, the same on every network.
+    pub fn action_id(&self) -> ActionId {
+        ActionId(self.to_sol().eip712_hash_struct())
+    }
+
+    fn to_sol(&self) -> sol_types::Manifest {
+        let limits = &self.limits;
+        sol_types::Manifest {
+            name: self.name.clone(),
+            component: self.component.0,
+            script: self.script,
+            hosts: self.hosts.clone(),
+            chains: self.chains.clone(),
+            limits: sol_types::Limits {
+                wallMs: limits.wall_ms,
+                fuel: limits.fuel,
+                memoryBytes: limits.memory_bytes,
+                httpReads: limits.http_reads,
+                chainReads: limits.chain_reads,
+                payloads: limits.payloads,
+                responseBytes: limits.response_bytes,
+                logBytes: limits.log_bytes,
+            },
+        }
+    }
+}
+
+fn strictly_ascending<T: Ord>(list: &'static str, items: &[T], most: usize) -> Result<(), ManifestError> {
+    let ordered = items.windows(2).all(|pair| pair[0] < pair[1]);
+    if ordered && items.len() <= most {
+        Ok(())
+    } else {
+        Err(ManifestError::List { list, most, got: items.len() })
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    (1..=253).contains(&text.len())
+        && text.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        })
+}
+
+impl ComponentDigest {
+    /// The digest of a component's bytes.
+    pub fn of(component: &[u8]) -> Self {
+        Self(alloy_primitives::keccak256(component))
+    }
+}
+
+/// What a publisher signs to place an action on a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishAction {
+    /// The action.
+    pub manifest: Manifest,
+    /// Who answers for it; operators list whom they accept.
+    pub publisher: Address,
+    /// When it was signed, in milliseconds since 1970.
+    pub issued_at: u64,
+}
+
+impl PublishAction {
+    /// The digest that the publisher signs.
+    pub fn digest(&self, network: NetworkId) -> B256 {
+        canonical::signing_hash(
+            network,
+            &sol_types::PublishAction {
+                manifest: self.manifest.to_sol(),
+                publisher: self.publisher,
+                issuedAt: self.issued_at,
+            },
+        )
+    }
+}
+
+/// A publication with its publisher's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedPublishAction {
+    /// What is published.
+    pub publish: PublishAction,
+    /// The publisher's signature over [`PublishAction::digest`].
+    pub signature: CallerSignature,
+}
+
+impl SignedPublishAction {
+    /// Checks the manifest and the signature. Whether the publisher is listed is the operator's to say.
+    pub fn validate(&self, network: NetworkId) -> Result<(), ManifestError> {
+        self.publish.manifest.validate()?;
+        let digest = self.publish.digest(network);
+        let publisher = self.publish.publisher;
+        if self.signature.recover(digest) == Some(publisher) {
+            Ok(())
+        } else {
+            Err(ManifestError::Signature { publisher, digest })
+        }
+    }
+
+    /// The content that this names, for storage that checks what it is given.
+    pub fn action_id(&self) -> ActionId {
+        self.publish.manifest.action_id()
+    }
+}
+
+/// A publication together with the component that it names: the body of `POST /v1/actions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedAction {
+    /// The signed publication.
+    #[serde(flatten)]
+    pub signed: SignedPublishAction,
+    /// The component's bytes.
+    pub component: Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeKey;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            name: "balance-gate".into(),
+            component: ComponentDigest::of(b"component"),
+            script: B256::ZERO,
+            hosts: vec!["a.example".into(), "b.example".into()],
+            chains: vec![1, 10],
+            limits: Limits::default(),
+        }
+    }
+
+    #[test]
+    fn every_field_is_in_the_id() {
+        let changes: [fn(&mut Manifest); 8] = [
+            |m| m.name = "other".into(),
+            |m| m.component = ComponentDigest::of(b"other"),
+            |m| m.script = B256::repeat_byte(1),
+            |m| m.hosts.truncate(1),
+            |m| m.chains.truncate(1),
+            |m| m.limits.fuel -= 1,
+            |m| m.limits.chain_reads -= 1,
+            |m| m.limits.wall_ms -= 1,
+        ];
+        for change in changes {
+            let mut changed = manifest();
+            change(&mut changed);
+            assert_ne!(changed.action_id(), manifest().action_id());
+        }
+    }
+
+    #[test]
+    fn malformed_manifests_are_refused() {
+        assert_eq!(manifest().validate(), Ok(()));
+        let changes: [fn(&mut Manifest); 9] = [
+            |m| m.name = String::new(),
+            |m| m.name = "Balance".into(),
+            |m| m.name = "a".repeat(65),
+            |m| m.hosts.reverse(),
+            |m| m.hosts = vec!["https://a.example".into()],
+            |m| m.hosts = vec!["a..example".into()],
+            |m| m.chains = vec![1, 1],
+            |m| m.chains = (1..=9).collect(),
+            |m| m.limits.memory_bytes += 1,
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut changed = manifest();
+            change(&mut changed);
+            assert!(changed.validate().is_err(), "change {index}");
+        }
+    }
+
+    #[test]
+    fn another_component_is_refused() {
+        assert_eq!(manifest().check_component(b"component"), Ok(()));
+        assert!(matches!(manifest().check_component(b"other"), Err(ManifestError::Component { .. })));
+    }
+
+    #[test]
+    fn a_publication_is_bound_to_publisher_and_network() {
+        let (network, other) = (NetworkId::from([1; 32]), NetworkId::from([2; 32]));
+        let key = NodeKey::from_bytes([1; 32]).expect("a scalar");
+        let publish =
+            PublishAction { manifest: manifest(), publisher: key.public_key().address(), issued_at: 5 };
+        let signature = CallerSignature(Bytes::copy_from_slice(key.sign(publish.digest(network)).as_bytes()));
+        let signed = SignedPublishAction { publish, signature };
+        assert_eq!(signed.validate(network), Ok(()));
+        assert!(matches!(signed.validate(other), Err(ManifestError::Signature { .. })));
+    }
+}

@@ -1,0 +1,141 @@
+//! The bodies of the HTTP interface. Bytes are 0x-hex, times milliseconds since 1970.
+
+use alloy_primitives::{Address, Bytes};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ActionId, EngineId, Genesis, KeyId, Manifest, NetworkId, NodeDecision, NodePublicKey, Pin, PublicKey,
+    RequestDigest, RootKeys, Scheme, SessionId, Signature, SignedVote, failure::Disagreement,
+};
+
+/// `GET /v1/network`: what a client must know, and how the network is from this node's view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkInfo {
+    /// The network.
+    pub network: NetworkId,
+    /// The genesis: its hash is the network id.
+    pub genesis: Genesis,
+    /// The epoch of the committee.
+    pub epoch: u64,
+    /// The root keys with all activations, once key generation is done.
+    pub root_keys: Option<RootKeys>,
+    /// The members, in the order of their identifiers.
+    pub members: Vec<MemberInfo>,
+    /// The node that answers.
+    pub node: NodePublicKey,
+    /// Its software version.
+    pub version: String,
+    /// Its engine.
+    pub engine: EngineId,
+    /// Whether it can sign now.
+    pub ready: bool,
+    /// Why not, where it cannot.
+    pub not_ready: Option<String>,
+}
+
+/// A member, from the answering node's view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// The identifier, from 1.
+    pub identifier: u16,
+    /// The identity key.
+    pub public_key: NodePublicKey,
+    /// The libp2p PeerId.
+    pub peer_id: String,
+    /// The Ethereum address.
+    pub address: Address,
+    /// Whether it is connected, with equal protocol and engine.
+    pub connected: bool,
+}
+
+/// `GET /v1/actions`: what the node stores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionList {
+    /// In ascending order of id.
+    pub actions: Vec<ActionInfo>,
+}
+
+/// `GET /v1/actions/{id}`, and the answer to a publication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionInfo {
+    /// The action.
+    pub action_id: ActionId,
+    /// What it is and may do.
+    pub manifest: Manifest,
+    /// Who published it here.
+    pub publisher: Address,
+    /// The component's length in bytes.
+    pub component_bytes: u64,
+}
+
+/// `POST /v1/requests`, and `GET /v1/requests/{digest}`: the signatures, and who stands behind them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignResponse {
+    /// The request.
+    pub request: RequestDigest,
+    /// The session that signed it.
+    pub session: SessionId,
+    /// The session's time.
+    pub time_ms: u64,
+    /// The blocks that reads were pinned to.
+    pub pins: Vec<Pin>,
+    /// The action that decided.
+    pub action_id: ActionId,
+    /// The key.
+    pub key_id: KeyId,
+    /// Its scheme.
+    pub scheme: Scheme,
+    /// Its public key.
+    pub public_key: PublicKey,
+    /// One for each payload.
+    pub signatures: Vec<SignedPayload>,
+    /// What the action tells the caller.
+    pub response: Bytes,
+    /// What each node said.
+    pub nodes: Vec<NodeDecision>,
+    /// The signers' votes.
+    pub votes: Vec<SignerVote>,
+}
+
+/// A payload and its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedPayload {
+    /// The kind, by name.
+    pub payload: String,
+    /// What the action returned; typed data as the UTF-8 of their JSON.
+    pub content: Bytes,
+    /// Exactly the bytes that the scheme's verifier takes.
+    pub message: Bytes,
+    /// The signature in the scheme's own encoding.
+    pub signature: Signature,
+}
+
+/// A vote and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignerVote {
+    /// The signer's identifier.
+    pub signer: u16,
+    /// What it attests.
+    #[serde(flatten)]
+    pub vote: SignedVote,
+}
+
+/// Problem details (RFC 9457), with what each node said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:countersign:problem:` and the failure's stable name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, with facts, and what to do.
+    pub detail: String,
+    /// What each node said, where nodes were asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeDecision>,
+    /// Where the nodes disagree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disagreement: Option<Disagreement>,
+}

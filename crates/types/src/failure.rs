@@ -1,0 +1,249 @@
+//! Failures are values: what kind, why, and what each node said.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ReadId;
+
+/// What kind of failure it is. The names are stable: programs match on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// Malformed: the body, a field, an id.
+    Invalid,
+    /// The request is for another network.
+    WrongNetwork,
+    /// The request has expired.
+    Expired,
+    /// The request was issued in the node's future.
+    NotYetIssued,
+    /// The request was issued before the node started: what it knew of requests is gone.
+    BeforeBoot,
+    /// Signed by somebody else, or not by the owner.
+    Unauthorised,
+    /// The action refuses, on so many nodes that no threshold can allow.
+    Refused,
+    /// The operator does not list this publisher.
+    PublisherNotListed,
+    /// No such thing.
+    NotFound,
+    /// No node that was asked has the action.
+    UnknownAction,
+    /// The nodes read different values.
+    Disagreement,
+    /// The callers used this nonce for another request.
+    NonceReused,
+    /// Too many bytes.
+    TooLarge,
+    /// A bound on concurrent work or memory is reached: try again later.
+    Busy,
+    /// Stored actions reach a bound that the operator set.
+    StorageFull,
+    /// The node cannot sign yet: no root keys, or too few members connected.
+    NotReady,
+    /// Too few nodes answered, or could answer, to make a signature.
+    Unavailable,
+    /// The deadline passed.
+    Deadline,
+    /// A fault of the node itself.
+    Internal,
+}
+
+impl FailureKind {
+    /// Every kind, for documents and tests.
+    pub const ALL: [Self; 19] = [
+        Self::Invalid,
+        Self::WrongNetwork,
+        Self::Expired,
+        Self::NotYetIssued,
+        Self::BeforeBoot,
+        Self::Unauthorised,
+        Self::Refused,
+        Self::PublisherNotListed,
+        Self::NotFound,
+        Self::UnknownAction,
+        Self::Disagreement,
+        Self::NonceReused,
+        Self::TooLarge,
+        Self::Busy,
+        Self::StorageFull,
+        Self::NotReady,
+        Self::Unavailable,
+        Self::Deadline,
+        Self::Internal,
+    ];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::WrongNetwork => "wrong-network",
+            Self::Expired => "expired",
+            Self::NotYetIssued => "not-yet-issued",
+            Self::BeforeBoot => "before-boot",
+            Self::Unauthorised => "unauthorised",
+            Self::Refused => "refused",
+            Self::PublisherNotListed => "publisher-not-listed",
+            Self::NotFound => "not-found",
+            Self::UnknownAction => "unknown-action",
+            Self::Disagreement => "disagreement",
+            Self::NonceReused => "nonce-reused",
+            Self::TooLarge => "too-large",
+            Self::Busy => "busy",
+            Self::StorageFull => "storage-full",
+            Self::NotReady => "not-ready",
+            Self::Unavailable => "unavailable",
+            Self::Deadline => "deadline",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status that goes with it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Invalid | Self::WrongNetwork | Self::Expired | Self::NotYetIssued | Self::BeforeBoot => 400,
+            Self::Unauthorised => 401,
+            Self::Refused | Self::PublisherNotListed => 403,
+            Self::NotFound | Self::UnknownAction => 404,
+            Self::Disagreement | Self::NonceReused => 409,
+            Self::TooLarge => 413,
+            Self::Busy => 429,
+            Self::StorageFull | Self::NotReady | Self::Unavailable => 503,
+            Self::Deadline => 504,
+            Self::Internal => 500,
+        }
+    }
+
+    /// Whether the same request may succeed at another node or later.
+    pub const fn is_transient(self) -> bool {
+        match self {
+            Self::Busy
+            | Self::NotReady
+            | Self::Unavailable
+            | Self::Deadline
+            | Self::Internal
+            | Self::BeforeBoot
+            | Self::StorageFull => true,
+            Self::Invalid
+            | Self::WrongNetwork
+            | Self::Expired
+            | Self::NotYetIssued
+            | Self::Unauthorised
+            | Self::Refused
+            | Self::PublisherNotListed
+            | Self::NotFound
+            | Self::UnknownAction
+            | Self::Disagreement
+            | Self::NonceReused
+            | Self::TooLarge => false,
+        }
+    }
+}
+
+/// What one node said to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Its own run allows, and it gave its share where it was asked for one.
+    Allow,
+    /// Its own run refuses.
+    Refuse,
+    /// It could not, or would not, judge: its provider is down, the request expired there.
+    Abstain,
+    /// It gave a bad share or broke the protocol.
+    Misbehaved,
+    /// It was asked and did not answer in time.
+    NoAnswer,
+    /// It is not connected to the coordinator.
+    NotConnected,
+}
+
+impl Decision {
+    /// The name in bodies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Refuse => "refuse",
+            Self::Abstain => "abstain",
+            Self::Misbehaved => "misbehaved",
+            Self::NoAnswer => "no-answer",
+            Self::NotConnected => "not-connected",
+        }
+    }
+}
+
+/// One node's part in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDecision {
+    /// The node, by libp2p PeerId.
+    pub peer_id: String,
+    /// What it said.
+    pub decision: Decision,
+    /// Why, where it did not allow.
+    pub reason: Option<String>,
+}
+
+/// A read on which the nodes do not agree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disagreement {
+    /// The read's place in the run, from 0.
+    pub position: u32,
+    /// The rule that the values break.
+    pub rule: String,
+    /// What each node saw there.
+    pub saw: Vec<Saw>,
+}
+
+/// What one node saw at one position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saw {
+    /// The node, by libp2p PeerId.
+    pub peer_id: String,
+    /// Import and arguments; none where the node made no read there.
+    pub read: Option<ReadId>,
+    /// The value's digest.
+    pub value: Option<String>,
+}
+
+/// Why there is no signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}: {detail}", kind.name())]
+pub struct Failure {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// What happened, with facts, and what to do.
+    pub detail: String,
+    /// What each node said, where nodes were asked.
+    #[serde(default)]
+    pub nodes: Vec<NodeDecision>,
+    /// Where the nodes disagree.
+    #[serde(default)]
+    pub disagreement: Option<Disagreement>,
+}
+
+impl Failure {
+    /// A failure before any node was asked.
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), nodes: Vec::new(), disagreement: None }
+    }
+
+    /// With what the nodes said.
+    pub fn with_nodes(mut self, nodes: Vec<NodeDecision>) -> Self {
+        self.nodes = nodes;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_ones_in_json() {
+        for kind in FailureKind::ALL {
+            let json = serde_json::to_string(&kind).expect("a name");
+            assert_eq!(json, format!("{:?}", kind.name()));
+        }
+        let json = serde_json::to_string(&Decision::NoAnswer).expect("a name");
+        assert_eq!(json, format!("{:?}", Decision::NoAnswer.name()));
+    }
+}

@@ -1,0 +1,52 @@
+//! Identifiers, key specs, requests, records, outcomes and votes, and their canonical hashes.
+//!
+//! Everything that is hashed or signed is a Solidity struct hashed by EIP-712 ([`canonical`]): a wallet
+//! can show and sign a request, and Rust, TypeScript and a contract compute the same bytes. The domain
+//! is (name, version, salt), where the salt is the network id. Content ids ([`ActionId`], [`KeyId`],
+//! [`NetworkId`]) are bare struct hashes, so that they are the same on every network.
+//!
+//! Values from outside are parsed into types that can only be built by validating: a [`Committee`] always
+//! has a legal threshold, a [`ValidRequest`] is always well-formed. Inside, they are trusted.
+
+pub mod action;
+pub mod api;
+pub mod canonical;
+mod committee;
+pub mod evm;
+pub mod failure;
+mod genesis;
+mod id;
+mod identity;
+mod key;
+pub mod outcome;
+mod payload;
+pub mod record;
+mod request;
+mod root_keys;
+mod scheme;
+mod session;
+mod vote;
+
+pub use action::{Limits, Manifest, PublishAction, SignedPublishAction};
+pub use committee::{Committee, CommitteeError, Identifier, MAX_MEMBERS};
+pub use failure::{Decision, Failure, NodeDecision};
+pub use genesis::{Genesis, GenesisError};
+pub use id::{
+    ActionId, AttemptId, ComponentDigest, EngineId, HexError, KeyId, NetworkId, OutcomeHash, PackageHash,
+    ReadId, RecordHash, RequestDigest, SessionId,
+};
+pub use identity::{IdentityError, NodeKey, NodePublicKey, NodeSignature};
+pub use key::{Finality, KeyOptions, KeySpec, KeySpecError, PayloadKind, Policy};
+pub use outcome::{Outcome, Verdict};
+pub use payload::{MAX_PAYLOADS, Payload, PayloadError};
+pub use record::{Record, RecordEntry};
+pub use request::{
+    Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES,
+    Request, RequestError, SignedRequest, ValidRequest,
+};
+pub use root_keys::{Activation, RootKey, RootKeys, RootKeysError};
+pub use scheme::{PublicKey, Scheme, SchemeError, Signature};
+pub use session::{Context, Pin, SessionTerms};
+pub use vote::{SignedVote, Vote};
+
+pub use alloy_primitives::{Address, B256, Bytes, U256};

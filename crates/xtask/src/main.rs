@@ -1,0 +1,2 @@
+//! Set-up, builds of actions, and checks of the repository.
+fn main() {}
