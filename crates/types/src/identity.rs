@@ -3,10 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use alloy_primitives::{Address, B256, keccak256};
-use k256::{
-    ecdsa::{RecoveryId, SigningKey, VerifyingKey, signature::hazmat::PrehashVerifier},
-    elliptic_curve::sec1::ToEncodedPoint,
-};
+use k256::ecdsa::{RecoveryId, SigningKey, VerifyingKey, signature::hazmat::PrehashVerifier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use zeroize::Zeroizing;
 

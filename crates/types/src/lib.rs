@@ -30,7 +30,7 @@ mod vote;
 pub use action::{Limits, Manifest, PublishAction, SignedPublishAction};
 pub use committee::{Committee, CommitteeError, Identifier, MAX_MEMBERS};
 pub use failure::{Decision, Failure, NodeDecision};
-pub use genesis::{Genesis, GenesisError};
+pub use genesis::{Genesis, GenesisError, MAX_CHAINS};
 pub use id::{
     ActionId, AttemptId, ComponentDigest, EngineId, HexError, KeyId, NetworkId, OutcomeHash, PackageHash,
     ReadId, RecordHash, RequestDigest, SessionId,
@@ -38,13 +38,13 @@ pub use id::{
 pub use identity::{IdentityError, NodeKey, NodePublicKey, NodeSignature};
 pub use key::{Finality, KeyOptions, KeySpec, KeySpecError, PayloadKind, Policy};
 pub use outcome::{Outcome, Verdict};
-pub use payload::{MAX_PAYLOADS, Payload, PayloadError};
+pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOADS, Payload, PayloadError, typed_data_digest};
 pub use record::{Record, RecordEntry};
 pub use request::{
     Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES,
     Request, RequestError, SignedRequest, ValidRequest,
 };
-pub use root_keys::{Activation, RootKey, RootKeys, RootKeysError};
+pub use root_keys::{Activation, AttemptTerms, RootKey, RootKeys, RootKeysError, activate};
 pub use scheme::{PublicKey, Scheme, SchemeError, Signature};
 pub use session::{Context, Pin, SessionTerms};
 pub use vote::{SignedVote, Vote};
