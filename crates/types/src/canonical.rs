@@ -157,6 +157,7 @@ pub mod sol_types {
         struct Package {
             bytes32 session;
             uint32 attempt;
+            uint16[] base;
             SignerRecord[] records;
             SignerCommitments[] signers;
         }
@@ -175,6 +176,19 @@ pub mod sol_types {
             uint64 attempt;
             uint16 starter;
             bytes32 entropy;
+        }
+
+        struct KeyGenerationPackage {
+            bytes32 attempt;
+            uint8 round;
+            uint16 from;
+            uint16 to;
+            bytes32 content;
+        }
+
+        struct Confirm {
+            bytes32 attempt;
+            bytes32 root;
         }
 
         struct RootKey {

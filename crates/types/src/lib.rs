@@ -29,7 +29,7 @@ mod vote;
 
 pub use action::{Limits, Manifest, PublishAction, SignedPublishAction};
 pub use committee::{Committee, CommitteeError, Identifier, MAX_MEMBERS};
-pub use failure::{Decision, Failure, NodeDecision};
+pub use failure::{Decision, Failure, FailureKind, NodeDecision};
 pub use genesis::{Genesis, GenesisError, MAX_CHAINS};
 pub use id::{
     ActionId, AttemptId, ComponentDigest, EngineId, HexError, KeyId, NetworkId, OutcomeHash, PackageHash,

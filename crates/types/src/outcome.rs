@@ -12,6 +12,9 @@ use crate::{
 /// The most bytes of a refusal's reason; longer ones are cut at a character boundary.
 pub const MAX_REASON_BYTES: usize = 1024;
 
+/// The most bytes of payloads and response together: a verdict fits one frame between nodes.
+pub const MAX_VERDICT_BYTES: usize = 128 << 10;
+
 /// What the action returned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -55,6 +58,14 @@ pub enum OutcomeError {
         /// How many payloads there are.
         got: usize,
     },
+    /// Payloads and response are too long.
+    #[error(
+        "payloads and response have at most {MAX_VERDICT_BYTES} bytes together, the action returned {got}"
+    )]
+    Length {
+        /// How many bytes they have.
+        got: usize,
+    },
     /// A payload that the key does not sign.
     #[error("payload {index} of the action's decision cannot be signed: {source}")]
     Payload {
@@ -66,6 +77,17 @@ pub enum OutcomeError {
 }
 
 impl Outcome {
+    /// The verdict behind this outcome.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Allowed { payloads, response } => Verdict::Allow {
+                payloads: payloads.iter().map(|(payload, _)| payload.clone()).collect(),
+                response: response.clone(),
+            },
+            Self::Refused { reason } => Verdict::Refuse { reason: reason.clone() },
+        }
+    }
+
     /// Computes the bytes to sign with `key` from what the action returned.
     pub fn of(verdict: Verdict, key: &KeySpec) -> Result<Self, OutcomeError> {
         match verdict {
@@ -73,6 +95,10 @@ impl Outcome {
             Verdict::Allow { payloads, response } => {
                 if !(1..=MAX_PAYLOADS).contains(&payloads.len()) {
                     return Err(OutcomeError::Count { got: payloads.len() });
+                }
+                let got = response.len() + payloads.iter().map(|p| p.content().len()).sum::<usize>();
+                if got > MAX_VERDICT_BYTES {
+                    return Err(OutcomeError::Length { got });
                 }
                 let signed = payloads
                     .into_iter()

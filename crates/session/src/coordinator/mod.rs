@@ -1,0 +1,391 @@
+//! What collects observations and shares for one request, aggregates, and explains a failure.
+//!
+//! The coordinator learns no secret and can forge nothing. It asks a threshold of members first and the
+//! others as soon as one refuses, abstains, misbehaves, is gone or slow. A further attempt keeps the
+//! agreed record, so that the bytes stay the same, and changes signers and nonces only.
+
+mod answer;
+mod selection;
+mod signing;
+mod standing;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use countersign_threshold::{Commitments, DerivedPublic};
+use countersign_types::{
+    Failure, Identifier, MAX_PAYLOADS, NodeDecision, Outcome, Record, SessionId, SessionTerms, Signature,
+    SignedVote, ValidRequest,
+};
+
+use crate::{
+    Membership, Millis,
+    message::{Decline, MAX_ATTEMPTS, Observation, Proposal, Provisional, ToCoordinator, ToParticipant},
+};
+use signing::Signing;
+use standing::Standings;
+
+/// After this long without enough answers, members that were held back are asked too. Milliseconds.
+pub const HEDGE_MS: Millis = 300;
+/// How long signers have for commitments or shares before others take their place; it grows with each
+/// attempt. Milliseconds.
+pub const SIGN_MS: Millis = 2_000;
+/// How often an unanswered message is sent again. Milliseconds.
+pub const RESEND_MS: Millis = 1_000;
+/// How long a failure waits for the reasons of members that were asked and have not answered.
+pub const GRACE_MS: Millis = 500;
+
+/// What a session starts from.
+pub struct Setup {
+    /// The coordinating node's place in the network.
+    pub membership: Arc<Membership>,
+    /// The request.
+    pub request: Arc<ValidRequest>,
+    /// The terms that this node fixed.
+    pub terms: SessionTerms,
+    /// The key that is asked to sign.
+    pub public: DerivedPublic,
+    /// The members that can be reached, in the order in which to ask them.
+    pub order: Vec<Identifier>,
+    /// When the session ends, with or without a signature.
+    pub deadline: Millis,
+}
+
+/// One request's coordinator.
+pub struct Coordinator {
+    setup: Setup,
+    id: SessionId,
+    standings: Standings,
+    phase: Phase,
+    /// The records behind the agreed record, from the first attempt on.
+    kept: Option<Kept>,
+    attempt: u32,
+    /// Signer sets that failed without a culprit.
+    tried: BTreeSet<BTreeSet<Identifier>>,
+    hedge_at: Millis,
+    resend_at: Millis,
+    grace_ends: Option<Millis>,
+}
+
+/// What every further attempt keeps.
+struct Kept {
+    records: BTreeMap<Identifier, Record>,
+    payloads: usize,
+}
+
+enum Phase {
+    Observing,
+    Committing {
+        signers: BTreeSet<Identifier>,
+        commitments: BTreeMap<Identifier, Vec<Commitments>>,
+        ends: Millis,
+    },
+    Signing {
+        signing: Box<Signing>,
+        ends: Millis,
+    },
+    Done,
+}
+
+/// What the driver is to do, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send to a participant; to oneself too.
+    Send {
+        /// The participant.
+        to: Identifier,
+        /// The message.
+        message: ToParticipant,
+    },
+    /// The session is over.
+    Finished(Box<Result<Signed, Failure>>),
+}
+
+/// What a session that succeeds gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The session.
+    pub session: SessionId,
+    /// The terms.
+    pub terms: SessionTerms,
+    /// The outcome that all signers voted for.
+    pub outcome: Outcome,
+    /// One for each payload.
+    pub signatures: Vec<Signature>,
+    /// The signers' votes.
+    pub votes: BTreeMap<Identifier, SignedVote>,
+    /// What every member that was asked said.
+    pub nodes: Vec<NodeDecision>,
+    /// How many attempts it took.
+    pub attempts: u32,
+}
+
+impl Coordinator {
+    /// Opens a session and asks a threshold of members.
+    pub fn start(setup: Setup, now: Millis) -> (Self, Vec<Effect>) {
+        let id = setup.terms.id(setup.membership.network);
+        let standings = Standings::new(&setup.membership.committee, &setup.order);
+        let mut coordinator = Self {
+            id,
+            standings,
+            phase: Phase::Observing,
+            kept: None,
+            attempt: 0,
+            tried: BTreeSet::new(),
+            hedge_at: now.saturating_add(HEDGE_MS),
+            resend_at: now.saturating_add(RESEND_MS),
+            grace_ends: None,
+            setup,
+        };
+        let first = coordinator.setup.membership.threshold();
+        let mut effects = coordinator.propose(first);
+        effects.extend(coordinator.advance(now));
+        (coordinator, effects)
+    }
+
+    /// The session.
+    pub fn session(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whether the session is over.
+    pub fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Done)
+    }
+
+    /// When [`Coordinator::tick`] is next due.
+    pub fn next_timeout(&self) -> Millis {
+        let phase_ends = match &self.phase {
+            Phase::Observing | Phase::Done => Millis::MAX,
+            Phase::Committing { ends, .. } | Phase::Signing { ends, .. } => *ends,
+        };
+        [
+            self.hedge_at,
+            self.resend_at,
+            phase_ends,
+            self.grace_ends.unwrap_or(Millis::MAX),
+            self.setup.deadline,
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or(self.setup.deadline)
+    }
+
+    /// Handles a participant's message.
+    pub fn receive(&mut self, from: Identifier, message: ToCoordinator, now: Millis) -> Vec<Effect> {
+        if self.is_done() || message.session() != self.id || !self.standings.was_asked(from) {
+            return Vec::new();
+        }
+        let mut effects = match message {
+            ToCoordinator::Observed(observation) => self.observed(from, *observation),
+            ToCoordinator::Declined { decline, .. } => self.declined(from, decline, now),
+            ToCoordinator::Committed { attempt, commitments, .. } => {
+                self.committed(from, attempt, commitments, now)
+            }
+            ToCoordinator::Signed(signed) => self.signed(from, *signed, now),
+        };
+        effects.extend(self.advance(now));
+        effects
+    }
+
+    /// A member's connection is gone: others take its place.
+    pub fn disconnected(&mut self, member: Identifier, now: Millis) -> Vec<Effect> {
+        if self.is_done() {
+            return Vec::new();
+        }
+        self.standings.disconnected(member);
+        let mut effects = if self.is_awaited(member) { self.next_attempt(now) } else { Vec::new() };
+        effects.extend(self.propose(usize::MAX));
+        effects.extend(self.advance(now));
+        effects
+    }
+
+    /// A member can be reached (again).
+    pub fn connected(&mut self, member: Identifier, now: Millis) -> Vec<Effect> {
+        if self.is_done() || !self.standings.connected(member) {
+            return Vec::new();
+        }
+        let mut effects = self.propose(usize::MAX);
+        effects.extend(self.advance(now));
+        effects
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Millis) -> Vec<Effect> {
+        if self.is_done() {
+            return Vec::new();
+        }
+        if now >= self.setup.deadline {
+            return self.finish(Err(answer::deadline(self)));
+        }
+        let mut effects = Vec::new();
+        if now >= self.resend_at {
+            self.resend_at = now.saturating_add(RESEND_MS);
+            effects.extend(self.resend());
+        }
+        if now >= self.hedge_at {
+            self.hedge_at = Millis::MAX;
+            effects.extend(self.propose(usize::MAX));
+        }
+        let late = match &self.phase {
+            Phase::Committing { signers, commitments, ends } if now >= *ends => {
+                Some(signers.iter().filter(|id| !commitments.contains_key(id)).copied().collect())
+            }
+            Phase::Signing { signing, ends } if now >= *ends => Some(signing.missing()),
+            Phase::Observing | Phase::Committing { .. } | Phase::Signing { .. } | Phase::Done => None,
+        };
+        if let Some(late) = late {
+            self.standings.mark_slow(late);
+            effects.extend(self.propose(usize::MAX));
+            effects.extend(self.next_attempt(now));
+        }
+        effects.extend(self.advance(now));
+        effects
+    }
+
+    /// Asks up to `count` of the members that were not asked yet.
+    fn propose(&mut self, count: usize) -> Vec<Effect> {
+        let asked = self.standings.ask(count);
+        asked.into_iter().map(|to| Effect::Send { to, message: self.proposal() }).collect()
+    }
+
+    fn proposal(&self) -> ToParticipant {
+        let request = self.setup.request.signed().clone();
+        ToParticipant::Propose(Box::new(Proposal { request, terms: self.setup.terms.clone() }))
+    }
+
+    fn observed(&mut self, from: Identifier, observation: Observation) -> Vec<Effect> {
+        if !self.standings.is_waiting(from) {
+            return Vec::new();
+        }
+        let allows = matches!(observation.decision, Provisional::Allow);
+        let count = observation.commitments.len();
+        let fits = observation.record.is_bounded()
+            && if allows { (1..=MAX_PAYLOADS).contains(&count) } else { count == 0 };
+        if !fits {
+            self.standings.misbehaved(from, "its observation is beyond the protocol's bounds");
+            return self.propose(usize::MAX);
+        }
+        self.standings.observed(from, observation);
+        if allows { Vec::new() } else { self.propose(usize::MAX) }
+    }
+
+    fn declined(&mut self, from: Identifier, decline: Decline, now: Millis) -> Vec<Effect> {
+        let awaited = self.is_awaited(from);
+        if !awaited && !self.standings.is_waiting(from) {
+            return Vec::new();
+        }
+        self.standings.declined(from, decline);
+        let mut effects = self.propose(usize::MAX);
+        if awaited {
+            effects.extend(self.next_attempt(now));
+        }
+        effects
+    }
+
+    /// Whether the current attempt cannot go on without this member.
+    fn is_awaited(&self, member: Identifier) -> bool {
+        match &self.phase {
+            Phase::Observing | Phase::Done => false,
+            Phase::Committing { signers, .. } => signers.contains(&member),
+            Phase::Signing { signing, .. } => signing.missing().contains(&member),
+        }
+    }
+
+    fn committed(
+        &mut self,
+        from: Identifier,
+        attempt: u32,
+        fresh: Vec<Commitments>,
+        now: Millis,
+    ) -> Vec<Effect> {
+        let expected = self.standings.payloads(from);
+        let Phase::Committing { signers, commitments, .. } = &mut self.phase else { return Vec::new() };
+        if attempt != self.attempt || !signers.contains(&from) {
+            return Vec::new();
+        }
+        if Some(fresh.len()) != expected {
+            self.standings.misbehaved(from, "it committed to another number of payloads than before");
+            return self.next_attempt(now);
+        }
+        commitments.insert(from, fresh);
+        if commitments.len() < signers.len() {
+            return Vec::new();
+        }
+        let commitments = std::mem::take(commitments);
+        self.sign(commitments, now)
+    }
+
+    /// Moves on as far as what is known allows.
+    fn advance(&mut self, now: Millis) -> Vec<Effect> {
+        if !matches!(self.phase, Phase::Observing) {
+            return Vec::new();
+        }
+        if let Some(signers) = self.select() {
+            return self.start_attempt(signers, now);
+        }
+        if !self.is_exhausted() {
+            // members that were held back are needed as soon as those asked cannot suffice
+            let asked_suffice = self.standings.asked_may_suffice(self.setup.membership.threshold());
+            let disagree = self.observed_disagree();
+            return if asked_suffice && !disagree { Vec::new() } else { self.propose(usize::MAX) };
+        }
+        let ends = *self.grace_ends.get_or_insert(now.saturating_add(GRACE_MS));
+        if self.standings.anybody_waiting() && now < ends {
+            return self.propose(usize::MAX);
+        }
+        self.finish(Err(answer::failure(self)))
+    }
+
+    fn start_attempt(&mut self, signers: BTreeSet<Identifier>, now: Millis) -> Vec<Effect> {
+        self.attempt += 1;
+        if self.attempt > MAX_ATTEMPTS {
+            return self.finish(Err(answer::exhausted(self)));
+        }
+        if self.kept.is_none() {
+            let commitments = self.standings.first_commitments(&signers);
+            return self.sign(commitments, now);
+        }
+        let ends = now.saturating_add(SIGN_MS.saturating_mul(self.attempt.into()));
+        let effects = signers.iter().map(|to| self.ask_to_commit(*to)).collect();
+        self.phase = Phase::Committing { signers, commitments: BTreeMap::new(), ends };
+        effects
+    }
+
+    fn ask_to_commit(&self, to: Identifier) -> Effect {
+        let message = ToParticipant::Commit { session: self.id, attempt: self.attempt };
+        Effect::Send { to, message }
+    }
+
+    /// Gives the current attempt up; [`Coordinator::advance`] chooses the next signers.
+    fn next_attempt(&mut self, _now: Millis) -> Vec<Effect> {
+        self.phase = Phase::Observing;
+        Vec::new()
+    }
+
+    fn resend(&mut self) -> Vec<Effect> {
+        let mut effects: Vec<Effect> =
+            self.standings.waiting().map(|to| Effect::Send { to, message: self.proposal() }).collect();
+        match &self.phase {
+            Phase::Observing | Phase::Done => {}
+            Phase::Committing { signers, commitments, .. } => {
+                let missing = signers.iter().filter(|id| !commitments.contains_key(id));
+                effects.extend(missing.map(|to| self.ask_to_commit(*to)));
+            }
+            Phase::Signing { signing, .. } => {
+                effects.extend(signing.missing().into_iter().map(|to| signing.request(to)));
+            }
+        }
+        effects
+    }
+
+    fn finish(&mut self, result: Result<Signed, Failure>) -> Vec<Effect> {
+        self.phase = Phase::Done;
+        let close = |to| Effect::Send { to, message: ToParticipant::Close { session: self.id } };
+        let mut effects: Vec<Effect> = self.standings.asked().map(close).collect();
+        effects.push(Effect::Finished(Box::new(result)));
+        effects
+    }
+}

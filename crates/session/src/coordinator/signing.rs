@@ -1,0 +1,183 @@
+//! One attempt's shares, from the package to the signatures.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_threshold::{AggregateError, Commitments, SignatureShare};
+use countersign_types::{Identifier, Outcome, PackageHash, Signature};
+
+use super::{Coordinator, Effect, Phase, SIGN_MS, Signed, answer, standing::records_of};
+use crate::{
+    Membership, Millis,
+    message::{Package, Signed as SignedMessage, ToParticipant, shares_hash},
+    participant::signing_package,
+};
+
+/// An attempt that waits for shares.
+pub(super) struct Signing {
+    package: Package,
+    hash: PackageHash,
+    /// Who is asked for the verdict itself.
+    speaker: Identifier,
+    answers: BTreeMap<Identifier, SignedMessage>,
+    outcome: Option<Outcome>,
+}
+
+impl Signing {
+    pub(super) fn missing(&self) -> BTreeSet<Identifier> {
+        self.package.signers.keys().filter(|id| !self.answers.contains_key(id)).copied().collect()
+    }
+
+    /// What asks a signer for its shares.
+    pub(super) fn request(&self, to: Identifier) -> Effect {
+        let package = Box::new(self.package.clone());
+        Effect::Send { to, message: ToParticipant::Sign { package, send_verdict: to == self.speaker } }
+    }
+
+    /// Checks everything about an answer that can be checked alone.
+    fn check(
+        &self,
+        membership: &Membership,
+        from: Identifier,
+        signed: &SignedMessage,
+    ) -> Result<(), &'static str> {
+        let vote = &signed.vote.vote;
+        if signed.shares.len() != self.package.payloads() {
+            return Err("it sent another number of shares than it committed to");
+        }
+        if vote.package != self.hash || vote.session != self.package.session {
+            return Err("its vote is for another package");
+        }
+        if self.package.records.get(&from).map(|record| record.hash()) != Some(vote.record) {
+            return Err("its vote is for another record than it sent");
+        }
+        if vote.shares != shares_hash(&signed.shares) {
+            return Err("its vote is for other shares than it sent");
+        }
+        let member = membership.committee.member(from).ok_or("it is no member")?;
+        signed.vote.verify(membership.network, member).map_err(|_| "its vote's signature is wrong")
+    }
+}
+
+impl Coordinator {
+    /// Sends the package of the current attempt.
+    pub(super) fn sign(
+        &mut self,
+        signers: BTreeMap<Identifier, Vec<Commitments>>,
+        now: Millis,
+    ) -> Vec<Effect> {
+        let set: BTreeSet<Identifier> = signers.keys().copied().collect();
+        let payloads = signers.values().next().map_or(0, Vec::len);
+        let own = records_of(&self.standings, &set);
+        let kept = self.kept.get_or_insert_with(|| super::Kept { records: own.clone(), payloads });
+        let mut records = own;
+        records.extend(kept.records.clone());
+        let base = kept.records.keys().copied().collect();
+        let package = Package { session: self.id, attempt: self.attempt, base, records, signers };
+        let me = self.setup.membership.me;
+        let speaker = if set.contains(&me) { Some(me) } else { set.first().copied() };
+        let Some(speaker) = speaker else { return self.finish(Err(answer::exhausted(self))) };
+        let hash = package.hash(self.setup.membership.network);
+        let signing = Signing { package, hash, speaker, answers: BTreeMap::new(), outcome: None };
+        let effects = set.iter().map(|to| signing.request(*to)).collect();
+        let ends = now.saturating_add(SIGN_MS.saturating_mul(self.attempt.into()));
+        self.phase = Phase::Signing { signing: Box::new(signing), ends };
+        effects
+    }
+
+    /// Takes a signer's shares and vote.
+    pub(super) fn signed(&mut self, from: Identifier, signed: SignedMessage, now: Millis) -> Vec<Effect> {
+        let key = &self.setup.request.request().key;
+        let Phase::Signing { signing, .. } = &mut self.phase else { return Vec::new() };
+        let asked = signing.package.signers.contains_key(&from) && !signing.answers.contains_key(&from);
+        if !asked || signed.attempt != self.attempt {
+            return Vec::new();
+        }
+        let mut checked = signing.check(&self.setup.membership, from, &signed);
+        if checked.is_ok() && from == signing.speaker {
+            let outcome = signed.verdict.clone().and_then(|verdict| Outcome::of(verdict, key).ok());
+            match outcome {
+                Some(outcome) if outcome.hash() == signed.vote.vote.outcome => {
+                    signing.outcome = Some(outcome)
+                }
+                Some(_) | None => checked = Err("its verdict is not the one that it voted for"),
+            }
+        }
+        if let Err(reason) = checked {
+            self.standings.misbehaved(from, reason);
+            let mut effects = self.propose(usize::MAX);
+            effects.extend(self.next_attempt(now));
+            return effects;
+        }
+        signing.answers.insert(from, signed);
+        if signing.missing().is_empty() { self.aggregate(now) } else { Vec::new() }
+    }
+
+    fn aggregate(&mut self, now: Millis) -> Vec<Effect> {
+        let Phase::Signing { signing, .. } = std::mem::replace(&mut self.phase, Phase::Observing) else {
+            return Vec::new();
+        };
+        let differing = differing_outcomes(&signing);
+        let messages = signing.outcome.as_ref().map(Outcome::messages).unwrap_or_default();
+        if differing || messages.len() != signing.package.payloads() {
+            return self.unnamed_failure(&signing, now);
+        }
+        let mut signatures = Vec::with_capacity(messages.len());
+        for (index, message) in messages.into_iter().enumerate() {
+            let shares: BTreeMap<Identifier, SignatureShare> = signing
+                .answers
+                .iter()
+                .filter_map(|(id, answer)| Some((*id, answer.shares.get(index)?.clone())))
+                .collect();
+            match self.setup.public.aggregate(&signing_package(&signing.package, index, message), &shares) {
+                Ok(signature) => signatures.push(signature),
+                Err(AggregateError::BadShares { culprits }) => {
+                    for culprit in culprits {
+                        self.standings.misbehaved(culprit, "its signature share is wrong");
+                    }
+                    let mut effects = self.propose(usize::MAX);
+                    effects.extend(self.next_attempt(now));
+                    return effects;
+                }
+                Err(_) => return self.unnamed_failure(&signing, now),
+            }
+        }
+        self.succeed(*signing, signatures)
+    }
+
+    /// The attempt failed and nobody can be blamed for sure: another set of signers is tried.
+    ///
+    /// Where this node is a signer itself, it knows what the others should have voted for.
+    fn unnamed_failure(&mut self, signing: &Signing, now: Millis) -> Vec<Effect> {
+        self.tried.insert(signing.package.signers.keys().copied().collect());
+        let me = self.setup.membership.me;
+        if let Some(own) = signing.answers.get(&me).map(|answer| answer.vote.vote.outcome) {
+            let others = signing.answers.iter().filter(|(_, answer)| answer.vote.vote.outcome != own);
+            for (id, _) in others {
+                self.standings.misbehaved(*id, "it voted for another outcome over the same agreed record");
+            }
+        }
+        let mut effects = self.propose(usize::MAX);
+        effects.extend(self.next_attempt(now));
+        effects
+    }
+
+    fn succeed(&mut self, signing: Signing, signatures: Vec<Signature>) -> Vec<Effect> {
+        let Some(outcome) = signing.outcome else { return self.finish(Err(answer::exhausted(self))) };
+        let signed = Signed {
+            session: self.id,
+            terms: self.setup.terms.clone(),
+            outcome,
+            signatures,
+            votes: signing.answers.iter().map(|(id, answer)| (*id, answer.vote)).collect(),
+            nodes: answer::nodes(self),
+            attempts: self.attempt,
+        };
+        self.finish(Ok(signed))
+    }
+}
+
+fn differing_outcomes(signing: &Signing) -> bool {
+    let mut outcomes = signing.answers.values().map(|answer| answer.vote.vote.outcome);
+    let first = outcomes.next();
+    outcomes.any(|outcome| Some(outcome) != first)
+}

@@ -1,0 +1,238 @@
+//! Where each member stands in one session.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_threshold::Commitments;
+use countersign_types::{Committee, FailureKind, Identifier, Record};
+
+use crate::message::{Decline, Observation, Provisional};
+
+/// Where one member stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Cannot be reached.
+    NotConnected { asked: bool },
+    /// Held back so far.
+    NotAsked,
+    /// Asked, no answer yet.
+    Waiting,
+    /// Sent its record and provisional decision.
+    Observed(Box<Observation>),
+    /// Refused, by its live run's decline or by its replay.
+    Refused { reason: String },
+    /// Cannot, or will not, judge.
+    Abstained { kind: FailureKind, reason: String },
+    /// Broke the protocol, provably to this node.
+    Misbehaved { reason: String },
+}
+
+/// Where all members stand.
+pub(super) struct Standings {
+    of: BTreeMap<Identifier, Standing>,
+    /// In which order to ask.
+    order: Vec<Identifier>,
+    /// Those that let an attempt's time pass: chosen again only where nobody else is left.
+    slow: BTreeSet<Identifier>,
+}
+
+impl Standings {
+    pub(super) fn new(committee: &Committee, order: &[Identifier]) -> Self {
+        let mut of: BTreeMap<Identifier, Standing> =
+            committee.identifiers().map(|id| (id, Standing::NotConnected { asked: false })).collect();
+        let mut known = Vec::new();
+        for id in order {
+            if of.insert(*id, Standing::NotAsked) == Some(Standing::NotConnected { asked: false }) {
+                known.push(*id);
+            }
+        }
+        known.extend(committee.identifiers().filter(|id| !order.contains(id)));
+        Self { of, order: known, slow: BTreeSet::new() }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Identifier, &Standing)> {
+        self.of.iter().map(|(id, standing)| (*id, standing))
+    }
+
+    pub(super) fn is_slow(&self, member: Identifier) -> bool {
+        self.slow.contains(&member)
+    }
+
+    /// Marks up to `count` members that were held back as asked, and returns them.
+    pub(super) fn ask(&mut self, count: usize) -> Vec<Identifier> {
+        let held_back = |id: &&Identifier| self.of.get(*id) == Some(&Standing::NotAsked);
+        let asked: Vec<Identifier> = self.order.iter().filter(held_back).take(count).copied().collect();
+        for id in &asked {
+            self.of.insert(*id, Standing::Waiting);
+        }
+        asked
+    }
+
+    pub(super) fn was_asked(&self, member: Identifier) -> bool {
+        match self.of.get(&member) {
+            None | Some(Standing::NotAsked | Standing::NotConnected { asked: false }) => false,
+            Some(
+                Standing::Waiting
+                | Standing::NotConnected { asked: true }
+                | Standing::Observed(_)
+                | Standing::Refused { .. }
+                | Standing::Abstained { .. }
+                | Standing::Misbehaved { .. },
+            ) => true,
+        }
+    }
+
+    pub(super) fn asked(&self) -> impl Iterator<Item = Identifier> + '_ {
+        self.of.keys().copied().filter(|id| self.was_asked(*id))
+    }
+
+    pub(super) fn is_waiting(&self, member: Identifier) -> bool {
+        matches!(self.of.get(&member), Some(Standing::Waiting | Standing::NotConnected { asked: true }))
+    }
+
+    pub(super) fn waiting(&self) -> impl Iterator<Item = Identifier> + '_ {
+        self.of.iter().filter(|(_, s)| **s == Standing::Waiting).map(|(id, _)| *id)
+    }
+
+    pub(super) fn anybody_waiting(&self) -> bool {
+        self.waiting().next().is_some()
+    }
+
+    /// Whether those asked so far can still make a threshold.
+    pub(super) fn asked_may_suffice(&self, threshold: usize) -> bool {
+        let may = |standing: &&Standing| match standing {
+            Standing::Waiting => true,
+            Standing::Observed(observation) => observation.decision == Provisional::Allow,
+            Standing::NotAsked
+            | Standing::NotConnected { .. }
+            | Standing::Refused { .. }
+            | Standing::Abstained { .. }
+            | Standing::Misbehaved { .. } => false,
+        };
+        self.of.values().filter(may).count() >= threshold
+    }
+
+    /// Members that may still send an observation.
+    pub(super) fn pending(&self) -> usize {
+        self.of.values().filter(|s| matches!(s, Standing::Waiting | Standing::NotAsked)).count()
+    }
+
+    pub(super) fn refusals(&self) -> usize {
+        let refuses = |standing: &&Standing| match standing {
+            Standing::Refused { .. } => true,
+            Standing::Observed(observation) => observation.decision != Provisional::Allow,
+            Standing::NotConnected { .. }
+            | Standing::NotAsked
+            | Standing::Waiting
+            | Standing::Abstained { .. }
+            | Standing::Misbehaved { .. } => false,
+        };
+        self.of.values().filter(refuses).count()
+    }
+
+    /// Observations that allow, in the order of asking, those of slow members last.
+    pub(super) fn allowing(&self) -> Vec<(Identifier, &Observation)> {
+        let mut allowing: Vec<(Identifier, &Observation)> = self
+            .order
+            .iter()
+            .filter_map(|id| match self.of.get(id) {
+                Some(Standing::Observed(o)) if o.decision == Provisional::Allow => Some((*id, o.as_ref())),
+                Some(
+                    Standing::Observed(_)
+                    | Standing::NotConnected { .. }
+                    | Standing::NotAsked
+                    | Standing::Waiting
+                    | Standing::Refused { .. }
+                    | Standing::Abstained { .. }
+                    | Standing::Misbehaved { .. },
+                )
+                | None => None,
+            })
+            .collect();
+        allowing.sort_by_key(|(id, _)| self.slow.contains(id));
+        allowing
+    }
+
+    fn observation(&self, member: Identifier) -> Option<&Observation> {
+        match self.of.get(&member) {
+            Some(Standing::Observed(observation)) => Some(observation),
+            Some(
+                Standing::NotConnected { .. }
+                | Standing::NotAsked
+                | Standing::Waiting
+                | Standing::Refused { .. }
+                | Standing::Abstained { .. }
+                | Standing::Misbehaved { .. },
+            )
+            | None => None,
+        }
+    }
+
+    /// How many payloads a member committed to.
+    pub(super) fn payloads(&self, member: Identifier) -> Option<usize> {
+        self.observation(member).map(|observation| observation.commitments.len())
+    }
+
+    pub(super) fn first_commitments(
+        &self,
+        signers: &BTreeSet<Identifier>,
+    ) -> BTreeMap<Identifier, Vec<Commitments>> {
+        signers.iter().filter_map(|id| Some((*id, self.observation(*id)?.commitments.clone()))).collect()
+    }
+
+    pub(super) fn observed(&mut self, member: Identifier, observation: Observation) {
+        self.of.insert(member, Standing::Observed(Box::new(observation)));
+    }
+
+    pub(super) fn declined(&mut self, member: Identifier, decline: Decline) {
+        let standing = match decline {
+            Decline::Refused { reason } => {
+                Standing::Refused { reason: countersign_types::outcome::cut(reason) }
+            }
+            Decline::Abstain { kind, reason } => {
+                Standing::Abstained { kind, reason: countersign_types::outcome::cut(reason) }
+            }
+        };
+        self.of.insert(member, standing);
+    }
+
+    pub(super) fn misbehaved(&mut self, member: Identifier, reason: impl Into<String>) {
+        self.of.insert(member, Standing::Misbehaved { reason: reason.into() });
+    }
+
+    pub(super) fn mark_slow(&mut self, members: BTreeSet<Identifier>) {
+        self.slow.extend(members);
+    }
+
+    pub(super) fn disconnected(&mut self, member: Identifier) {
+        let asked = self.was_asked(member);
+        match self.of.get(&member) {
+            Some(Standing::NotAsked | Standing::Waiting | Standing::Observed(_)) => {
+                self.of.insert(member, Standing::NotConnected { asked });
+            }
+            Some(
+                Standing::NotConnected { .. }
+                | Standing::Refused { .. }
+                | Standing::Abstained { .. }
+                | Standing::Misbehaved { .. },
+            )
+            | None => {}
+        }
+    }
+
+    /// Whether a member that could not be reached can be asked now.
+    pub(super) fn connected(&mut self, member: Identifier) -> bool {
+        let gone = matches!(self.of.get(&member), Some(Standing::NotConnected { .. }));
+        if gone {
+            self.of.insert(member, Standing::NotAsked);
+        }
+        gone
+    }
+}
+
+/// The records of members that were chosen; empty where a member has none.
+pub(super) fn records_of(
+    standings: &Standings,
+    members: &BTreeSet<Identifier>,
+) -> BTreeMap<Identifier, Record> {
+    members.iter().filter_map(|id| Some((*id, standings.observation(*id)?.record.clone()))).collect()
+}

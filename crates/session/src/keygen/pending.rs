@@ -1,0 +1,149 @@
+//! A root key on its way: who confirmed it, and who activated it.
+
+use std::collections::BTreeMap;
+
+use countersign_types::{
+    Activation, AttemptId, AttemptTerms, B256, Identifier, NodeKey, NodeSignature, RootKey,
+};
+
+use super::{Message, confirm_digest, sign_activation};
+use crate::Membership;
+
+/// A stored share without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The attempt.
+    pub terms: AttemptTerms,
+    /// The root key that it would give.
+    pub root: RootKey,
+}
+
+/// What is known of a root whose share is stored here.
+pub(super) struct Candidate {
+    root: RootKey,
+    confirmations: BTreeMap<Identifier, NodeSignature>,
+    activations: BTreeMap<Identifier, NodeSignature>,
+}
+
+impl Candidate {
+    pub(super) fn new(root: RootKey) -> Self {
+        Self { root, confirmations: BTreeMap::new(), activations: BTreeMap::new() }
+    }
+
+    pub(super) fn root(&self) -> &RootKey {
+        &self.root
+    }
+
+    pub(super) fn confirm_own(&mut self, membership: &Membership, identity: &NodeKey, attempt: AttemptId) {
+        let digest = confirm_digest(membership.network, attempt, self.root.hash());
+        self.confirmations.insert(membership.me, identity.sign(digest));
+    }
+
+    /// Takes up an activation that was stored before a restart.
+    pub(super) fn resume(
+        &mut self,
+        membership: &Membership,
+        identity: &NodeKey,
+        attempt: AttemptId,
+        confirmations: &[NodeSignature],
+    ) {
+        self.all_confirmed(membership, attempt, confirmations);
+        self.activate_own(membership, identity, attempt);
+    }
+
+    pub(super) fn early(
+        &mut self,
+        membership: &Membership,
+        attempt: AttemptId,
+        confirmations: BTreeMap<Identifier, (B256, NodeSignature)>,
+    ) {
+        for (from, (root, signature)) in confirmations {
+            // one that does not fit is sent again, and answered then
+            let _ = self.confirmed(membership, attempt, from, root, signature);
+        }
+    }
+
+    pub(super) fn confirmed(
+        &mut self,
+        membership: &Membership,
+        attempt: AttemptId,
+        from: Identifier,
+        root: B256,
+        signature: NodeSignature,
+    ) -> Result<(), String> {
+        if root != self.root.hash() {
+            return Err(format!("member {from} confirms another root key"));
+        }
+        let digest = confirm_digest(membership.network, attempt, root);
+        if signed(membership, from, digest, &signature) {
+            self.confirmations.insert(from, signature);
+        }
+        Ok(())
+    }
+
+    /// Takes the confirmations of all members, if they are.
+    pub(super) fn all_confirmed(
+        &mut self,
+        membership: &Membership,
+        attempt: AttemptId,
+        confirmations: &[NodeSignature],
+    ) {
+        let digest = confirm_digest(membership.network, attempt, self.root.hash());
+        if confirmations.len() != usize::from(membership.committee.size())
+            || self.confirmations.len() == confirmations.len()
+        {
+            return;
+        }
+        let all: BTreeMap<Identifier, NodeSignature> =
+            membership.committee.identifiers().zip(confirmations.iter().copied()).collect();
+        if all.iter().all(|(id, signature)| signed(membership, *id, digest, signature)) {
+            self.confirmations = all;
+        }
+    }
+
+    /// All confirmations in the order of the identifiers, once there are all.
+    pub(super) fn confirmations(&self, membership: &Membership) -> Option<Vec<NodeSignature>> {
+        let all = self.confirmations.len() == usize::from(membership.committee.size());
+        all.then(|| self.confirmations.values().copied().collect())
+    }
+
+    pub(super) fn confirmation(&self, membership: &Membership, attempt: AttemptId) -> Option<Message> {
+        let signature = *self.confirmations.get(&membership.me)?;
+        Some(Message::Confirm { attempt, root: self.root.hash(), signature })
+    }
+
+    pub(super) fn activate_own(&mut self, membership: &Membership, identity: &NodeKey, attempt: AttemptId) {
+        let signature = sign_activation(membership, identity, attempt, &self.root);
+        self.activations.insert(membership.me, signature);
+    }
+
+    pub(super) fn activated(
+        &mut self,
+        membership: &Membership,
+        attempt: AttemptId,
+        from: Identifier,
+        signature: NodeSignature,
+    ) {
+        let digest = self.root.activation_digest(membership.network, membership.epoch, attempt);
+        if signed(membership, from, digest, &signature) {
+            self.activations.insert(from, signature);
+        }
+    }
+
+    /// This member's activation, with all confirmations, so that any member can follow.
+    pub(super) fn activation(&self, membership: &Membership, attempt: AttemptId) -> Option<Message> {
+        let signature = *self.activations.get(&membership.me)?;
+        let confirmations = self.confirmations(membership)?;
+        Some(Message::Activate { attempt, confirmations, signature })
+    }
+
+    pub(super) fn complete(&self, membership: &Membership, attempt: AttemptId) -> Option<Activation> {
+        let all = self.activations.len() == usize::from(membership.committee.size());
+        let signatures = self.activations.values().copied().collect();
+        all.then(|| Activation { root: self.root.clone(), attempt, signatures })
+    }
+}
+
+fn signed(membership: &Membership, from: Identifier, digest: B256, signature: &NodeSignature) -> bool {
+    membership.committee.member(from).is_some_and(|member| member.verify(digest, signature).is_ok())
+}

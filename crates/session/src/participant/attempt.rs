@@ -1,0 +1,107 @@
+//! One attempt's nonces, from commitment to share. They move by value and are used at most once.
+
+use countersign_threshold::{Commitments, SigningNonces, SigningPackage};
+use countersign_types::{Failure, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Vote};
+
+use super::{judge, keys::KeyPair};
+use crate::{
+    Membership,
+    message::{Package, Signed, shares_hash},
+};
+
+/// Where an attempt is. Nonces leave `Committed` once, and `Replaying` once.
+pub(super) enum Attempt {
+    /// Nonces wait for a package.
+    Committed { nonces: Vec<SigningNonces>, commitments: Vec<Commitments> },
+    /// Nonces are bound to one package while the action is replayed.
+    Replaying(Box<Replaying>),
+    /// Shares were given; the same package gets the same answer.
+    Signed { package: PackageHash, signed: Box<Signed> },
+    /// The nonces are gone without a share.
+    Spent,
+}
+
+/// Nonces bound to a package.
+pub(super) struct Replaying {
+    nonces: Vec<SigningNonces>,
+    package: Package,
+    send_verdict: bool,
+}
+
+impl Attempt {
+    /// Binds the nonces to a package that lists this node's commitments as it made them.
+    pub(super) fn bind(
+        self,
+        membership: &Membership,
+        package: Package,
+        send_verdict: bool,
+    ) -> (Self, Result<(), String>) {
+        match self {
+            Self::Committed { nonces, commitments } => {
+                if package.signers.get(&membership.me) == Some(&commitments) {
+                    (Self::Replaying(Box::new(Replaying { nonces, package, send_verdict })), Ok(()))
+                } else {
+                    let reason = "the package does not hold the commitments that this node made";
+                    (Self::Committed { nonces, commitments }, Err(reason.into()))
+                }
+            }
+            used @ (Self::Replaying(_) | Self::Signed { .. } | Self::Spent) => {
+                (used, Err("this attempt's commitments are used: ask for a further attempt".into()))
+            }
+        }
+    }
+}
+
+impl Replaying {
+    /// Signs the outcome of this node's own replay; consumes the nonces.
+    pub(super) fn sign(
+        self,
+        membership: &Membership,
+        identity: &NodeKey,
+        keys: &KeyPair,
+        outcome: &Outcome,
+    ) -> Result<(PackageHash, Box<Signed>), Failure> {
+        let messages = outcome.messages();
+        let Self { nonces, package, send_verdict } = self;
+        if messages.len() != nonces.len() {
+            let detail = format!(
+                "the replay signs {} payloads, the live run committed to {}",
+                messages.len(),
+                nonces.len()
+            );
+            return Err(Failure::new(FailureKind::Disagreement, detail));
+        }
+        let mut shares = Vec::with_capacity(messages.len());
+        for (index, (nonces, message)) in nonces.into_iter().zip(messages).enumerate() {
+            let signing = signing_package(&package, index, message);
+            shares.push(nonces.sign(&signing, &keys.share).map_err(judge::internal)?);
+        }
+        let hash = package.hash(membership.network);
+        let record = package.records.get(&membership.me).map(|record| record.hash());
+        let Some(record) = record else { return Err(judge::internal("own record missing")) };
+        let vote = Vote {
+            session: package.session,
+            record,
+            package: hash,
+            outcome: outcome.hash(),
+            shares: shares_hash(&shares),
+        };
+        let verdict = send_verdict.then(|| outcome.verdict());
+        let vote = vote.sign(membership.network, identity);
+        Ok((hash, Box::new(Signed { attempt: package.attempt, shares, verdict, vote })))
+    }
+}
+
+/// What FROST signs for one payload: everybody's commitments for it, and the message.
+pub(crate) fn signing_package(
+    package: &Package,
+    index: usize,
+    message: countersign_types::Bytes,
+) -> SigningPackage {
+    let commitments = package
+        .signers
+        .iter()
+        .filter_map(|(id, commitments)| Some((*id, commitments.get(index)?.clone())))
+        .collect::<std::collections::BTreeMap<Identifier, Commitments>>();
+    SigningPackage::new(commitments, message)
+}

@@ -1,0 +1,118 @@
+//! Whether a request may be judged here and now: network, times, nonce, key.
+
+use std::fmt::Display;
+
+use countersign_types::{
+    Failure, FailureKind, Identifier, RequestDigest, SessionTerms, SignedRequest, ValidRequest,
+};
+
+use super::{KeyError, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant};
+use crate::Millis;
+
+impl<R> Participant<R> {
+    /// Authenticates a request and remembers it: form, signatures, owner, network, times, nonce, key.
+    ///
+    /// A coordinator asks this of its own node before it opens a session, so that a caller's mistake is
+    /// answered at once.
+    pub fn check_request(&mut self, signed: SignedRequest, now: Millis) -> Result<ValidRequest, Failure> {
+        let network = self.membership.network;
+        if signed.request.network != network {
+            let detail = format!(
+                "the request is for network {}, this is {network}: check which network the client is set to",
+                signed.request.network
+            );
+            return Err(Failure::new(FailureKind::WrongNetwork, detail));
+        }
+        let valid = signed.validate().map_err(|error| {
+            let kind = if error.is_unauthorised() { FailureKind::Unauthorised } else { FailureKind::Invalid };
+            Failure::new(kind, error.to_string())
+        })?;
+        let (issued_at, boot) = (valid.request().issued_at, self.boot);
+        if issued_at > now {
+            let detail = format!(
+                "the request was issued at {issued_at}, this node's clock says {now}: check the caller's clock"
+            );
+            return Err(Failure::new(FailureKind::NotYetIssued, detail));
+        }
+        if issued_at < boot {
+            let detail = format!(
+                "the request was issued at {issued_at}, this node started at {boot} and does not know what \
+                 was asked before: sign a new request"
+            );
+            return Err(Failure::new(FailureKind::BeforeBoot, detail));
+        }
+        still_valid(&valid, now)?;
+        self.key_pair(&valid)?;
+        self.memory.admit(&valid)?;
+        Ok(valid)
+    }
+
+    /// Checks what the coordinator fixed, and that it does not ask for too much at once.
+    pub(super) fn check_terms(
+        &self,
+        from: Identifier,
+        terms: &SessionTerms,
+        now: Millis,
+    ) -> Result<(), Failure> {
+        let membership = &self.membership;
+        let refuse = |kind, detail| Err(Failure::new(kind, detail));
+        if terms.epoch != membership.epoch {
+            let detail =
+                format!("the session is of epoch {}, this node is in {}", terms.epoch, membership.epoch);
+            return refuse(FailureKind::Unavailable, detail);
+        }
+        if terms.engine != membership.engine {
+            let detail = format!(
+                "the coordinator runs actions with engine {}, this node with {}: run the same version",
+                terms.engine, membership.engine
+            );
+            return refuse(FailureKind::Unavailable, detail);
+        }
+        if terms.time_ms.abs_diff(now) > MAX_SKEW_MS {
+            let detail = format!(
+                "the session's time is {}, this node's clock says {now}: more than {MAX_SKEW_MS} ms apart",
+                terms.time_ms
+            );
+            return refuse(FailureKind::Unavailable, detail);
+        }
+        if !terms.pins.windows(2).all(|pair| pair[0].chain_id < pair[1].chain_id) {
+            return refuse(
+                FailureKind::Invalid,
+                "pins must be one for each chain, in ascending order".into(),
+            );
+        }
+        let open = self.sessions.values().filter(|session| session.run.coordinator == from).count();
+        if open >= MAX_SESSIONS_PER_COORDINATOR {
+            let detail = format!("{open} sessions of this coordinator are open here: try again later");
+            return refuse(FailureKind::Busy, detail);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a request has not ended yet.
+pub(super) fn still_valid(request: &ValidRequest, now: Millis) -> Result<(), Failure> {
+    let expires_at = request.request().expires_at;
+    if expires_at > now {
+        return Ok(());
+    }
+    let detail =
+        format!("the request ended at {expires_at}, this node's clock says {now}: sign a new request");
+    Err(Failure::new(FailureKind::Expired, detail))
+}
+
+pub(super) fn other_request(expected: RequestDigest, got: RequestDigest) -> Failure {
+    Failure::new(FailureKind::Invalid, format!("the session is for request {expected}, the request is {got}"))
+}
+
+pub(super) fn no_key(error: KeyError) -> Failure {
+    let kind = match error {
+        KeyError::NoRoot { .. } => FailureKind::NotReady,
+        KeyError::Root { .. } | KeyError::Derive { .. } => FailureKind::Internal,
+    };
+    Failure::new(kind, error.to_string())
+}
+
+pub(super) fn internal(error: impl Display) -> Failure {
+    Failure::new(FailureKind::Internal, error.to_string())
+}

@@ -1,0 +1,117 @@
+//! What a node remembers of requests until they end: nonces, and the one list of bytes that it signed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::{B256, keccak256};
+use countersign_types::{Bytes, Failure, FailureKind, RequestDigest, ValidRequest};
+
+use crate::Millis;
+
+/// The most requests that a node remembers; beyond, it is busy, and nothing live is evicted.
+pub const MAX_REQUESTS: usize = 131_072;
+
+/// Requests that have not ended, by digest and by nonce.
+pub(super) struct RequestMemory {
+    most: usize,
+    requests: BTreeMap<RequestDigest, Remembered>,
+    nonces: BTreeMap<B256, RequestDigest>,
+    by_end: BTreeSet<(Millis, RequestDigest)>,
+}
+
+struct Remembered {
+    nonce: B256,
+    /// The hash of the messages that this node gave shares for; none so far where absent.
+    signed: Option<B256>,
+}
+
+impl Default for RequestMemory {
+    fn default() -> Self {
+        Self::with_capacity(MAX_REQUESTS)
+    }
+}
+
+impl RequestMemory {
+    fn with_capacity(most: usize) -> Self {
+        Self { most, requests: BTreeMap::new(), nonces: BTreeMap::new(), by_end: BTreeSet::new() }
+    }
+
+    /// Remembers a request; the same one again is fine.
+    pub(super) fn admit(&mut self, request: &ValidRequest) -> Result<(), Failure> {
+        let digest = request.digest();
+        if self.requests.contains_key(&digest) {
+            return Ok(());
+        }
+        let nonce = nonce_of(request);
+        if let Some(other) = self.nonces.get(&nonce) {
+            let detail = format!(
+                "these callers used the nonce {} for request {other}: a new request needs a new nonce",
+                request.request().nonce
+            );
+            return Err(Failure::new(FailureKind::NonceReused, detail));
+        }
+        if self.requests.len() >= self.most {
+            let detail =
+                format!("this node remembers {} requests that have not ended: try again later", self.most);
+            return Err(Failure::new(FailureKind::Busy, detail));
+        }
+        self.nonces.insert(nonce, digest);
+        self.by_end.insert((request.request().expires_at, digest));
+        self.requests.insert(digest, Remembered { nonce, signed: None });
+        Ok(())
+    }
+
+    /// Binds a request to the messages that are about to be signed for it; others are refused from then on.
+    pub(super) fn bind(&mut self, request: &ValidRequest, messages: &[Bytes]) -> Result<(), Failure> {
+        let digest = request.digest();
+        let hash = messages_hash(messages);
+        let Some(remembered) = self.requests.get_mut(&digest) else {
+            let detail = "this node no longer remembers the request: sign a new one";
+            return Err(Failure::new(FailureKind::Expired, detail));
+        };
+        match remembered.signed {
+            Some(signed) if signed != hash => {
+                let detail = "this node gave shares for another outcome of this request: sign a new request";
+                Err(Failure::new(FailureKind::Disagreement, detail))
+            }
+            Some(_) => Ok(()),
+            None => {
+                remembered.signed = Some(hash);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets what has ended.
+    pub(super) fn forget(&mut self, now: Millis) {
+        while let Some((ends, digest)) = self.by_end.first().copied() {
+            if ends > now {
+                break;
+            }
+            self.by_end.remove(&(ends, digest));
+            if let Some(remembered) = self.requests.remove(&digest) {
+                self.nonces.remove(&remembered.nonce);
+            }
+        }
+    }
+}
+
+/// A nonce belongs to its callers.
+fn nonce_of(request: &ValidRequest) -> B256 {
+    let mut bytes = Vec::with_capacity(32 + 21 * request.request().callers.len());
+    bytes.extend_from_slice(request.request().nonce.as_slice());
+    for caller in &request.request().callers {
+        bytes.extend_from_slice(caller.kind.name().as_bytes());
+        bytes.extend_from_slice(caller.id.as_slice());
+    }
+    keccak256(bytes)
+}
+
+/// Injective: every message goes in with its length.
+fn messages_hash(messages: &[Bytes]) -> B256 {
+    let mut bytes = Vec::new();
+    for message in messages {
+        bytes.extend_from_slice(&(message.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(message);
+    }
+    keccak256(bytes)
+}

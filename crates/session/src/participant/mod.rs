@@ -1,0 +1,442 @@
+//! What a node does with a proposal, a package and a replay: the only code that makes shares.
+//!
+//! A share leaves [`Participant::replayed`] only, and only for the messages of this node's own replay, in
+//! a session that it judged itself, under nonces that are consumed there. What a coordinator says decides
+//! nothing but which records are agreed and who signs.
+//!
+//! Messages may be lost, doubled or late: a repeated proposal or package is answered with the same
+//! answer, never with new commitments or another share.
+
+mod attempt;
+mod judge;
+mod keys;
+mod memory;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use countersign_agreement::{agree, check_own};
+use countersign_threshold::RootShare;
+use countersign_types::{
+    Context, FailureKind, Identifier, NodeKey, Outcome, Record, Scheme, SessionId, SessionTerms, ValidRequest,
+};
+use rand_core::{CryptoRng, RngCore};
+
+use crate::{
+    Membership, Millis,
+    message::{
+        Decline, MAX_ATTEMPTS, Observation, Package, Proposal, Provisional, ToCoordinator, ToParticipant,
+    },
+};
+use attempt::Attempt;
+pub(crate) use attempt::signing_package;
+pub use keys::KeyError;
+use keys::{KeyCache, KeyPair};
+pub use memory::MAX_REQUESTS;
+use memory::RequestMemory;
+
+/// The most sessions that one coordinator may have open here.
+pub const MAX_SESSIONS_PER_COORDINATOR: usize = 256;
+/// How long a session lives here, in milliseconds: the longest deadline and some slack.
+pub const SESSION_MS: Millis = 40_000;
+/// How far a session's time may lie from this node's clock, in milliseconds.
+pub const MAX_SKEW_MS: Millis = 30_000;
+
+/// One node's part in all signing sessions. `R` is what its driver needs to replay a run.
+pub struct Participant<R> {
+    membership: Arc<Membership>,
+    identity: Arc<NodeKey>,
+    boot: Millis,
+    keys: KeyCache,
+    memory: RequestMemory,
+    sessions: BTreeMap<SessionId, Session<R>>,
+    shares_made: u64,
+}
+
+/// What the driver is to do, in this order.
+#[derive(Debug)]
+pub enum Effect<R> {
+    /// Send to a coordinator; to oneself too.
+    Send {
+        /// The coordinator.
+        to: Identifier,
+        /// The message.
+        message: ToCoordinator,
+    },
+    /// Check the pins, run the action live in record mode, and report with [`Participant::observed`].
+    Observe(Run),
+    /// Replay the run over the first `agreed` reads, and report with [`Participant::replayed`].
+    Replay {
+        /// What runs.
+        run: Run,
+        /// The attempt to report.
+        attempt: u32,
+        /// What the live run left.
+        recorded: Arc<R>,
+        /// How many reads, from the first, are agreed; consuming a further one ends the replay.
+        agreed: usize,
+    },
+}
+
+/// One run of an action in a session.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The session.
+    pub session: SessionId,
+    /// Who coordinates it.
+    pub coordinator: Identifier,
+    /// The request.
+    pub request: Arc<ValidRequest>,
+    /// What the action sees.
+    pub context: Arc<Context>,
+}
+
+/// What the driver reports of a live run.
+#[derive(Debug)]
+pub struct LiveRun<R> {
+    /// The outcome, or why there is none on this node.
+    pub end: Result<Outcome, LocalFailure>,
+    /// What it read.
+    pub record: Record,
+    /// What a replay needs.
+    pub recorded: R,
+}
+
+/// Why a run gave no outcome here. It says nothing about the condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalFailure {
+    /// What kind of obstacle.
+    pub kind: FailureKind,
+    /// Why, for the caller.
+    pub reason: String,
+}
+
+struct Session<R> {
+    run: Run,
+    ends: Millis,
+    phase: Phase<R>,
+    attempts: BTreeMap<u32, Attempt>,
+}
+
+enum Phase<R> {
+    /// The live run is under way.
+    Observing,
+    /// It gave a record.
+    Observed { observation: Box<Observation>, recorded: Arc<R> },
+    /// This node takes no part.
+    Declined(Decline),
+}
+
+impl<R> Participant<R> {
+    /// A participant without keys, since `boot`: requests issued before are refused, because what was
+    /// known of them is gone.
+    pub fn new(membership: Arc<Membership>, identity: Arc<NodeKey>, boot: Millis) -> Self {
+        Self {
+            membership,
+            identity,
+            boot,
+            keys: KeyCache::default(),
+            memory: RequestMemory::default(),
+            sessions: BTreeMap::new(),
+            shares_made: 0,
+        }
+    }
+
+    /// Gives this node its share of a scheme's root key.
+    pub fn add_root(&mut self, share: RootShare) -> Result<(), KeyError> {
+        self.keys.add_root(share)
+    }
+
+    /// The schemes that this node can sign with.
+    pub fn schemes(&self) -> impl Iterator<Item = Scheme> + '_ {
+        self.keys.schemes()
+    }
+
+    /// How many signature shares this node has made since it started.
+    pub fn shares_made(&self) -> u64 {
+        self.shares_made
+    }
+
+    /// How many sessions are open.
+    pub fn open_sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Handles a coordinator's message.
+    pub fn receive(
+        &mut self,
+        from: Identifier,
+        message: ToParticipant,
+        now: Millis,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Vec<Effect<R>> {
+        match message {
+            ToParticipant::Propose(proposal) => self.proposed(from, *proposal, now),
+            ToParticipant::Commit { session, attempt } => self.commit(from, session, attempt, rng),
+            ToParticipant::Sign { package, send_verdict } => self.package(from, *package, send_verdict),
+            ToParticipant::Close { session } => {
+                if self.sessions.get(&session).is_some_and(|open| open.run.coordinator == from) {
+                    self.sessions.remove(&session);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn proposed(&mut self, from: Identifier, proposal: Proposal, now: Millis) -> Vec<Effect<R>> {
+        let id = proposal.terms.id(self.membership.network);
+        if let Some(open) = self.sessions.get(&id) {
+            return if open.run.coordinator == from { open.answer(id) } else { Vec::new() };
+        }
+        let decline = |failure: countersign_types::Failure| {
+            vec![declined(from, id, Decline::Abstain { kind: failure.kind, reason: failure.detail })]
+        };
+        let terms = proposal.terms;
+        let judged = self
+            .check_terms(from, &terms, now)
+            .and_then(|()| self.check_request(proposal.request, now))
+            .and_then(|request| self.open(from, id, &terms, request));
+        match judged {
+            Ok(effect) => vec![effect],
+            Err(failure) => decline(failure),
+        }
+    }
+
+    fn open(
+        &mut self,
+        from: Identifier,
+        id: SessionId,
+        terms: &SessionTerms,
+        request: ValidRequest,
+    ) -> Result<Effect<R>, countersign_types::Failure> {
+        if request.digest() != terms.request {
+            return Err(judge::other_request(terms.request, request.digest()));
+        }
+        let keys = self.key_pair(&request)?;
+        let context = Context::new(&request, terms, keys.public.public_key());
+        let ends = request.request().expires_at.min(terms.time_ms.saturating_add(SESSION_MS));
+        let run =
+            Run { session: id, coordinator: from, request: Arc::new(request), context: Arc::new(context) };
+        let effect = Effect::Observe(run.clone());
+        self.sessions.insert(id, Session { run, ends, phase: Phase::Observing, attempts: BTreeMap::new() });
+        Ok(effect)
+    }
+
+    /// Takes the result of a live run. A session that is gone meanwhile is nobody's loss.
+    pub fn observed(
+        &mut self,
+        id: SessionId,
+        live: LiveRun<R>,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Vec<Effect<R>> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
+        if !matches!(session.phase, Phase::Observing) {
+            return Vec::new();
+        }
+        let (decision, payloads) = match live.end {
+            Ok(Outcome::Allowed { payloads, .. }) => (Provisional::Allow, payloads.len()),
+            Ok(Outcome::Refused { reason }) => (Provisional::Refuse { reason }, 0),
+            Err(LocalFailure { kind, reason }) => {
+                session.phase = Phase::Declined(Decline::Abstain { kind, reason });
+                return session.answer(id);
+            }
+        };
+        let commitments = match keys_of(&mut self.keys, &session.run.request) {
+            Ok(keys) if payloads > 0 => session.start_attempt(1, payloads, &keys, rng),
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                let reason = error.to_string();
+                session.phase = Phase::Declined(Decline::Abstain { kind: FailureKind::Internal, reason });
+                return session.answer(id);
+            }
+        };
+        let observation = Box::new(Observation { session: id, record: live.record, decision, commitments });
+        session.phase = Phase::Observed { observation, recorded: Arc::new(live.recorded) };
+        session.answer(id)
+    }
+
+    fn commit(
+        &mut self,
+        from: Identifier,
+        id: SessionId,
+        attempt: u32,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Vec<Effect<R>> {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return vec![declined(from, id, unknown_session())];
+        };
+        if session.run.coordinator != from || !(2..=MAX_ATTEMPTS).contains(&attempt) {
+            return Vec::new();
+        }
+        let Phase::Observed { observation, .. } = &session.phase else { return Vec::new() };
+        let payloads = observation.commitments.len();
+        if payloads == 0 {
+            return Vec::new();
+        }
+        let commitments = match session.attempts.get(&attempt) {
+            // asked again: the same commitments, while they are unused
+            Some(Attempt::Committed { commitments, .. }) => commitments.clone(),
+            Some(Attempt::Replaying(_) | Attempt::Signed { .. } | Attempt::Spent) => return Vec::new(),
+            None => match keys_of(&mut self.keys, &session.run.request) {
+                Ok(keys) => session.start_attempt(attempt, payloads, &keys, rng),
+                Err(_) => return Vec::new(),
+            },
+        };
+        vec![Effect::Send {
+            to: from,
+            message: ToCoordinator::Committed { session: id, attempt, commitments },
+        }]
+    }
+
+    fn package(&mut self, from: Identifier, package: Package, send_verdict: bool) -> Vec<Effect<R>> {
+        let id = package.session;
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return vec![declined(from, id, unknown_session())];
+        };
+        if session.run.coordinator != from {
+            return Vec::new();
+        }
+        if let Some(again) = session.signed_before(&self.membership, &package) {
+            return vec![Effect::Send { to: from, message: ToCoordinator::Signed(again) }];
+        }
+        match session.accept(&self.membership, package, send_verdict) {
+            Ok(effect) => vec![effect],
+            Err(reason) => {
+                vec![declined(from, id, Decline::Abstain { kind: FailureKind::Disagreement, reason })]
+            }
+        }
+    }
+
+    /// Takes the result of a replay: where it allows, the nonces are consumed and the shares made.
+    pub fn replayed(
+        &mut self,
+        id: SessionId,
+        attempt: u32,
+        end: Result<Outcome, LocalFailure>,
+        now: Millis,
+    ) -> Vec<Effect<R>> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
+        let to = session.run.coordinator;
+        // taken out by value: whatever happens below, these nonces are gone
+        let Some(Attempt::Replaying(replaying)) = session.attempts.insert(attempt, Attempt::Spent) else {
+            return Vec::new();
+        };
+        let outcome = match end {
+            Ok(outcome @ Outcome::Allowed { .. }) => outcome,
+            Ok(Outcome::Refused { reason }) => return vec![declined(to, id, Decline::Refused { reason })],
+            Err(LocalFailure { kind, reason }) => {
+                return vec![declined(to, id, Decline::Abstain { kind, reason })];
+            }
+        };
+        let signed = judge::still_valid(&session.run.request, now)
+            .and_then(|()| self.memory.bind(&session.run.request, &outcome.messages()))
+            .and_then(|()| {
+                let keys = keys_of(&mut self.keys, &session.run.request).map_err(judge::internal)?;
+                replaying.sign(&self.membership, &self.identity, &keys, &outcome)
+            });
+        match signed {
+            Ok((package, signed)) => {
+                self.shares_made += signed.shares.len() as u64;
+                session.attempts.insert(attempt, Attempt::Signed { package, signed: signed.clone() });
+                vec![Effect::Send { to, message: ToCoordinator::Signed(signed) }]
+            }
+            Err(failure) => {
+                let decline = Decline::Abstain { kind: failure.kind, reason: failure.detail };
+                vec![declined(to, id, decline)]
+            }
+        }
+    }
+
+    /// Forgets sessions and requests that are over.
+    pub fn tick(&mut self, now: Millis) {
+        self.sessions.retain(|_, session| session.ends > now);
+        self.memory.forget(now);
+    }
+
+    fn key_pair(&mut self, request: &ValidRequest) -> Result<Arc<KeyPair>, countersign_types::Failure> {
+        keys_of(&mut self.keys, request).map_err(judge::no_key)
+    }
+}
+
+impl<R> Session<R> {
+    fn answer(&self, id: SessionId) -> Vec<Effect<R>> {
+        let to = self.run.coordinator;
+        match &self.phase {
+            Phase::Observing => Vec::new(),
+            Phase::Observed { observation, .. } => {
+                vec![Effect::Send { to, message: ToCoordinator::Observed(observation.clone()) }]
+            }
+            Phase::Declined(decline) => vec![declined(to, id, decline.clone())],
+        }
+    }
+
+    fn start_attempt(
+        &mut self,
+        attempt: u32,
+        payloads: usize,
+        keys: &KeyPair,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Vec<countersign_threshold::Commitments> {
+        let (nonces, commitments): (Vec<_>, Vec<_>) = (0..payloads).map(|_| keys.share.commit(rng)).unzip();
+        self.attempts.insert(attempt, Attempt::Committed { nonces, commitments: commitments.clone() });
+        commitments
+    }
+
+    fn signed_before(
+        &self,
+        membership: &Membership,
+        package: &Package,
+    ) -> Option<Box<crate::message::Signed>> {
+        match self.attempts.get(&package.attempt) {
+            Some(Attempt::Signed { package: hash, signed }) if *hash == package.hash(membership.network) => {
+                Some(signed.clone())
+            }
+            Some(
+                Attempt::Signed { .. } | Attempt::Committed { .. } | Attempt::Replaying(_) | Attempt::Spent,
+            )
+            | None => None,
+        }
+    }
+
+    /// Binds the attempt's nonces to this package, if it fits what this node committed to and read.
+    fn accept(
+        &mut self,
+        membership: &Membership,
+        package: Package,
+        send_verdict: bool,
+    ) -> Result<Effect<R>, String> {
+        package.validate(&membership.committee).map_err(|error| error.to_string())?;
+        let Phase::Observed { observation, recorded } = &self.phase else {
+            return Err("this node has no record in this session".into());
+        };
+        if package.records.get(&membership.me) != Some(&observation.record) {
+            return Err("the package does not hold this node's record".into());
+        }
+        let agreed = agree(&package.base_records());
+        let stands = |record: &Record| check_own(&agreed, record).map_err(|error| error.to_string());
+        package.records.values().try_for_each(stands)?;
+        let number = package.attempt;
+        let Some(attempt) = self.attempts.remove(&number) else {
+            return Err(format!("this node did not commit to attempt {number}"));
+        };
+        let (attempt, result) = attempt.bind(membership, package, send_verdict);
+        self.attempts.insert(number, attempt);
+        result?;
+        let (run, recorded) = (self.run.clone(), Arc::clone(recorded));
+        Ok(Effect::Replay { run, attempt: number, recorded, agreed: agreed.entries.len() })
+    }
+}
+
+fn keys_of(keys: &mut KeyCache, request: &ValidRequest) -> Result<Arc<KeyPair>, KeyError> {
+    keys.get(request.request().key.scheme, request.key_id())
+}
+
+fn declined<R>(to: Identifier, session: SessionId, decline: Decline) -> Effect<R> {
+    Effect::Send { to, message: ToCoordinator::Declined { session, decline } }
+}
+
+fn unknown_session() -> Decline {
+    Decline::Abstain {
+        kind: FailureKind::Unavailable,
+        reason: "the session is not open on this node: it restarted, or the session ended".into(),
+    }
+}
