@@ -1,0 +1,148 @@
+//! The coordinator's part (RFC 9591 section 5.3): shares to a signature, and who cheated if it is none.
+
+use std::collections::BTreeMap;
+
+use countersign_types::{Identifier, Signature};
+use frost_core::CheaterDetection;
+
+use crate::{
+    derive::{DerivedPublic, PublicChild},
+    encoding::{frost_identifier, identifiers_among},
+    signing::{FrostShares, PackageError, SignatureShare, SigningPackage},
+    suite::{Suite, dispatch},
+    verify::{VerifyError, verify_with},
+};
+
+/// Why shares make no signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AggregateError {
+    /// The package is none for this key.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The shares are not those of the package's signers.
+    #[error(
+        "expected the shares of the package's signers, {missing:?} are missing and {unexpected:?} too many"
+    )]
+    Signers {
+        /// Signers without a share.
+        missing: Vec<Identifier>,
+        /// Shares without a signer.
+        unexpected: Vec<Identifier>,
+    },
+    /// Some shares are wrong. These are all of them, and everybody else's is right.
+    #[error("the signature shares of {culprits:?} are wrong")]
+    BadShares {
+        /// Whose they are, ascending.
+        culprits: Vec<Identifier>,
+    },
+    /// The suite refuses, for example because the nonces of all signers cancel out.
+    #[error("the suite refuses to aggregate: {reason}")]
+    Suite {
+        /// What it says.
+        reason: String,
+    },
+}
+
+impl DerivedPublic {
+    /// The signature. It is verified before it is returned; only if that fails is every share looked at.
+    ///
+    /// Shares and commitments must come from the signer that they are filed under: otherwise an honest
+    /// signer is blamed.
+    pub fn aggregate(
+        &self,
+        package: &SigningPackage,
+        shares: &BTreeMap<Identifier, SignatureShare>,
+    ) -> Result<Signature, AggregateError> {
+        dispatch!(in &self.0, derived => derived.aggregate(package, shares))
+    }
+
+    /// Verifies a signature of this key.
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), VerifyError> {
+        dispatch!(in &self.0, derived => verify_with(derived.verifying_key(), message, signature))
+    }
+}
+
+impl<C: Suite> PublicChild<C> {
+    fn aggregate(
+        &self,
+        package: &SigningPackage,
+        shares: &BTreeMap<Identifier, SignatureShare>,
+    ) -> Result<Signature, AggregateError> {
+        let quorum = self.root().quorum;
+        let parsed = package.parse::<C>(quorum.threshold(), quorum.size())?;
+        check_signers(package, shares)?;
+        let (parsed_shares, malformed) = parse_shares::<C>(shares);
+        if malformed.is_empty() {
+            let keys = self.package([]);
+            let quick = CheaterDetection::Disabled;
+            if let Ok(signature) = frost_core::aggregate_custom(&parsed, &parsed_shares, &keys, quick) {
+                return encode(&signature);
+            }
+        }
+        Err(self.blame(&parsed, &parsed_shares, malformed))
+    }
+
+    /// Why there is no signature: everybody whose share is malformed or wrong.
+    fn blame(
+        &self,
+        package: &frost_core::SigningPackage<C>,
+        shares: &FrostShares<C>,
+        mut culprits: Vec<Identifier>,
+    ) -> AggregateError {
+        let members = || self.root().quorum.identifiers();
+        let keys = self.package(members());
+        let all = CheaterDetection::AllCheaters;
+        let reason = match frost_core::aggregate_custom(package, shares, &keys, all) {
+            Ok(_) => "every share is right".into(),
+            Err(error) => {
+                culprits.extend(identifiers_among::<C>(members(), &error.culprits()));
+                error.to_string()
+            }
+        };
+        culprits.sort_unstable();
+        culprits.dedup();
+        if culprits.is_empty() {
+            AggregateError::Suite { reason }
+        } else {
+            AggregateError::BadShares { culprits }
+        }
+    }
+}
+
+fn check_signers(
+    package: &SigningPackage,
+    shares: &BTreeMap<Identifier, SignatureShare>,
+) -> Result<(), AggregateError> {
+    let signers = &package.commitments;
+    let missing: Vec<_> = signers.keys().filter(|id| !shares.contains_key(id)).copied().collect();
+    let unexpected: Vec<_> = shares.keys().filter(|id| !signers.contains_key(id)).copied().collect();
+    if missing.is_empty() && unexpected.is_empty() {
+        Ok(())
+    } else {
+        Err(AggregateError::Signers { missing, unexpected })
+    }
+}
+
+/// The shares that are scalars, and whose are not. In place of those stands zero, so that the others can
+/// still be told apart.
+fn parse_shares<C: Suite>(
+    shares: &BTreeMap<Identifier, SignatureShare>,
+) -> (FrostShares<C>, Vec<Identifier>) {
+    let zero = || frost_core::round2::SignatureShare::deserialize(&vec![0; C::SCALAR_BYTES]);
+    let mut malformed = Vec::new();
+    let parsed = shares.iter().map(|(&signer, share)| {
+        let share = share.parse::<C>().unwrap_or_else(|| {
+            malformed.push(signer);
+            zero().expect("zero is a scalar")
+        });
+        (frost_identifier::<C>(signer), share)
+    });
+    (parsed.collect(), malformed)
+}
+
+fn encode<C: Suite>(signature: &frost_core::Signature<C>) -> Result<Signature, AggregateError> {
+    match signature.serialize() {
+        Ok(bytes) => Ok(Signature(bytes.into())),
+        Err(error) => Err(AggregateError::Suite { reason: error.to_string() }),
+    }
+}

@@ -1,0 +1,6 @@
+//! The public interface of threshold keys, over whole committees in one process.
+
+mod dkg;
+mod keys;
+mod members;
+mod signing;
