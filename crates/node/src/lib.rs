@@ -1,1 +1,26 @@
 //! The node: configuration, driver loop and shutdown around the session core.
+//!
+//! [`run`] opens the database, connects to the other members, and drives the state machines of
+//! `countersign-session` until it is told to stop. It holds no decision of the protocol: it carries
+//! messages, runs actions, stores what must be durable, and answers the HTTP interface.
+
+mod backend;
+mod boot;
+mod clock;
+pub mod config;
+mod driver;
+pub mod init;
+mod library;
+pub mod logging;
+mod passphrase;
+mod replication;
+mod runs;
+mod status;
+mod wire;
+
+pub use boot::{NodeError, run};
+pub use config::{ConfigError, NodeConfig};
+pub use passphrase::{PassphraseConfig, PassphraseError};
+
+/// The version that a node announces.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

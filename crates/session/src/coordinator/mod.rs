@@ -327,6 +327,7 @@ impl Coordinator {
             return self.start_attempt(signers, now);
         }
         if !self.is_exhausted() {
+            self.grace_ends = None;
             // members that were held back are needed as soon as those asked cannot suffice
             let asked_suffice = self.standings.asked_may_suffice(self.setup.membership.threshold());
             let disagree = self.observed_disagree();

@@ -340,6 +340,7 @@ impl KeyGen {
                 self.to_all(&broadcast)
             }
             Err(error) => {
+                self.schedule_next(now);
                 let reason = error.to_string();
                 let attempt = terms.id(self.membership.network);
                 vec![Effect::GivenUp { attempt, reason, culprits: Vec::new() }]

@@ -15,7 +15,7 @@ mod memory;
 use std::{collections::BTreeMap, sync::Arc};
 
 use countersign_agreement::{agree, check_own};
-use countersign_threshold::RootShare;
+use countersign_threshold::{DerivedPublic, RootShare};
 use countersign_types::{
     Context, FailureKind, Identifier, NodeKey, Outcome, Record, Scheme, SessionId, SessionTerms, ValidRequest,
 };
@@ -344,6 +344,14 @@ impl<R> Participant<R> {
                 vec![declined(to, id, decline)]
             }
         }
+    }
+
+    /// The public side of a request's key, for a coordinator.
+    pub fn derived_public(
+        &mut self,
+        request: &ValidRequest,
+    ) -> Result<DerivedPublic, countersign_types::Failure> {
+        Ok(self.key_pair(request)?.public.clone())
     }
 
     /// Forgets sessions and requests that are over.

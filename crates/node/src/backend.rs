@@ -1,0 +1,165 @@
+//! What answers behind the HTTP interface.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use countersign_api::Backend;
+use countersign_chain::Chains;
+use countersign_network::{Handle, Transport};
+use countersign_session::Membership;
+use countersign_types::{
+    ActionId, Bytes, Failure, FailureKind, Genesis, NodePublicKey, RequestDigest, SignedRequest,
+    action::PublishedAction,
+    api::{ActionInfo, ActionList, MemberInfo, NetworkInfo, SignResponse},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{driver::Input, library::Library, status::Status};
+
+/// The node, as the HTTP interface sees it.
+pub(crate) struct NodeBackend {
+    pub(crate) genesis: Genesis,
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) own: NodePublicKey,
+    pub(crate) transport: Handle,
+    pub(crate) chains: Arc<Chains>,
+    pub(crate) library: Arc<Library>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) stop: CancellationToken,
+}
+
+impl NodeBackend {
+    /// Members that sessions can be shared with now, this node included.
+    fn reachable(&self) -> BTreeMap<NodePublicKey, bool> {
+        let mut reachable: BTreeMap<NodePublicKey, bool> = self
+            .transport
+            .peers()
+            .into_iter()
+            .map(|peer| {
+                let equal = peer.hello.is_some_and(|hello| hello.engine == self.membership.engine);
+                (peer.member, peer.connected && equal)
+            })
+            .collect();
+        reachable.insert(self.own, true);
+        reachable
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        if self.stop.is_cancelled() {
+            return Some("the node is shutting down".into());
+        }
+        if self.status.root_keys().is_none() {
+            return Some(format!("key generation is not done: {}", self.status.key_generation()));
+        }
+        let connected = self.reachable().values().filter(|connected| **connected).count();
+        let threshold = usize::from(self.membership.committee.threshold());
+        (connected < threshold)
+            .then(|| format!("{connected} members can be reached, {threshold} are needed to sign"))
+    }
+
+    async fn ask(&self, input: impl FnOnce(crate::driver::Reply) -> Input) -> Result<SignResponse, Failure> {
+        if self.stop.is_cancelled() {
+            return Err(Failure::new(FailureKind::NotReady, "the node is shutting down: ask another node"));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.inputs.try_send(input(reply)).map_err(|_| {
+            Failure::new(FailureKind::Busy, "the node's queue is full: ask another node, or later")
+        })?;
+        answer.await.unwrap_or_else(|_| {
+            Err(Failure::new(
+                FailureKind::Unavailable,
+                "the node stopped before it had an answer: ask another node",
+            ))
+        })
+    }
+}
+
+#[async_trait]
+impl Backend for NodeBackend {
+    async fn network(&self) -> NetworkInfo {
+        let reachable = self.reachable();
+        let members = self
+            .membership
+            .committee
+            .identifiers()
+            .filter_map(|id| Some((id, self.membership.committee.member(id)?)))
+            .map(|(id, member)| MemberInfo {
+                identifier: id.get(),
+                public_key: *member,
+                peer_id: member.peer_id(),
+                address: member.address(),
+                connected: reachable.get(member).copied().unwrap_or(false),
+            })
+            .collect();
+        let not_ready = self.not_ready();
+        NetworkInfo {
+            network: self.membership.network,
+            genesis: self.genesis.clone(),
+            epoch: self.membership.epoch,
+            root_keys: self.status.root_keys(),
+            members,
+            node: self.own,
+            version: crate::VERSION.into(),
+            engine: self.membership.engine,
+            ready: not_ready.is_none(),
+            not_ready,
+        }
+    }
+
+    async fn actions(&self) -> ActionList {
+        let actions = self.library.list().await.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "the stored actions cannot be listed");
+            Vec::new()
+        });
+        ActionList { actions }
+    }
+
+    async fn action(&self, id: ActionId) -> Result<ActionInfo, Failure> {
+        self.library.info(id).await
+    }
+
+    async fn component(&self, id: ActionId) -> Result<Bytes, Failure> {
+        self.library.component(id).await
+    }
+
+    async fn publish(&self, action: PublishedAction) -> Result<ActionInfo, Failure> {
+        self.library.publish(action).await
+    }
+
+    async fn submit(&self, request: SignedRequest) -> Result<SignResponse, Failure> {
+        self.ask(|reply| Input::Submit { request: Box::new(request), reply }).await
+    }
+
+    async fn request(&self, digest: RequestDigest) -> Result<SignResponse, Failure> {
+        self.ask(|reply| Input::Look { request: digest, reply }).await
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        match self.not_ready() {
+            Some(reason) => Err(reason),
+            None => Ok(()),
+        }
+    }
+
+    async fn metrics(&self) -> String {
+        let stats = self.transport.stats();
+        metrics::counter!("countersign_network_frames_out_total").absolute(stats.frames_out);
+        metrics::counter!("countersign_network_frames_in_total").absolute(stats.frames_in);
+        metrics::counter!("countersign_network_bytes_out_total").absolute(stats.bytes_out);
+        metrics::counter!("countersign_network_bytes_in_total").absolute(stats.bytes_in);
+        metrics::counter!("countersign_network_busy_total").absolute(stats.busy);
+        metrics::counter!("countersign_network_refused_connections_total")
+            .absolute(stats.refused_connections);
+        metrics::counter!("countersign_network_violations_total").absolute(stats.violations);
+        for chain in self.chains.status() {
+            let label = chain.chain_id.to_string();
+            let head = chain.head.unwrap_or_default();
+            metrics::gauge!("countersign_chain_final_block", "chain" => label).set(head as f64);
+        }
+        self.metrics.render()
+    }
+}

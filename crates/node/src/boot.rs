@@ -1,0 +1,290 @@
+//! From a configuration to a running node, and back to nothing.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use countersign_action::{ArtefactKey, Artefacts, Compilation, Compiler, Engine, Host};
+use countersign_chain::Chains;
+use countersign_network::{Handle, Hello};
+use countersign_session::{
+    Membership,
+    keygen::{Journal, KeyGen, Pending},
+    participant::Participant,
+};
+use countersign_store::{Bounds, Owner, Store};
+use countersign_threshold::RootShare;
+use countersign_types::{Genesis, NodeKey, RootKeys, Scheme};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use secrecy::SecretString;
+use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    backend::NodeBackend,
+    clock::Clock,
+    config::NodeConfig,
+    driver::{Driver, MAX_INPUTS, Parts},
+    library::Library,
+    replication::Replication,
+    runs::Runs,
+    status::Status,
+};
+
+/// The epoch of a network's first committee.
+const FIRST_EPOCH: u64 = 1;
+/// How long sessions that are under way may go on after the node was told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How much earlier than the interface's deadline a session ends, in milliseconds, so that the caller gets
+/// its reasons.
+const ANSWER_MARGIN_MS: u64 = 1_000;
+
+/// Why a node does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration, or a file that it names.
+    #[error(transparent)]
+    Config(#[from] crate::ConfigError),
+    /// The genesis makes no committee.
+    #[error("the genesis is not valid")]
+    Genesis(#[from] countersign_types::GenesisError),
+    /// There is no passphrase.
+    #[error(transparent)]
+    Passphrase(#[from] crate::PassphraseError),
+    /// The database does not open.
+    #[error("cannot open the database")]
+    Open(#[from] countersign_store::OpenError),
+    /// The database fails.
+    #[error("the database failed")]
+    Store(#[from] countersign_store::StoreError),
+    /// The node is no member of the network.
+    #[error("this node, {node}, is not a member of network {network}: check genesis and data folder")]
+    NotAMember {
+        /// The node's identity.
+        node: countersign_types::NodePublicKey,
+        /// The network.
+        network: countersign_types::NetworkId,
+    },
+    /// The root keys on disk do not count.
+    #[error("the stored root keys are not valid")]
+    RootKeys(#[from] countersign_types::RootKeysError),
+    /// The key share on disk does not fit.
+    #[error("the stored key share is not valid: {0}")]
+    Share(String),
+    /// A chain's settings.
+    #[error("the chains' settings are not valid")]
+    Chains(#[from] countersign_chain::ConfigError),
+    /// The engine does not start.
+    #[error("the engine that runs actions does not start")]
+    Engine(#[from] countersign_action::EngineError),
+    /// The folder of compiled actions.
+    #[error("the folder of compiled actions cannot be used")]
+    Artefacts(#[from] countersign_action::ArtefactError),
+    /// The network does not start.
+    #[error("the connections between members do not start")]
+    Network(#[from] countersign_network::StartError),
+    /// The interface's address cannot be had.
+    #[error(
+        "cannot listen on {address} for the HTTP interface: is another program using the port? set api.listen"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The interface's settings.
+    #[error("the HTTP interface's settings are not valid")]
+    Api(#[from] countersign_api::ConfigError),
+    /// Metrics cannot be collected.
+    #[error("metrics cannot be collected: {0}")]
+    Metrics(String),
+    /// The driver stopped by itself.
+    #[error("the node stops")]
+    Driver(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A task ended that never ends.
+    #[error("a task of the node ended: {0}")]
+    Task(String),
+}
+
+/// Runs a node until `stop`, then lets sessions under way end. `ready` is told the interface's address.
+pub async fn run(
+    config: NodeConfig,
+    compiler: Compiler,
+    stop: CancellationToken,
+    ready: impl FnOnce(SocketAddr) + Send,
+) -> Result<(), NodeError> {
+    config.api.validate()?;
+    let genesis = config.load_genesis()?;
+    let committee = genesis.committee()?;
+    let network = genesis.network_id();
+    let passphrase = config.passphrase.read()?;
+    let (store, identity) = open_store(&config, &genesis, passphrase).await?;
+    let own = identity.public_key();
+    let me = committee.identifier(&own).ok_or(NodeError::NotAMember { node: own, network })?;
+
+    let engine = Engine::new(&config.actions.host)?;
+    let engine_id = engine.engine_id();
+    let membership = Arc::new(Membership { network, epoch: FIRST_EPOCH, committee, me, engine: engine_id });
+    let metrics = install_metrics()?;
+    let status = Arc::new(Status::default());
+    let clock = Arc::new(Clock::new(store.last_time()?));
+    let boot = clock.now();
+
+    let mut participant = Participant::new(Arc::clone(&membership), Arc::clone(&identity), boot);
+    let mut keygens = Vec::new();
+    if let Some(root_keys) = store.root_keys()? {
+        root_keys.verify(network, &membership.committee)?;
+        add_roots(&store, &mut participant, &root_keys)?;
+        crate::driver::write_root_keys(&config.data.join("root-keys.json"), &root_keys);
+        status.set_root_keys(root_keys);
+    }
+    for scheme in Scheme::ALL {
+        let journal = journal(&store, scheme, status.root_keys().as_ref())?;
+        keygens.push(KeyGen::resume(Arc::clone(&membership), Arc::clone(&identity), scheme, journal, boot));
+    }
+
+    let listener = TcpListener::bind(config.api.listen)
+        .await
+        .map_err(|source| NodeError::Listen { address: config.api.listen, source })?;
+    let address =
+        listener.local_addr().map_err(|source| NodeError::Listen { address: config.api.listen, source })?;
+    let hello = Hello {
+        network,
+        protocol: countersign_session::PROTOCOL,
+        engine: engine_id,
+        generation: store.generation()?,
+        version: crate::VERSION.into(),
+    };
+    let (handle, events) =
+        countersign_network::start(&identity, hello, membership.committee.members(), config.network.clone())
+            .await?;
+    let chains = Arc::new(Chains::start(config.chains.clone())?);
+    let key = ArtefactKey::new(*store.artefact_key());
+    let artefacts =
+        Artefacts::open(config.data.join("compiled"), key, &engine, config.actions.host.artefact_bytes)?;
+    let host = Host::new(&config.actions.host, engine, Compilation::Child(compiler), Some(artefacts))?;
+
+    let (inputs, queue) = mpsc::channel(MAX_INPUTS);
+    let replication = Arc::new(Replication::new(Arc::new(handle.clone()), Arc::clone(&store)));
+    let bounds = Bounds {
+        total_bytes: config.actions.total_bytes,
+        per_publisher_bytes: config.actions.publisher_bytes,
+        actions: config.actions.count,
+    };
+    let library = Arc::new(Library::new(
+        network,
+        Arc::clone(&store),
+        host.clone(),
+        Arc::clone(&replication),
+        config.actions.publishers.clone(),
+        bounds,
+    ));
+    let runs = Runs::new(Arc::clone(&library), host, Arc::clone(&chains), inputs.clone());
+    let driver = Driver::new(Parts {
+        membership: Arc::clone(&membership),
+        clock,
+        participant,
+        keygens,
+        transport: Arc::new(handle.clone()),
+        library: Arc::clone(&library),
+        replication,
+        runs,
+        store,
+        status: Arc::clone(&status),
+        deadline_ms: config.api.deadline_ms.saturating_sub(ANSWER_MARGIN_MS).max(1),
+        root_keys_file: config.data.join("root-keys.json"),
+    });
+    let interface_stop = CancellationToken::new();
+    let backend = Arc::new(NodeBackend {
+        genesis,
+        membership,
+        own,
+        transport: handle.clone(),
+        chains,
+        library,
+        status,
+        inputs,
+        metrics,
+        stop: stop.clone(),
+    });
+    tracing::info!(peer = %own.peer_id(), %network, %address, "node started");
+    ready(address);
+
+    let interface =
+        tokio::spawn(countersign_api::serve(listener, backend, config.api, interface_stop.clone()));
+    let driver = driver.run(queue, events, stop, DRAIN).await;
+    shut_down(handle, interface, interface_stop).await?;
+    driver.map_err(|error| NodeError::Driver(Box::new(error)))
+}
+
+async fn shut_down(
+    handle: Handle,
+    interface: tokio::task::JoinHandle<Result<(), countersign_api::ConfigError>>,
+    interface_stop: CancellationToken,
+) -> Result<(), NodeError> {
+    interface_stop.cancel();
+    let served = interface.await.map_err(|error| NodeError::Task(error.to_string()))?;
+    handle.shutdown().await;
+    tracing::info!("node stopped");
+    Ok(served?)
+}
+
+async fn open_store(
+    config: &NodeConfig,
+    genesis: &Genesis,
+    passphrase: SecretString,
+) -> Result<(Arc<Store>, Arc<NodeKey>), NodeError> {
+    let path = config.database();
+    let network = genesis.network_id();
+    // the derivation of the key takes a second of work and much memory: not on an async thread
+    let opened = spawn_blocking(move || {
+        let owner = Store::read_owner(&path)?;
+        Store::open(&path, &Owner { network, node: owner.node }, &passphrase)
+    })
+    .await;
+    let store = Arc::new(opened.map_err(|error| NodeError::Task(error.to_string()))??);
+    let identity = Arc::new(store.identity()?);
+    Ok((store, identity))
+}
+
+fn add_roots(
+    store: &Store,
+    participant: &mut Participant<crate::runs::Recorded>,
+    root_keys: &RootKeys,
+) -> Result<(), NodeError> {
+    for key in &root_keys.keys {
+        let scheme = key.root.scheme;
+        let Some(stored) = store.active_share(root_keys.epoch, scheme)? else {
+            return Err(NodeError::Share(format!("there is no share of the root key for {scheme}")));
+        };
+        let share = RootShare::from_bytes(scheme, &stored.share)
+            .map_err(|error| NodeError::Share(crate::library::chain(&error)))?;
+        if share.root_key() != key.root {
+            return Err(NodeError::Share(format!("the share for {scheme} is of another root key")));
+        }
+        participant.add_root(share).map_err(|error| NodeError::Share(error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn journal(store: &Store, scheme: Scheme, root_keys: Option<&RootKeys>) -> Result<Journal, NodeError> {
+    let pending = store
+        .pending_shares(FIRST_EPOCH, scheme)?
+        .into_iter()
+        .map(|stored| Pending { terms: stored.terms, root: stored.root })
+        .collect();
+    let activated = match store.activation(FIRST_EPOCH, scheme)? {
+        Some(stored) => {
+            let confirmations = postcard::from_bytes(&stored.confirmations).map_err(|error| {
+                NodeError::Share(format!("the stored confirmations do not decode: {error}"))
+            })?;
+            Some((stored.attempt, confirmations))
+        }
+        None => None,
+    };
+    let complete = root_keys.and_then(|keys| keys.keys.iter().find(|key| key.root.scheme == scheme)).cloned();
+    Ok(Journal { pending, activated, complete })
+}
+
+fn install_metrics() -> Result<PrometheusHandle, NodeError> {
+    PrometheusBuilder::new().install_recorder().map_err(|error| NodeError::Metrics(error.to_string()))
+}

@@ -1,0 +1,196 @@
+//! A node's configuration file.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use countersign_types::Address;
+use serde::{Deserialize, Serialize};
+
+use crate::{logging::LogConfig, passphrase::PassphraseConfig};
+
+/// Everything that an operator sets. Relative paths are relative to the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The folder of database, compiled actions and root keys. Only this user may read it.
+    pub data: PathBuf,
+    /// The genesis file of the network.
+    pub genesis: PathBuf,
+    /// Where the passphrase comes from that opens the sealed keys.
+    #[serde(default)]
+    pub passphrase: PassphraseConfig,
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// Connections between members.
+    #[serde(default)]
+    pub network: countersign_network::Config,
+    /// The HTTP interface.
+    #[serde(default)]
+    pub api: countersign_api::Config,
+    /// The chains that this node reads, and through whom.
+    #[serde(default)]
+    pub chains: Vec<countersign_chain::ChainConfig>,
+    /// Whose actions are stored, and how many.
+    #[serde(default)]
+    pub actions: ActionsConfig,
+}
+
+/// Whose actions are stored, how many, and how they run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ActionsConfig {
+    /// The publishers that this operator accepts.
+    pub publishers: Publishers,
+    /// The most bytes of all stored components together.
+    pub total_bytes: u64,
+    /// The most bytes of one publisher's components.
+    pub publisher_bytes: u64,
+    /// The most actions.
+    pub count: u64,
+    /// How actions run.
+    pub host: countersign_action::Config,
+}
+
+impl Default for ActionsConfig {
+    fn default() -> Self {
+        Self {
+            publishers: Publishers::default(),
+            total_bytes: 1 << 30,
+            publisher_bytes: 128 << 20,
+            count: 4096,
+            host: countersign_action::Config::default(),
+        }
+    }
+}
+
+/// Who may publish: `"anybody"` on a test network, else a list of addresses. By default nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Publishers {
+    /// A word; only "anybody" is one.
+    Word(Anybody),
+    /// These accounts.
+    Listed(BTreeSet<Address>),
+}
+
+/// The word that lets anybody publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Anybody {
+    /// Anybody may publish.
+    Anybody,
+}
+
+impl Default for Publishers {
+    fn default() -> Self {
+        Self::Listed(BTreeSet::new())
+    }
+}
+
+impl Publishers {
+    /// Whether this publisher's actions are stored.
+    pub fn accept(&self, publisher: &Address) -> bool {
+        match self {
+            Self::Word(Anybody::Anybody) => true,
+            Self::Listed(listed) => listed.contains(publisher),
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not a configuration; the parser names line and key.
+    #[error("{} is not a valid configuration", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: Box<toml::de::Error>,
+    },
+    /// The genesis is not one.
+    #[error("{} is not a valid genesis", path.display())]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+}
+
+impl NodeConfig {
+    /// Reads and parses; unknown keys are errors.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.data = base.join(&config.data);
+        config.genesis = base.join(&config.genesis);
+        config.passphrase.resolve(base);
+        Ok(config)
+    }
+
+    /// Reads the genesis file that the configuration names.
+    pub fn load_genesis(&self) -> Result<countersign_types::Genesis, ConfigError> {
+        load_genesis(&self.genesis)
+    }
+
+    /// Where the database lies.
+    pub fn database(&self) -> PathBuf {
+        self.data.join("db")
+    }
+}
+
+/// Reads a genesis file.
+pub fn load_genesis(path: &Path) -> Result<countersign_types::Genesis, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+    serde_json::from_str(&text).map_err(|source| ConfigError::Genesis { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<NodeConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn the_defaults_are_closed() {
+        let config = parse("data = 'd'\ngenesis = 'g'").expect("minimal");
+        assert!(config.api.listen.ip().is_loopback());
+        assert!(!config.actions.publishers.accept(&Address::repeat_byte(1)));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = parse("data = 'd'\ngenesis = 'g'\n[api]\nlistn = '127.0.0.1:1'").expect_err("misspelt");
+        assert!(error.to_string().contains("listn"), "{error}");
+    }
+
+    #[test]
+    fn publishers_are_anybody_or_listed() {
+        let base = "data = 'd'\ngenesis = 'g'\n[actions]\n";
+        let anybody = parse(&format!("{base}publishers = 'anybody'")).expect("a word");
+        assert!(anybody.actions.publishers.accept(&Address::repeat_byte(1)));
+        let listed = format!("{base}publishers = ['0x0101010101010101010101010101010101010101']");
+        let listed = parse(&listed).expect("a list");
+        assert!(listed.actions.publishers.accept(&Address::repeat_byte(1)));
+        assert!(!listed.actions.publishers.accept(&Address::repeat_byte(2)));
+        assert!(parse(&format!("{base}publishers = 'everybody'")).is_err());
+    }
+}

@@ -1,0 +1,324 @@
+//! The one task that owns the state machines: everything that happens goes through its queues.
+//!
+//! It never waits for a run, a chain or a peer: those report on the same queue. It waits for the disk only
+//! where key generation must be durable before it goes on.
+
+mod keygen;
+mod requests;
+mod sessions;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use countersign_network::{Event, EventReceiver, Lane, Transport};
+use countersign_session::{
+    Membership, Millis,
+    coordinator::Coordinator,
+    keygen::KeyGen,
+    message::{ToCoordinator, ToParticipant},
+    participant::{LiveRun, LocalFailure, Participant},
+};
+use countersign_store::{Store, StoreError};
+use countersign_types::{
+    EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, RequestDigest, SessionId, SignedRequest,
+    api::SignResponse,
+};
+use rand_core::OsRng;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, LEASE_MS},
+    library::Library,
+    replication::{Message as ReplicationMessage, Replication},
+    runs::{Recorded, Runs},
+    status::Status,
+    wire::{self, BackgroundFrame, SigningFrame},
+};
+pub(crate) use keygen::write_root_keys;
+use requests::Requests;
+
+/// The most inputs that wait for the driver; whoever reports waits, whoever asks is told busy.
+pub(crate) const MAX_INPUTS: usize = 1024;
+/// How often the machines forget what is over and the time is stored, in milliseconds.
+const HOUSEKEEPING_MS: Millis = 500;
+/// How long a member that let a session wait is asked last, in milliseconds.
+const PENALTY_MS: Millis = 10_000;
+
+/// Whoever waits for a request's result.
+pub(crate) type Reply = oneshot::Sender<Result<SignResponse, Failure>>;
+
+/// What happens inside the node.
+pub(crate) enum Input {
+    /// A caller asks for signatures.
+    Submit { request: Box<SignedRequest>, reply: Reply },
+    /// A caller asks what became of a request.
+    Look { request: RequestDigest, reply: Reply },
+    /// The action of a request is ready, and its chains are pinned.
+    Prepared { request: RequestDigest, pins: Result<Vec<Pin>, Failure> },
+    /// A live run ended.
+    Observed { session: SessionId, live: LiveRun<Recorded> },
+    /// A replay ended.
+    Replayed { session: SessionId, attempt: u32, end: Result<Outcome, LocalFailure> },
+}
+
+/// Why the driver stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DriverError {
+    /// The disk failed: the node stops rather than forget what it must not.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    /// Something that must be stored was refused.
+    #[error("key generation cannot be stored: {0}")]
+    KeyGeneration(String),
+}
+
+/// What the driver is made of.
+pub(crate) struct Parts {
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) participant: Participant<Recorded>,
+    pub(crate) keygens: Vec<KeyGen>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) library: Arc<Library>,
+    pub(crate) replication: Arc<Replication>,
+    pub(crate) runs: Runs,
+    pub(crate) store: Arc<Store>,
+    pub(crate) status: Arc<Status>,
+    /// How long a session may take, in milliseconds.
+    pub(crate) deadline_ms: Millis,
+    /// Where the root keys are written for operators and clients.
+    pub(crate) root_keys_file: std::path::PathBuf,
+}
+
+/// The task's state.
+pub(crate) struct Driver {
+    parts: Parts,
+    coordinators: BTreeMap<SessionId, (Coordinator, RequestDigest)>,
+    requests: Requests,
+    /// Connected members, by what they run actions with.
+    connected: BTreeMap<Identifier, EngineId>,
+    penalties: BTreeMap<Identifier, Millis>,
+    housekeeping_at: Millis,
+    failed: Option<DriverError>,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            coordinators: BTreeMap::new(),
+            requests: Requests::default(),
+            connected: BTreeMap::new(),
+            penalties: BTreeMap::new(),
+            housekeeping_at: 0,
+            failed: None,
+        }
+    }
+
+    /// Runs until told to stop, then until what is under way has ended or `drain` has passed.
+    pub(crate) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut events: EventReceiver,
+        stop: CancellationToken,
+        drain: Duration,
+    ) -> Result<(), DriverError> {
+        self.publish_status();
+        let mut drain_ends: Option<Instant> = None;
+        loop {
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            let idle = self.coordinators.is_empty() && self.parts.participant.open_sessions() == 0;
+            if drain_ends.is_some_and(|ends| idle || Instant::now() >= ends) {
+                return self.put_time(0);
+            }
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if drain_ends.is_none() => drain_ends = Some(Instant::now() + drain),
+                event = events.recv() => match event {
+                    Some(event) => self.event(event),
+                    None => return self.put_time(0),
+                },
+                Some(input) = inputs.recv() => self.input(input),
+                () = sleep_until(wake) => self.tick(),
+            }
+        }
+    }
+
+    fn wake(&self) -> Instant {
+        let now = self.parts.clock.now();
+        let coordinators = self.coordinators.values().map(|(coordinator, _)| coordinator.next_timeout());
+        let keygens = self.parts.keygens.iter().map(KeyGen::next_timeout);
+        let next = coordinators.chain(keygens).chain([self.housekeeping_at]).min().unwrap_or(now);
+        Instant::now() + Duration::from_millis(next.saturating_sub(now).min(HOUSEKEEPING_MS))
+    }
+
+    fn tick(&mut self) {
+        let now = self.parts.clock.now();
+        self.tick_coordinators(now);
+        self.tick_keygens(now);
+        if now >= self.housekeeping_at {
+            self.housekeeping_at = now.saturating_add(HOUSEKEEPING_MS);
+            self.parts.participant.tick(now);
+            self.requests.forget(now);
+            self.penalties.retain(|_, until| *until > now);
+            if let Err(error) = self.put_time(LEASE_MS) {
+                self.failed = Some(error);
+            }
+            self.publish_status();
+        }
+    }
+
+    fn put_time(&self, lease: Millis) -> Result<(), DriverError> {
+        let now = self.parts.clock.now();
+        Ok(self.parts.store.put_time(now.saturating_add(lease))?)
+    }
+
+    fn publish_status(&self) {
+        let texts: Vec<String> =
+            self.parts.keygens.iter().map(|k| format!("{}: {}", k.scheme(), k.describe())).collect();
+        self.parts.status.set_key_generation(texts.join("; "));
+        metrics::gauge!("countersign_sessions_open").set(self.parts.participant.open_sessions() as f64);
+        metrics::gauge!("countersign_members_connected").set(self.connected.len() as f64);
+        metrics::counter!("countersign_signature_shares_made_total")
+            .absolute(self.parts.participant.shares_made());
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.parts.clock.now();
+        match input {
+            Input::Submit { request, reply } => self.submit(*request, reply, now),
+            Input::Look { request, reply } => self.requests.look(request, reply),
+            Input::Prepared { request, pins } => self.prepared(request, pins, now),
+            Input::Observed { session, live } => {
+                let effects = self.parts.participant.observed(session, live, &mut OsRng);
+                self.participant_effects(effects);
+            }
+            Input::Replayed { session, attempt, end } => {
+                let effects = self.parts.participant.replayed(session, attempt, end, now);
+                self.participant_effects(effects);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let now = self.parts.clock.now();
+        match event {
+            Event::Connected { peer, hello } => {
+                let Some(member) = self.identifier(&peer) else { return };
+                tracing::info!(peer = %peer.peer_id(), version = hello.version, "member connected");
+                if hello.engine != self.parts.membership.engine {
+                    tracing::warn!(
+                        peer = %peer.peer_id(),
+                        theirs = %hello.engine,
+                        ours = %self.parts.membership.engine,
+                        "the member runs actions with another engine: no sessions with it"
+                    );
+                }
+                self.connected.insert(member, hello.engine);
+                if hello.engine == self.parts.membership.engine {
+                    self.each_coordinator(|coordinator| coordinator.connected(member, now));
+                }
+                self.keygens_connected(member);
+            }
+            Event::Disconnected { peer, reason } => {
+                let Some(member) = self.identifier(&peer) else { return };
+                tracing::info!(peer = %peer.peer_id(), reason, "member disconnected");
+                self.connected.remove(&member);
+                self.each_coordinator(|coordinator| coordinator.disconnected(member, now));
+                self.keygens_disconnected(member, now);
+            }
+            Event::Frame { from, lane, bytes } => {
+                let Some(member) = self.identifier(&from) else { return };
+                if let Err(error) = self.frame(member, from, lane, &bytes, now) {
+                    tracing::warn!(peer = %from.peer_id(), lane = lane.name(), %error, "a frame was not read");
+                }
+            }
+        }
+    }
+
+    fn frame(
+        &mut self,
+        member: Identifier,
+        from: NodePublicKey,
+        lane: Lane,
+        bytes: &[u8],
+        now: Millis,
+    ) -> Result<(), wire::FrameError> {
+        match lane {
+            Lane::Signing => match wire::decode(bytes)? {
+                SigningFrame::ToParticipant(message) => self.to_participant(member, message, now),
+                SigningFrame::ToCoordinator(message) => self.to_coordinator(member, message, now),
+            },
+            Lane::Background => match wire::decode(bytes)? {
+                BackgroundFrame::KeyGeneration { scheme, message } => {
+                    self.key_generation(member, scheme, message, now);
+                }
+                BackgroundFrame::Replication(ReplicationMessage::Announce { action }) => {
+                    self.parts.library.announced(action);
+                }
+                BackgroundFrame::Replication(
+                    message @ (ReplicationMessage::Ask { .. } | ReplicationMessage::Answer { .. }),
+                ) => {
+                    self.parts.replication.receive(from, message);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn identifier(&self, peer: &NodePublicKey) -> Option<Identifier> {
+        self.parts.membership.committee.identifier(peer)
+    }
+
+    /// Sends on the signing lane; to this node itself directly.
+    fn send_to_participant(&mut self, to: Identifier, message: ToParticipant, now: Millis) {
+        if to == self.parts.membership.me {
+            return self.to_participant(to, message, now);
+        }
+        self.send(to, Lane::Signing, &SigningFrame::ToParticipant(message));
+    }
+
+    fn send_to_coordinator(&mut self, to: Identifier, message: ToCoordinator, now: Millis) {
+        if to == self.parts.membership.me {
+            return self.to_coordinator(to, message, now);
+        }
+        self.send(to, Lane::Signing, &SigningFrame::ToCoordinator(message));
+    }
+
+    fn send<T: serde::Serialize>(&self, to: Identifier, lane: Lane, frame: &T) {
+        let Some(member) = self.parts.membership.committee.member(to) else { return };
+        let sent = wire::encode(frame)
+            .map_err(|error| error.to_string())
+            .and_then(|frame| self.parts.transport.send(member, lane, frame).map_err(|e| e.to_string()));
+        if let Err(error) = sent {
+            tracing::debug!(peer = %member.peer_id(), lane = lane.name(), error, "a frame was not sent");
+        }
+    }
+
+    /// Members that sessions can be shared with, this node first, then those that did not let it wait.
+    fn order(&self, salt: u8) -> Vec<Identifier> {
+        let membership = &self.parts.membership;
+        let equal = self.connected.iter().filter(|(_, engine)| **engine == membership.engine);
+        let others: BTreeSet<Identifier> = equal.map(|(member, _)| *member).collect();
+        let mut others: Vec<Identifier> = others.into_iter().collect();
+        if !others.is_empty() {
+            // another start for each request, so that all members carry an equal load
+            let shift = usize::from(salt) % others.len();
+            others.rotate_left(shift);
+        }
+        others.sort_by_key(|member| self.penalties.contains_key(member));
+        let mut order = vec![membership.me];
+        order.extend(others);
+        order
+    }
+}

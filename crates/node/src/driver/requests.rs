@@ -1,0 +1,150 @@
+//! Requests that callers posted here: running, or done with their result.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use countersign_session::Millis;
+use countersign_types::{Failure, FailureKind, RequestDigest, ValidRequest, api::SignResponse};
+
+use super::Reply;
+
+/// The most requests that run at once; one more is told that the node is busy.
+const MAX_RUNNING: usize = 256;
+/// The most callers that wait for the same request.
+const MAX_WAITING: usize = 16;
+/// The most bytes of results that are kept for callers who ask again; the oldest make room.
+const MAX_RESULT_BYTES: usize = 64 << 20;
+
+/// What is known of requests, until they end.
+#[derive(Default)]
+pub(super) struct Requests {
+    running: BTreeMap<RequestDigest, Running>,
+    done: BTreeMap<RequestDigest, Done>,
+    by_age: VecDeque<RequestDigest>,
+    bytes: usize,
+}
+
+struct Running {
+    request: Arc<ValidRequest>,
+    waiting: Vec<Reply>,
+}
+
+struct Done {
+    expires_at: Millis,
+    response: SignResponse,
+    bytes: usize,
+}
+
+/// What to do with a request that was posted.
+pub(super) enum Posted {
+    /// It is new: begin.
+    Begin,
+    /// It runs or is done: whoever asked is answered, now or later.
+    Joined,
+}
+
+impl Requests {
+    /// Takes a request up, or joins what is known of it.
+    pub(super) fn post(&mut self, request: Arc<ValidRequest>, reply: Reply) -> Posted {
+        let digest = request.digest();
+        if let Some(done) = self.done.get(&digest) {
+            answer(reply, Ok(done.response.clone()));
+            return Posted::Joined;
+        }
+        if let Some(running) = self.running.get_mut(&digest) {
+            wait(running, reply);
+            return Posted::Joined;
+        }
+        if self.running.len() >= MAX_RUNNING {
+            let detail = format!("{MAX_RUNNING} requests run here: ask another node, or later");
+            answer(reply, Err(Failure::new(FailureKind::Busy, detail)));
+            return Posted::Joined;
+        }
+        self.running.insert(digest, Running { request, waiting: vec![reply] });
+        Posted::Begin
+    }
+
+    /// Answers with the stored result, or when the running request is done.
+    pub(super) fn look(&mut self, digest: RequestDigest, reply: Reply) {
+        if let Some(done) = self.done.get(&digest) {
+            return answer(reply, Ok(done.response.clone()));
+        }
+        match self.running.get_mut(&digest) {
+            Some(running) => wait(running, reply),
+            None => {
+                let detail = format!("this node has no result of request {digest}: post it again to run it");
+                answer(reply, Err(Failure::new(FailureKind::NotFound, detail)));
+            }
+        }
+    }
+
+    pub(super) fn request(&self, digest: &RequestDigest) -> Option<Arc<ValidRequest>> {
+        self.running.get(digest).map(|running| Arc::clone(&running.request))
+    }
+
+    /// Answers everybody who waits. Only signatures are kept: a failure may be another tomorrow.
+    pub(super) fn finish(&mut self, digest: RequestDigest, result: Result<SignResponse, Failure>) {
+        let Some(running) = self.running.remove(&digest) else { return };
+        for reply in running.waiting {
+            answer(reply, result.clone());
+        }
+        if let Ok(response) = result {
+            self.keep(digest, running.request.request().expires_at, response);
+        }
+    }
+
+    fn keep(&mut self, digest: RequestDigest, expires_at: Millis, response: SignResponse) {
+        let bytes = size(&response);
+        while self.bytes + bytes > MAX_RESULT_BYTES {
+            let Some(oldest) = self.by_age.pop_front() else { break };
+            self.drop_result(&oldest);
+        }
+        self.bytes += bytes;
+        self.by_age.push_back(digest);
+        self.done.insert(digest, Done { expires_at, response, bytes });
+    }
+
+    fn drop_result(&mut self, digest: &RequestDigest) {
+        if let Some(done) = self.done.remove(digest) {
+            self.bytes -= done.bytes;
+        }
+    }
+
+    /// Forgets results of requests that have ended.
+    pub(super) fn forget(&mut self, now: Millis) {
+        let ended: Vec<RequestDigest> =
+            self.done.iter().filter(|(_, done)| done.expires_at <= now).map(|(digest, _)| *digest).collect();
+        for digest in &ended {
+            self.drop_result(digest);
+        }
+        if !ended.is_empty() {
+            self.by_age.retain(|digest| self.done.contains_key(digest));
+        }
+    }
+}
+
+fn wait(running: &mut Running, reply: Reply) {
+    running.waiting.retain(|waiting| !waiting.is_closed());
+    if running.waiting.len() < MAX_WAITING {
+        running.waiting.push(reply);
+    } else {
+        let detail = format!("{MAX_WAITING} callers wait for this request already");
+        answer(reply, Err(Failure::new(FailureKind::Busy, detail)));
+    }
+}
+
+fn answer(reply: Reply, result: Result<SignResponse, Failure>) {
+    // a caller that left does not hear it
+    let _ = reply.send(result);
+}
+
+/// About what a result takes in memory.
+fn size(response: &SignResponse) -> usize {
+    let signatures: usize =
+        response.signatures.iter().map(|signed| signed.content.len() + signed.message.len() + 256).sum();
+    let nodes: usize =
+        response.nodes.iter().map(|node| node.reason.as_ref().map_or(0, String::len) + 128).sum();
+    signatures + nodes + response.response.len() + response.votes.len() * 512 + 1024
+}

@@ -1,0 +1,230 @@
+//! Signing: callers' requests in, sessions through, answers out.
+
+use std::sync::Arc;
+
+use countersign_session::{
+    Millis,
+    coordinator::{self, Coordinator, Setup, Signed},
+    message::{ToCoordinator, ToParticipant},
+    participant,
+};
+use countersign_types::{
+    Decision, Failure, FailureKind, Identifier, Outcome, Pin, RequestDigest, SessionId, SessionTerms,
+    SignedRequest, ValidRequest,
+    api::{SignResponse, SignedPayload, SignerVote},
+};
+
+use super::{Driver, PENALTY_MS, Reply, requests::Posted};
+use crate::runs::Recorded;
+
+impl Driver {
+    pub(super) fn submit(&mut self, request: SignedRequest, reply: Reply, now: Millis) {
+        let valid = match self.parts.participant.check_request(request, now) {
+            Ok(valid) => Arc::new(valid),
+            Err(failure) => {
+                let _ = reply.send(Err(failure));
+                return;
+            }
+        };
+        let (digest, action) = (valid.digest(), valid.request().key.policy.action);
+        match self.requests.post(valid, reply) {
+            Posted::Begin => self.parts.runs.prepare(action, digest),
+            Posted::Joined => {}
+        }
+    }
+
+    /// The action is ready and the chains are pinned: a session begins.
+    pub(super) fn prepared(&mut self, digest: RequestDigest, pins: Result<Vec<Pin>, Failure>, now: Millis) {
+        let Some(request) = self.requests.request(&digest) else { return };
+        let setup = pins.and_then(|pins| self.setup(request, pins, now));
+        match setup {
+            Ok(setup) => {
+                let (coordinator, effects) = Coordinator::start(setup, now);
+                let session = coordinator.session();
+                tracing::debug!(%session, request = %digest, "session proposed");
+                self.coordinators.insert(session, (coordinator, digest));
+                self.coordinator_effects(session, effects, now);
+            }
+            Err(failure) => self.answered(digest, Err(failure)),
+        }
+    }
+
+    fn setup(&mut self, request: Arc<ValidRequest>, pins: Vec<Pin>, now: Millis) -> Result<Setup, Failure> {
+        let membership = Arc::clone(&self.parts.membership);
+        let order = self.order(request.digest().as_bytes()[0]);
+        let threshold = usize::from(membership.committee.threshold());
+        if order.len() < threshold {
+            return Err(self.too_few_connected(order.len()));
+        }
+        let mut pins = pins;
+        pins.sort();
+        let terms = SessionTerms {
+            request: request.digest(),
+            epoch: membership.epoch,
+            engine: membership.engine,
+            time_ms: now,
+            pins,
+        };
+        let public = self.parts.participant.derived_public(&request)?;
+        let deadline = now.saturating_add(self.parts.deadline_ms).min(request.request().expires_at);
+        Ok(Setup { membership, request, terms, public, order, deadline })
+    }
+
+    fn too_few_connected(&self, reachable: usize) -> Failure {
+        let membership = &self.parts.membership;
+        let committee = &membership.committee;
+        let nodes = committee
+            .identifiers()
+            .filter(|id| *id != membership.me && !self.connected.contains_key(id))
+            .filter_map(|id| committee.member(id))
+            .map(|member| countersign_types::NodeDecision {
+                peer_id: member.peer_id(),
+                decision: Decision::NotConnected,
+                reason: Some("it is not connected to the coordinating node".into()),
+            })
+            .collect::<Vec<_>>();
+        let missing: Vec<&str> = nodes.iter().map(|node| node.peer_id.as_str()).collect();
+        let detail = format!(
+            "{} of {} nodes are needed to sign, {reachable} can be reached; not connected: {}",
+            committee.threshold(),
+            committee.size(),
+            missing.join(", ")
+        );
+        Failure::new(FailureKind::Unavailable, detail).with_nodes(nodes)
+    }
+
+    pub(super) fn to_participant(&mut self, from: Identifier, message: ToParticipant, now: Millis) {
+        let effects = self.parts.participant.receive(from, message, now, &mut rand_core::OsRng);
+        self.participant_effects(effects);
+    }
+
+    pub(super) fn participant_effects(&mut self, effects: Vec<participant::Effect<Recorded>>) {
+        let now = self.parts.clock.now();
+        for effect in effects {
+            match effect {
+                participant::Effect::Send { to, message } => self.send_to_coordinator(to, message, now),
+                participant::Effect::Observe(run) => self.parts.runs.live(run),
+                participant::Effect::Replay { run, attempt, recorded, agreed } => {
+                    self.parts.runs.replay(run, attempt, recorded, agreed);
+                }
+            }
+        }
+    }
+
+    pub(super) fn to_coordinator(&mut self, from: Identifier, message: ToCoordinator, now: Millis) {
+        let session = message.session();
+        let Some((coordinator, _)) = self.coordinators.get_mut(&session) else { return };
+        let effects = coordinator.receive(from, message, now);
+        self.coordinator_effects(session, effects, now);
+    }
+
+    pub(super) fn tick_coordinators(&mut self, now: Millis) {
+        let due: Vec<SessionId> = self
+            .coordinators
+            .iter()
+            .filter(|(_, (coordinator, _))| coordinator.next_timeout() <= now)
+            .map(|(session, _)| *session)
+            .collect();
+        for session in due {
+            let Some((coordinator, _)) = self.coordinators.get_mut(&session) else { continue };
+            let effects = coordinator.tick(now);
+            self.coordinator_effects(session, effects, now);
+        }
+    }
+
+    pub(super) fn each_coordinator(
+        &mut self,
+        mut tell: impl FnMut(&mut Coordinator) -> Vec<coordinator::Effect>,
+    ) {
+        let now = self.parts.clock.now();
+        let sessions: Vec<SessionId> = self.coordinators.keys().copied().collect();
+        for session in sessions {
+            let Some((coordinator, _)) = self.coordinators.get_mut(&session) else { continue };
+            let effects = tell(coordinator);
+            self.coordinator_effects(session, effects, now);
+        }
+    }
+
+    fn coordinator_effects(&mut self, session: SessionId, effects: Vec<coordinator::Effect>, now: Millis) {
+        for effect in effects {
+            match effect {
+                coordinator::Effect::Send { to, message } => self.send_to_participant(to, message, now),
+                coordinator::Effect::Finished(result) => self.finished(session, *result, now),
+            }
+        }
+    }
+
+    fn finished(&mut self, session: SessionId, result: Result<Signed, Failure>, now: Millis) {
+        let Some((_, digest)) = self.coordinators.remove(&session) else { return };
+        let nodes = match &result {
+            Ok(signed) => &signed.nodes,
+            Err(failure) => &failure.nodes,
+        };
+        for node in nodes {
+            if matches!(node.decision, Decision::NoAnswer | Decision::Misbehaved) {
+                let penalised = self.parts.membership.committee.identifiers().find(|id| {
+                    self.parts.membership.committee.member(*id).is_some_and(|m| m.peer_id() == node.peer_id)
+                });
+                if let Some(member) = penalised {
+                    self.penalties.insert(member, now.saturating_add(PENALTY_MS));
+                }
+            }
+            if node.decision == Decision::Misbehaved {
+                tracing::warn!(%session, peer = node.peer_id, reason = node.reason, "a member misbehaved");
+            }
+        }
+        let answer = match result {
+            Ok(signed) => self.response(digest, signed),
+            Err(failure) => Err(failure),
+        };
+        self.answered(digest, answer);
+    }
+
+    fn answered(&mut self, digest: RequestDigest, answer: Result<SignResponse, Failure>) {
+        let result = answer.as_ref().map_or_else(|failure| failure.kind.name(), |_| "signed");
+        metrics::counter!("countersign_requests_total", "result" => result).increment(1);
+        match &answer {
+            Ok(response) => tracing::info!(session = %response.session, request = %digest, "signed"),
+            Err(failure) => {
+                tracing::info!(request = %digest, kind = result, detail = failure.detail, "not signed")
+            }
+        }
+        self.requests.finish(digest, answer);
+    }
+
+    fn response(&mut self, digest: RequestDigest, signed: Signed) -> Result<SignResponse, Failure> {
+        let internal = |detail: &str| Failure::new(FailureKind::Internal, detail);
+        let request = self.requests.request(&digest).ok_or_else(|| internal("the request is gone"))?;
+        let Outcome::Allowed { payloads, response } = signed.outcome else {
+            return Err(internal("signed without a decision"));
+        };
+        let public_key = self.parts.participant.derived_public(&request)?.public_key();
+        let key = &request.request().key;
+        let signatures = payloads
+            .into_iter()
+            .zip(signed.signatures)
+            .map(|((payload, message), signature)| SignedPayload {
+                payload: payload.kind().name().into(),
+                content: payload.content().to_vec().into(),
+                message,
+                signature,
+            })
+            .collect();
+        let votes =
+            signed.votes.into_iter().map(|(id, vote)| SignerVote { signer: id.get(), vote }).collect();
+        Ok(SignResponse {
+            request: digest,
+            session: signed.session,
+            time_ms: signed.terms.time_ms,
+            pins: signed.terms.pins,
+            action_id: key.policy.action,
+            key_id: request.key_id(),
+            scheme: key.scheme,
+            public_key,
+            signatures,
+            response,
+            nodes: signed.nodes,
+            votes,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! What happens once in a node's life: its identity, then its place in a network.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use countersign_store::{CreateError, IdentityFile, IdentityFileError, KdfParameters, Store};
+use countersign_types::{Genesis, GenesisError, NetworkId, NodePublicKey};
+use secrecy::SecretString;
+
+use crate::config::{ConfigError, NodeConfig, load_genesis};
+
+/// The configuration file in a node's folder.
+pub const CONFIG_FILE: &str = "node.toml";
+/// The genesis file in a node's folder.
+pub const GENESIS_FILE: &str = "genesis.json";
+/// The sealed identity in a node's folder.
+pub const IDENTITY_FILE: &str = "identity.sealed";
+
+/// The configuration that a new node starts from: every setting with its meaning.
+pub const CONFIG_EXAMPLE: &str = include_str!("../node.example.toml");
+
+/// Why a node's folder cannot be made, or the node not join.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The folder is in use.
+    #[error("{} exists already: choose another folder, or remove it if it is not needed", path.display())]
+    Exists {
+        /// What exists.
+        path: PathBuf,
+    },
+    /// A file cannot be written or read.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The sealed identity.
+    #[error("the sealed identity cannot be used")]
+    Identity(#[from] IdentityFileError),
+    /// The genesis cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The genesis makes no committee.
+    #[error("the genesis is not valid")]
+    Genesis(#[from] GenesisError),
+    /// The node is no member.
+    #[error(
+        "the genesis does not list this node's public key {node}: create it anew with this key, or use another folder"
+    )]
+    NotAMember {
+        /// The node.
+        node: NodePublicKey,
+    },
+    /// The database cannot be made.
+    #[error("cannot create the database")]
+    Create(#[from] CreateError),
+    /// No randomness.
+    #[error("the system gives no randomness")]
+    Randomness,
+}
+
+/// Makes a node's folder (mode 0700) with a fresh sealed identity and an example configuration, and returns
+/// the public key for the genesis.
+pub fn init(
+    folder: &Path,
+    passphrase: &SecretString,
+    kdf: KdfParameters,
+) -> Result<NodePublicKey, InitError> {
+    let identity = folder.join(IDENTITY_FILE);
+    if identity.exists() {
+        return Err(InitError::Exists { path: identity });
+    }
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|source| InitError::Io { path: folder.into(), source })?;
+    let key = IdentityFile::create(&identity, passphrase, kdf)?;
+    let config = folder.join(CONFIG_FILE);
+    if !config.exists() {
+        write_private(&config, CONFIG_EXAMPLE.as_bytes())?;
+    }
+    Ok(key.public_key())
+}
+
+/// Makes the node a member of the network of `genesis`: copies the file into the folder and creates the
+/// database that the configuration names.
+pub fn join(
+    folder: &Path,
+    genesis: &Path,
+    passphrase: &SecretString,
+    kdf: KdfParameters,
+) -> Result<NetworkId, InitError> {
+    let identity = IdentityFile::open(&folder.join(IDENTITY_FILE), passphrase)?;
+    let parsed: Genesis = load_genesis(genesis)?;
+    let committee = parsed.committee()?;
+    let node = identity.public_key();
+    if committee.identifier(&node).is_none() {
+        return Err(InitError::NotAMember { node });
+    }
+    let config = NodeConfig::load(&folder.join(CONFIG_FILE))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data)
+        .map_err(|source| InitError::Io { path: config.data.clone(), source })?;
+    let network = parsed.network_id();
+    drop(Store::create(&config.database(), network, &identity, passphrase, kdf)?);
+    if config.genesis != genesis {
+        fs::copy(genesis, &config.genesis)
+            .map_err(|source| InitError::Io { path: config.genesis.clone(), source })?;
+    }
+    Ok(network)
+}
+
+fn write_private(path: &Path, content: &[u8]) -> Result<(), InitError> {
+    use io::Write;
+
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(content))
+        .map_err(|source| InitError::Io { path: path.into(), source })
+}

@@ -1,0 +1,253 @@
+//! The actions of this node: published to it or fetched from a peer, checked, compiled once, ready to run.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use countersign_action::{Action, Host, LoadError};
+use countersign_store::{Bounds, PutActionError, Store};
+use countersign_types::{
+    ActionId, Bytes, Failure, FailureKind, Manifest, NetworkId, SignedPublishAction,
+    action::{ManifestError, PublishedAction},
+    api::ActionInfo,
+};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    task::spawn_blocking,
+};
+
+use crate::{config::Publishers, replication::Replication};
+
+/// The most actions that are kept ready; when full, all are dropped and loaded again as they are used.
+const MAX_READY: usize = 256;
+/// The most announced actions that are fetched at once; others are fetched when they are first asked for.
+const MAX_ANNOUNCED: usize = 2;
+
+/// An action that can run.
+pub(crate) struct Ready {
+    pub(crate) manifest: Manifest,
+    pub(crate) action: Arc<Action>,
+}
+
+/// Everything that has to do with getting at actions.
+pub(crate) struct Library {
+    network: NetworkId,
+    store: Arc<Store>,
+    host: Host,
+    replication: Arc<Replication>,
+    publishers: Publishers,
+    bounds: Bounds,
+    ready: Mutex<BTreeMap<ActionId, Arc<OnceCell<Arc<Ready>>>>>,
+    announced: Arc<Semaphore>,
+}
+
+impl Library {
+    pub(crate) fn new(
+        network: NetworkId,
+        store: Arc<Store>,
+        host: Host,
+        replication: Arc<Replication>,
+        publishers: Publishers,
+        bounds: Bounds,
+    ) -> Self {
+        Self {
+            network,
+            store,
+            host,
+            replication,
+            publishers,
+            bounds,
+            ready: Mutex::new(BTreeMap::new()),
+            announced: Arc::new(Semaphore::new(MAX_ANNOUNCED)),
+        }
+    }
+
+    /// The action, from memory, disk or a peer. Concurrent calls for one action share the work.
+    pub(crate) async fn ready(&self, id: ActionId) -> Result<Arc<Ready>, Failure> {
+        let cell = {
+            let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+            if ready.len() >= MAX_READY && !ready.contains_key(&id) {
+                ready.clear();
+            }
+            Arc::clone(ready.entry(id).or_default())
+        };
+        let loaded = cell.get_or_try_init(|| self.load(id)).await;
+        if loaded.is_err() {
+            self.forget_empty(id);
+        }
+        loaded.cloned()
+    }
+
+    fn forget_empty(&self, id: ActionId) {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.get(&id).is_some_and(|cell| !cell.initialized()) {
+            ready.remove(&id);
+        }
+    }
+
+    async fn load(&self, id: ActionId) -> Result<Arc<Ready>, Failure> {
+        let stored = match self.read(move |store| store.action(&id)).await? {
+            Some(stored) => stored.signed,
+            None => {
+                let fetched = self.replication.fetch(id).await?;
+                if fetched.signed.action_id() != id {
+                    return Err(Failure::new(FailureKind::UnknownAction, "a peer sent another action"));
+                }
+                self.accept(&fetched.signed, fetched.component.into()).await?;
+                fetched.signed
+            }
+        };
+        let manifest = stored.publish.manifest;
+        let digest = manifest.component;
+        let action = match self.host.load(digest).await.map_err(load_failure)? {
+            Some(action) => action,
+            None => {
+                let component = self.read(move |store| store.component(&digest)).await?;
+                let Some(component) = component else {
+                    let detail = format!("the component {digest} of action {id} is not stored");
+                    return Err(Failure::new(FailureKind::Internal, detail));
+                };
+                self.host.prepare(&component).await.map_err(load_failure)?
+            }
+        };
+        Ok(Arc::new(Ready { manifest, action }))
+    }
+
+    /// Checks and stores a publication, and tells the other members.
+    pub(crate) async fn publish(&self, published: PublishedAction) -> Result<ActionInfo, Failure> {
+        let PublishedAction { signed, component } = published;
+        let info = self.accept(&signed, component).await?;
+        self.replication.announce(info.action_id);
+        Ok(info)
+    }
+
+    /// Everything that must hold before an action is stored, wherever it comes from.
+    async fn accept(&self, signed: &SignedPublishAction, component: Bytes) -> Result<ActionInfo, Failure> {
+        signed.validate(self.network).map_err(manifest_failure)?;
+        let publisher = signed.publish.publisher;
+        if !self.publishers.accept(&publisher) {
+            let detail = format!(
+                "this node's operator does not list the publisher {publisher}: ask to be added to actions.publishers"
+            );
+            return Err(Failure::new(FailureKind::PublisherNotListed, detail));
+        }
+        signed.publish.manifest.check_component(&component).map_err(manifest_failure)?;
+        if !signed.publish.manifest.script.is_zero() {
+            let detail = "this engine runs no scripts: leave the manifest's script out";
+            return Err(Failure::new(FailureKind::Invalid, detail));
+        }
+        self.host.prepare(&component).await.map_err(load_failure)?;
+        let info = info_of(signed, component.len() as u64);
+        let (signed, bounds) = (signed.clone(), self.bounds);
+        let store = Arc::clone(&self.store);
+        let put = spawn_blocking(move || store.put_action(&signed, &component, &bounds)).await;
+        put.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?.map_err(put_failure)?;
+        tracing::info!(action = %info.action_id, name = info.manifest.name, %publisher, "action stored");
+        Ok(info)
+    }
+
+    /// A peer stores an action: it is fetched now, so that the first request does not wait for it.
+    pub(crate) fn announced(self: &Arc<Self>, action: ActionId) {
+        let Ok(permit) = Arc::clone(&self.announced).try_acquire_owned() else { return };
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(failure) = this.ready(action).await {
+                tracing::warn!(%action, %failure, "an announced action was not taken");
+            }
+            drop(permit);
+        });
+    }
+
+    /// What is stored of an action.
+    pub(crate) async fn info(&self, id: ActionId) -> Result<ActionInfo, Failure> {
+        let stored = self.read(move |store| store.action(&id)).await?;
+        let stored = stored.ok_or_else(|| not_found(id))?;
+        Ok(info_of(&stored.signed, stored.component_bytes))
+    }
+
+    /// Everything that is stored, in ascending order of id.
+    pub(crate) async fn list(&self) -> Result<Vec<ActionInfo>, Failure> {
+        let most = usize::try_from(self.bounds.actions).unwrap_or(usize::MAX);
+        let stored = self.read(move |store| store.actions(None, most)).await?;
+        Ok(stored.iter().map(|stored| info_of(&stored.signed, stored.component_bytes)).collect())
+    }
+
+    /// The component of a stored action.
+    pub(crate) async fn component(&self, id: ActionId) -> Result<Bytes, Failure> {
+        let component = self
+            .read(move |store| match store.action(&id)? {
+                Some(stored) => store.component(&stored.signed.publish.manifest.component),
+                None => Ok(None),
+            })
+            .await?;
+        component.map(Bytes::from).ok_or_else(|| not_found(id))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, countersign_store::StoreError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let store = Arc::clone(&self.store);
+        let result = spawn_blocking(move || read(&store)).await;
+        result
+            .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
+            .map_err(|error| Failure::new(FailureKind::Internal, chain(&error)))
+    }
+}
+
+fn info_of(signed: &SignedPublishAction, component_bytes: u64) -> ActionInfo {
+    ActionInfo {
+        action_id: signed.action_id(),
+        manifest: signed.publish.manifest.clone(),
+        publisher: signed.publish.publisher,
+        component_bytes,
+    }
+}
+
+fn not_found(id: ActionId) -> Failure {
+    Failure::new(FailureKind::NotFound, format!("this node stores no action {id}"))
+}
+
+fn manifest_failure(error: ManifestError) -> Failure {
+    let kind = match error {
+        ManifestError::Signature { .. } => FailureKind::Unauthorised,
+        ManifestError::Size { .. } => FailureKind::TooLarge,
+        ManifestError::Name { .. }
+        | ManifestError::List { .. }
+        | ManifestError::Host { .. }
+        | ManifestError::Limit { .. }
+        | ManifestError::Component { .. } => FailureKind::Invalid,
+    };
+    Failure::new(kind, error.to_string())
+}
+
+fn load_failure(error: LoadError) -> Failure {
+    let kind = match &error {
+        LoadError::Compiler(error) if error.is_busy() => FailureKind::Busy,
+        LoadError::Compiler(error) if error.is_local() => FailureKind::Internal,
+        LoadError::Compiler(_) => FailureKind::Invalid,
+        LoadError::Code { .. } => FailureKind::Internal,
+    };
+    Failure::new(kind, chain(&error))
+}
+
+fn put_failure(error: PutActionError) -> Failure {
+    let kind = match &error {
+        PutActionError::Store(_) => FailureKind::Internal,
+        _ => FailureKind::StorageFull,
+    };
+    Failure::new(kind, chain(&error))
+}
+
+/// An error with its causes, for people.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

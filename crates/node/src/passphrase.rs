@@ -1,0 +1,140 @@
+//! Where the passphrase comes from that opens the sealed keys.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
+
+/// The environment variable that is read where no file is set.
+pub const VARIABLE: &str = "COUNTERSIGN_PASSPHRASE";
+/// The name of the systemd credential that is read where neither file nor variable is set.
+pub const CREDENTIAL: &str = "countersign-passphrase";
+/// The longest passphrase, in bytes.
+const MAX_BYTES: u64 = 4096;
+
+/// The source: a file; else the environment; else a systemd credential.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PassphraseConfig {
+    /// A file that holds the passphrase and nothing else; a line end behind it does not count.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+}
+
+/// Why there is no passphrase.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// A file cannot be read.
+    #[error("cannot read the passphrase from {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others may read the file.
+    #[error("the passphrase file {} can be read by other users (mode {mode:o}): chmod 600 it", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Nothing is set.
+    #[error(
+        "no passphrase: set passphrase.file in the configuration, {VARIABLE} in the environment, or the systemd credential {CREDENTIAL}"
+    )]
+    Missing,
+    /// It is empty, or absurdly long.
+    #[error("the passphrase from {from} is empty or longer than {MAX_BYTES} bytes")]
+    Length {
+        /// Where it came from.
+        from: String,
+    },
+}
+
+impl PassphraseConfig {
+    pub(crate) fn resolve(&mut self, base: &Path) {
+        if let Some(file) = &mut self.file {
+            *file = base.join(&*file);
+        }
+    }
+
+    /// Reads the passphrase.
+    pub fn read(&self) -> Result<SecretString, PassphraseError> {
+        if let Some(file) = &self.file {
+            return read_file(file, true);
+        }
+        if let Ok(text) = env::var(VARIABLE) {
+            return checked(text, &format!("the variable {VARIABLE}"));
+        }
+        match env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(folder) => read_file(&Path::new(&folder).join(CREDENTIAL), false),
+            None => Err(PassphraseError::Missing),
+        }
+    }
+}
+
+fn read_file(path: &Path, private: bool) -> Result<SecretString, PassphraseError> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let failed = |source| PassphraseError::Read { path: path.into(), source };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if private && mode & 0o077 != 0 {
+        return Err(PassphraseError::Open { path: path.into(), mode });
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(PassphraseError::Length { from: path.display().to_string() });
+    }
+    let text = fs::read_to_string(path).map_err(failed)?;
+    checked(text, &path.display().to_string())
+}
+
+fn checked(mut text: String, from: &str) -> Result<SecretString, PassphraseError> {
+    let trimmed = text.trim_end_matches(['\r', '\n']).to_owned();
+    text.zeroize();
+    if trimmed.is_empty() || trimmed.len() as u64 > MAX_BYTES {
+        return Err(PassphraseError::Length { from: from.into() });
+    }
+    Ok(SecretString::from(trimmed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn file(content: &str, mode: u32) -> (tempfile::TempDir, PassphraseConfig) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("passphrase");
+        fs::write(&path, content).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+        (folder, PassphraseConfig { file: Some(path) })
+    }
+
+    #[test]
+    fn the_line_end_does_not_count() {
+        let (_folder, config) = file("correct horse\n", 0o600);
+        assert_eq!(config.read().expect("readable").expose_secret(), "correct horse");
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let (_folder, config) = file("correct horse", 0o644);
+        assert!(matches!(config.read(), Err(PassphraseError::Open { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn an_empty_file_is_refused() {
+        let (_folder, config) = file("\n", 0o600);
+        assert!(matches!(config.read(), Err(PassphraseError::Length { .. })));
+    }
+}

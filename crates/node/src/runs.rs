@@ -1,0 +1,177 @@
+//! Live runs and replays: each in a task of its own, its result back on the driver's queue.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use countersign_action::{Abort, Host, ReadFailure, Reader, RecordedRead};
+use countersign_chain::Chains;
+use countersign_session::participant::{LiveRun, LocalFailure, Run};
+use countersign_types::{
+    ActionId, Failure, FailureKind, KeySpec, Outcome, Pin, Record, SessionId, Verdict,
+    evm::{EvmRead, EvmValue},
+};
+use futures::future::try_join_all;
+use tokio::sync::mpsc;
+
+use crate::{
+    driver::Input,
+    library::{Library, Ready},
+};
+
+/// What a replay needs: the action, and this node's own reads.
+pub(crate) struct Recorded {
+    ready: Option<Arc<Ready>>,
+    reads: Vec<RecordedRead>,
+}
+
+/// Starts runs.
+#[derive(Clone)]
+pub(crate) struct Runs {
+    library: Arc<Library>,
+    host: Host,
+    chains: Arc<Chains>,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Runs {
+    pub(crate) fn new(
+        library: Arc<Library>,
+        host: Host,
+        chains: Arc<Chains>,
+        inputs: mpsc::Sender<Input>,
+    ) -> Self {
+        Self { library, host, chains, inputs }
+    }
+
+    /// Gets the action ready and fixes a block for each of its chains, for a session to be proposed.
+    pub(crate) fn prepare(&self, action: ActionId, request: countersign_types::RequestDigest) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let pins = this.pins(action).await;
+            this.report(Input::Prepared { request, pins }).await;
+        });
+    }
+
+    async fn pins(&self, action: ActionId) -> Result<Vec<Pin>, Failure> {
+        let ready = self.library.ready(action).await?;
+        let heads = ready.manifest.chains.iter().map(|chain| async {
+            self.chains.head(*chain).await.map_err(|error| {
+                let detail = format!(
+                    "this node has no final block of chain {chain}: {}; ask another node, or later",
+                    crate::library::chain(&error)
+                );
+                Failure::new(FailureKind::Unavailable, detail)
+            })
+        });
+        try_join_all(heads).await
+    }
+
+    /// Runs the action live, in record mode.
+    pub(crate) fn live(&self, run: Run) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let live = this.run_live(&run).await;
+            this.report(Input::Observed { session: run.session, live }).await;
+        });
+    }
+
+    async fn run_live(&self, run: &Run) -> LiveRun<Recorded> {
+        let ready = match self.check(run).await {
+            Ok(ready) => ready,
+            Err(failure) => {
+                let end = Err(LocalFailure { kind: failure.kind, reason: failure.detail });
+                let recorded = Recorded { ready: None, reads: Vec::new() };
+                return LiveRun { end, record: Record::default(), recorded };
+            }
+        };
+        let reader = Arc::new(ChainReader { chains: Arc::clone(&self.chains) });
+        let live = self.host.run_live(&ready.action, &ready.manifest, &run.context, reader).await;
+        metrics::counter!("countersign_live_runs_total").increment(1);
+        metrics::histogram!("countersign_live_run_fuel").record(live.fuel as f64);
+        log_lines(run.session, &live.logs);
+        let record = live.record();
+        let end = outcome(live.end, &run.request.request().key);
+        LiveRun { end, record, recorded: Recorded { ready: Some(ready), reads: live.reads } }
+    }
+
+    /// Whether this node can run the action in this session: it has the action, and accepts the pins.
+    async fn check(&self, run: &Run) -> Result<Arc<Ready>, Failure> {
+        let ready = self.library.ready(run.context.action).await?;
+        let pinned: BTreeSet<u64> = run.context.pins.iter().map(|pin| pin.chain_id).collect();
+        if !pinned.iter().eq(ready.manifest.chains.iter()) {
+            let detail =
+                format!("the session pins chains {pinned:?}, the action reads {:?}", ready.manifest.chains);
+            return Err(Failure::new(FailureKind::Invalid, detail));
+        }
+        let checks = run.context.pins.iter().map(|pin| async {
+            self.chains.check_pin(pin).await.map_err(|error| {
+                let detail = format!("chain {}: {}", pin.chain_id, crate::library::chain(&error));
+                Failure::new(FailureKind::Unavailable, detail)
+            })
+        });
+        try_join_all(checks).await?;
+        Ok(ready)
+    }
+
+    /// Replays the action over this node's own values of the agreed reads.
+    pub(crate) fn replay(&self, run: Run, attempt: u32, recorded: Arc<Recorded>, agreed: usize) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            let end = this.run_replay(&run, &recorded, agreed).await;
+            this.report(Input::Replayed { session: run.session, attempt, end }).await;
+        });
+    }
+
+    async fn run_replay(
+        &self,
+        run: &Run,
+        recorded: &Recorded,
+        agreed: usize,
+    ) -> Result<Outcome, LocalFailure> {
+        let Some(ready) = &recorded.ready else {
+            let reason = "the live run gave nothing to replay".into();
+            return Err(LocalFailure { kind: FailureKind::Internal, reason });
+        };
+        let reads = &recorded.reads[..agreed.min(recorded.reads.len())];
+        let replay = self.host.replay(&ready.action, &ready.manifest, &run.context, reads).await;
+        metrics::counter!("countersign_replays_total").increment(1);
+        outcome(replay.end, &run.request.request().key)
+    }
+
+    async fn report(&self, input: Input) {
+        // the driver stops before its runs: then nobody waits for the result
+        let _ = self.inputs.send(input).await;
+    }
+}
+
+fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalFailure> {
+    let verdict = end.map_err(|abort| {
+        let kind = match &abort {
+            Abort::Busy => FailureKind::Busy,
+            _ => FailureKind::Unavailable,
+        };
+        LocalFailure { kind, reason: crate::library::chain(&abort) }
+    })?;
+    Outcome::of(verdict, key)
+        .map_err(|error| LocalFailure { kind: FailureKind::Unavailable, reason: error.to_string() })
+}
+
+fn log_lines(session: SessionId, lines: &[countersign_action::LogLine]) {
+    for line in lines {
+        tracing::debug!(%session, level = ?line.level, message = line.message, "the action says");
+    }
+}
+
+/// The chains, as the host reads them.
+struct ChainReader {
+    chains: Arc<Chains>,
+}
+
+#[async_trait]
+impl Reader for ChainReader {
+    async fn evm(&self, pin: &Pin, read: &EvmRead) -> Result<EvmValue, ReadFailure> {
+        self.chains.read(pin, read).await.map_err(|error| {
+            ReadFailure::new(format!("chain {}: {}", pin.chain_id, crate::library::chain(&error)))
+        })
+    }
+}

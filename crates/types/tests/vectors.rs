@@ -1,0 +1,274 @@
+//! The vectors pin every hash and id: whoever computes them elsewhere compares with these files.
+//!
+//! Each case holds the value in the JSON form of the HTTP interface and what it hashes to. After a change of
+//! the format that is meant, `UPDATE_VECTORS=1 cargo test -p countersign-types --test vectors` writes the
+//! file anew.
+
+use std::{fs, path::Path};
+
+use countersign_types::{
+    Activation, Address, AttemptTerms, B256, Bytes, Caller, CallerKind, CallerSignature, ComponentDigest,
+    EngineId, Finality, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId, NodeKey,
+    Outcome, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction, ReadId, Record, RecordEntry,
+    Request, RootKey, RootKeys, Scheme, SessionTerms, Verdict, Vote,
+    canonical::domain,
+    evm::{EvmRead, EvmValue},
+};
+use serde_json::{Value, json};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/hashes.json");
+
+#[test]
+fn every_hash_is_the_one_in_the_vectors() {
+    let computed = serde_json::to_string_pretty(&vectors()).expect("JSON") + "\n";
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        fs::write(FILE, &computed).expect("written");
+    }
+    let committed = fs::read_to_string(Path::new(FILE)).expect("the vectors");
+    assert_eq!(computed, committed, "a hash changed: every id, address and signature changes with it");
+}
+
+fn vectors() -> Value {
+    let keys: Vec<NodeKey> = (1..=3u8).map(|i| NodeKey::from_bytes([i; 32]).expect("a scalar")).collect();
+    let network = genesis(&keys).network_id();
+    json!({
+        "identities": keys.iter().map(identity).collect::<Vec<_>>(),
+        "genesis": { "value": genesis(&keys), "network_id": network },
+        "domain": { "network": network, "separator": domain(network).separator() },
+        "key_specs": key_specs().iter().map(|spec| json!({
+            "value": spec,
+            "key_id": spec.key_id(),
+            "derivation_digest": spec.key_id().derivation_digest(&root_key()),
+            "derivation_root": root_key(),
+        })).collect::<Vec<_>>(),
+        "manifest": { "value": manifest(), "action_id": manifest().action_id() },
+        "component": { "value": Bytes::from_static(b"component"), "digest": ComponentDigest::of(b"component") },
+        "publication": publication(network),
+        "request": request(network),
+        "session": session(network),
+        "reads": reads(),
+        "record": { "value": record(), "hash": record().hash() },
+        "payloads": payloads(),
+        "outcomes": outcomes(),
+        "vote": vote(network, &keys[0]),
+        "key_generation": key_generation(network, &keys),
+    })
+}
+
+fn identity(key: &NodeKey) -> Value {
+    let public = key.public_key();
+    json!({ "secret": Bytes::copy_from_slice(key.to_bytes().as_slice()), "public_key": public,
+            "peer_id": public.peer_id(), "address": public.address() })
+}
+
+fn genesis(keys: &[NodeKey]) -> Genesis {
+    let members = keys.iter().map(NodeKey::public_key).collect();
+    Genesis { nonce: B256::repeat_byte(0x11), members, threshold: 2, chains: vec![1, 31337] }
+}
+
+fn root_key() -> PublicKey {
+    PublicKey(Bytes::copy_from_slice(NodeKey::from_bytes([9; 32]).expect("a scalar").public_key().as_bytes()))
+}
+
+fn key_specs() -> Vec<KeySpec> {
+    let plain = KeySpec {
+        scheme: Scheme::SchnorrSecp256k1,
+        policy: Policy { action: manifest().action_id(), config: Bytes::new() },
+        payloads: vec![PayloadKind::Bytes],
+        options: KeyOptions::default(),
+        owner: Address::ZERO,
+        salt: B256::ZERO,
+    };
+    let full = KeySpec {
+        policy: Policy { action: manifest().action_id(), config: b"{\"minimum\":\"1\"}".to_vec().into() },
+        payloads: vec![
+            PayloadKind::Bytes,
+            PayloadKind::PersonalMessage,
+            PayloadKind::TypedData,
+            PayloadKind::Raw,
+        ],
+        options: KeyOptions { leader_attested: true, finality: Finality::Finalized },
+        owner: Address::repeat_byte(0x22),
+        salt: B256::repeat_byte(0x33),
+        ..plain.clone()
+    };
+    vec![plain, full]
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        name: "balance-gate".into(),
+        component: ComponentDigest::of(b"component"),
+        script: B256::ZERO,
+        hosts: vec!["api.example".into()],
+        chains: vec![1, 31337],
+        limits: Limits::default(),
+    }
+}
+
+fn publication(network: NetworkId) -> Value {
+    let value = PublishAction {
+        manifest: manifest(),
+        publisher: Address::repeat_byte(0x44),
+        issued_at: 1_700_000_000_000,
+    };
+    json!({ "value": value, "network": network, "digest": value.digest(network) })
+}
+
+fn request(network: NetworkId) -> Value {
+    let signer = NodeKey::from_bytes([7; 32]).expect("a scalar");
+    let value = Request {
+        network,
+        key: key_specs().remove(1),
+        params: b"hello".to_vec().into(),
+        callers: vec![Caller { kind: CallerKind::Eip191, id: signer.public_key().address() }],
+        nonce: B256::repeat_byte(0x55),
+        issued_at: 1_700_000_000_000,
+        expires_at: 1_700_000_060_000,
+    };
+    let signature = CallerSignature(Bytes::copy_from_slice(signer.sign(value.digest().0).as_bytes()));
+    assert_eq!(signature.recover(value.digest().0), Some(value.callers[0].id));
+    json!({ "value": value, "digest": value.digest(), "signatures": [signature] })
+}
+
+fn session(network: NetworkId) -> Value {
+    let terms = SessionTerms {
+        request: [0x66; 32].into(),
+        epoch: 1,
+        engine: EngineId::from([0x77; 32]),
+        time_ms: 1_700_000_000_500,
+        pins: vec![Pin { chain_id: 1, number: 100, hash: B256::repeat_byte(0x88), timestamp: 1_700_000_000 }],
+    };
+    json!({ "value": terms, "network": network, "session_id": terms.id(network) })
+}
+
+fn reads() -> Value {
+    let (address, chain_id) = (Address::repeat_byte(0x99), 1);
+    let cases = [
+        (EvmRead::Balance { chain_id, address }, EvmValue::Balance(countersign_types::U256::from(1_000))),
+        (EvmRead::Nonce { chain_id, address }, EvmValue::Nonce(3)),
+        (EvmRead::CodeHash { chain_id, address }, EvmValue::CodeHash(B256::repeat_byte(1))),
+        (
+            EvmRead::Storage { chain_id, address, slot: B256::repeat_byte(2) },
+            EvmValue::Storage(B256::repeat_byte(3)),
+        ),
+        (
+            EvmRead::Call { chain_id, to: address, data: vec![1, 2, 3].into(), from: Address::ZERO },
+            EvmValue::Call { reverted: false, data: vec![4; 33].into() },
+        ),
+        (
+            EvmRead::Logs {
+                chain_id,
+                addresses: vec![address],
+                topics: vec![vec![B256::repeat_byte(4)], vec![]],
+                from_block: 10,
+                to_block: 20,
+            },
+            EvmValue::Logs(vec![]),
+        ),
+        (EvmRead::Receipt { chain_id, tx_hash: B256::repeat_byte(5) }, EvmValue::Receipt(None)),
+    ];
+    let case = |(read, value): &(EvmRead, EvmValue)| {
+        json!({
+            "import": read.import(),
+            "arguments": Bytes::from(read.arguments()),
+            "read_id": read.id(),
+            "value": Bytes::from(value.encode()),
+            "value_digest": value.digest().0,
+        })
+    };
+    cases.iter().map(case).collect()
+}
+
+fn record() -> Record {
+    let entry = |byte: u8| RecordEntry::Identical {
+        read: ReadId::from([byte; 32]),
+        value: B256::repeat_byte(byte + 1),
+        length: 32,
+    };
+    Record { entries: vec![entry(1), entry(3)] }
+}
+
+fn some_payloads() -> Vec<Payload> {
+    let mail = include_str!("../vectors/eip712-mail.json");
+    vec![
+        Payload::Bytes(b"hello".to_vec().into()),
+        Payload::PersonalMessage(b"hello".to_vec().into()),
+        Payload::TypedData(mail.into()),
+        Payload::Raw(vec![0xaa; 32].into()),
+    ]
+}
+
+fn payloads() -> Value {
+    let spec = key_specs().remove(1);
+    let case = |payload: &Payload| {
+        json!({
+            "kind": payload.kind(),
+            "content": Bytes::copy_from_slice(payload.content()),
+            "key_id": spec.key_id(),
+            "message": payload.signed_bytes(&spec).expect("listed"),
+        })
+    };
+    some_payloads().iter().map(case).collect()
+}
+
+fn outcomes() -> Value {
+    let spec = key_specs().remove(1);
+    let allow = Verdict::Allow { payloads: some_payloads(), response: b"ok".to_vec().into() };
+    let refuse = Verdict::Refuse { reason: "the balance is 1, at least 2 is needed".into() };
+    let case = |verdict: Verdict| {
+        let outcome = Outcome::of(verdict.clone(), &spec).expect("listed");
+        match verdict {
+            Verdict::Allow { response, .. } => {
+                json!({ "payloads": payloads(), "response": response, "hash": outcome.hash() })
+            }
+            Verdict::Refuse { reason } => json!({ "reason": reason, "hash": outcome.hash() }),
+        }
+    };
+    json!([case(allow), case(refuse)])
+}
+
+fn vote(network: NetworkId, key: &NodeKey) -> Value {
+    let vote = Vote {
+        session: [0x01; 32].into(),
+        record: record().hash(),
+        package: [0x02; 32].into(),
+        outcome: [0x03; 32].into(),
+        shares: B256::repeat_byte(0x04),
+    };
+    json!({ "value": vote.sign(network, key), "network": network, "digest": vote.digest(network),
+            "signer": key.public_key() })
+}
+
+fn key_generation(network: NetworkId, keys: &[NodeKey]) -> Value {
+    let terms = AttemptTerms {
+        epoch: 1,
+        scheme: Scheme::SchnorrSecp256k1,
+        number: 1,
+        starter: Identifier::new(1).expect("not zero"),
+        entropy: B256::repeat_byte(0x05),
+    };
+    let attempt = terms.id(network);
+    let root = RootKey {
+        scheme: terms.scheme,
+        public_key: root_key(),
+        verifying_shares: vec![root_key().0; keys.len()],
+    };
+    let committee = genesis(keys).committee().expect("legal");
+    let signatures = committee
+        .members()
+        .iter()
+        .filter_map(|member| keys.iter().find(|key| key.public_key() == *member))
+        .map(|key| countersign_types::activate(&root, network, 1, attempt, key))
+        .collect();
+    let root_keys =
+        RootKeys { network, epoch: 1, keys: vec![Activation { root: root.clone(), attempt, signatures }] };
+    assert_eq!(root_keys.verify(network, &committee), Ok(()));
+    json!({
+        "terms": terms,
+        "attempt_id": attempt,
+        "root_hash": root.hash(),
+        "activation_digest": root.activation_digest(network, 1, attempt),
+        "root_keys": root_keys,
+    })
+}
