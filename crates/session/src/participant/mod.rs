@@ -48,7 +48,10 @@ pub struct Participant<R> {
     boot: Millis,
     keys: KeyCache,
     memory: RequestMemory,
-    sessions: BTreeMap<SessionId, Session<R>>,
+    /// By coordinator too: two that propose the same terms do not get in each other's way, and nobody can open
+    /// another's session first.
+    sessions: BTreeMap<(Identifier, SessionId), Session<R>>,
+    opened: u64,
     shares_made: u64,
 }
 
@@ -77,7 +80,8 @@ pub enum Effect<R> {
     },
 }
 
-/// One run of an action in a session.
+/// One run of an action in a session. Results are reported with it, so that those of a session that was
+/// closed and opened again are told apart.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The session.
@@ -88,6 +92,8 @@ pub struct Run {
     pub request: Arc<ValidRequest>,
     /// What the action sees.
     pub context: Arc<Context>,
+    /// Counts the sessions that this node has opened.
+    opened: u64,
 }
 
 /// What the driver reports of a live run.
@@ -137,6 +143,7 @@ impl<R> Participant<R> {
             keys: KeyCache::default(),
             memory: RequestMemory::default(),
             sessions: BTreeMap::new(),
+            opened: 0,
             shares_made: 0,
         }
     }
@@ -174,9 +181,7 @@ impl<R> Participant<R> {
             ToParticipant::Commit { session, attempt } => self.commit(from, session, attempt, rng),
             ToParticipant::Sign { package, send_verdict } => self.package(from, *package, send_verdict),
             ToParticipant::Close { session } => {
-                if self.sessions.get(&session).is_some_and(|open| open.run.coordinator == from) {
-                    self.sessions.remove(&session);
-                }
+                self.sessions.remove(&(from, session));
                 Vec::new()
             }
         }
@@ -184,8 +189,8 @@ impl<R> Participant<R> {
 
     fn proposed(&mut self, from: Identifier, proposal: Proposal, now: Millis) -> Vec<Effect<R>> {
         let id = proposal.terms.id(self.membership.network);
-        if let Some(open) = self.sessions.get(&id) {
-            return if open.run.coordinator == from { open.answer(id) } else { Vec::new() };
+        if let Some(open) = self.sessions.get(&(from, id)) {
+            return open.answer(id);
         }
         let decline = |failure: countersign_types::Failure| {
             vec![declined(from, id, Decline::Abstain { kind: failure.kind, reason: failure.detail })]
@@ -214,21 +219,29 @@ impl<R> Participant<R> {
         let keys = self.key_pair(&request)?;
         let context = Context::new(&request, terms, keys.public.public_key());
         let ends = request.request().expires_at.min(terms.time_ms.saturating_add(SESSION_MS));
-        let run =
-            Run { session: id, coordinator: from, request: Arc::new(request), context: Arc::new(context) };
+        self.opened += 1;
+        let run = Run {
+            session: id,
+            coordinator: from,
+            request: Arc::new(request),
+            context: Arc::new(context),
+            opened: self.opened,
+        };
         let effect = Effect::Observe(run.clone());
-        self.sessions.insert(id, Session { run, ends, phase: Phase::Observing, attempts: BTreeMap::new() });
+        let session = Session { run, ends, phase: Phase::Observing, attempts: BTreeMap::new() };
+        self.sessions.insert((from, id), session);
         Ok(effect)
     }
 
     /// Takes the result of a live run. A session that is gone meanwhile is nobody's loss.
     pub fn observed(
         &mut self,
-        id: SessionId,
+        run: &Run,
         live: LiveRun<R>,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect<R>> {
-        let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
+        let id = run.session;
+        let Some(session) = session_of(&mut self.sessions, run) else { return Vec::new() };
         if !matches!(session.phase, Phase::Observing) {
             return Vec::new();
         }
@@ -261,10 +274,10 @@ impl<R> Participant<R> {
         attempt: u32,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect<R>> {
-        let Some(session) = self.sessions.get_mut(&id) else {
+        let Some(session) = self.sessions.get_mut(&(from, id)) else {
             return vec![declined(from, id, unknown_session())];
         };
-        if session.run.coordinator != from || !(2..=MAX_ATTEMPTS).contains(&attempt) {
+        if !(2..=MAX_ATTEMPTS).contains(&attempt) {
             return Vec::new();
         }
         let Phase::Observed { observation, .. } = &session.phase else { return Vec::new() };
@@ -289,12 +302,9 @@ impl<R> Participant<R> {
 
     fn package(&mut self, from: Identifier, package: Package, send_verdict: bool) -> Vec<Effect<R>> {
         let id = package.session;
-        let Some(session) = self.sessions.get_mut(&id) else {
+        let Some(session) = self.sessions.get_mut(&(from, id)) else {
             return vec![declined(from, id, unknown_session())];
         };
-        if session.run.coordinator != from {
-            return Vec::new();
-        }
         if let Some(again) = session.signed_before(&self.membership, &package) {
             return vec![Effect::Send { to: from, message: ToCoordinator::Signed(again) }];
         }
@@ -309,13 +319,13 @@ impl<R> Participant<R> {
     /// Takes the result of a replay: where it allows, the nonces are consumed and the shares made.
     pub fn replayed(
         &mut self,
-        id: SessionId,
+        run: &Run,
         attempt: u32,
         end: Result<Outcome, LocalFailure>,
         now: Millis,
     ) -> Vec<Effect<R>> {
-        let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
-        let to = session.run.coordinator;
+        let Some(session) = session_of(&mut self.sessions, run) else { return Vec::new() };
+        let (id, to) = (run.session, run.coordinator);
         // taken out by value: whatever happens below, these nonces are gone
         let Some(Attempt::Replaying(replaying)) = session.attempts.insert(attempt, Attempt::Spent) else {
             return Vec::new();
@@ -432,6 +442,14 @@ impl<R> Session<R> {
         let (run, recorded) = (self.run.clone(), Arc::clone(recorded));
         Ok(Effect::Replay { run, attempt: number, recorded, agreed: agreed.entries.len() })
     }
+}
+
+/// The session that a run belongs to; none if it was closed meanwhile, even if it was opened again.
+fn session_of<'a, R>(
+    sessions: &'a mut BTreeMap<(Identifier, SessionId), Session<R>>,
+    run: &Run,
+) -> Option<&'a mut Session<R>> {
+    sessions.get_mut(&(run.coordinator, run.session)).filter(|session| session.run.opened == run.opened)
 }
 
 fn keys_of(keys: &mut KeyCache, request: &ValidRequest) -> Result<Arc<KeyPair>, KeyError> {
