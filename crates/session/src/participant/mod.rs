@@ -17,7 +17,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use countersign_agreement::{agree, check_own};
 use countersign_threshold::{DerivedPublic, RootShare};
 use countersign_types::{
-    Context, FailureKind, Identifier, NodeKey, Outcome, Record, Scheme, SessionId, SessionTerms, ValidRequest,
+    Context, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Record, Scheme, SessionId, SessionTerms,
+    ValidRequest,
 };
 use rand_core::{CryptoRng, RngCore};
 
@@ -288,7 +289,7 @@ impl<R> Participant<R> {
         let commitments = match session.attempts.get(&attempt) {
             // asked again: the same commitments, while they are unused
             Some(Attempt::Committed { commitments, .. }) => commitments.clone(),
-            Some(Attempt::Replaying(_) | Attempt::Signed { .. } | Attempt::Spent) => return Vec::new(),
+            Some(Attempt::Replaying(_) | Attempt::Answered { .. }) => return Vec::new(),
             None => match keys_of(&mut self.keys, &session.run.request) {
                 Ok(keys) => session.start_attempt(attempt, payloads, &keys, rng),
                 Err(_) => return Vec::new(),
@@ -305,13 +306,22 @@ impl<R> Participant<R> {
         let Some(session) = self.sessions.get_mut(&(from, id)) else {
             return vec![declined(from, id, unknown_session())];
         };
-        if let Some(again) = session.signed_before(&self.membership, &package) {
-            return vec![Effect::Send { to: from, message: ToCoordinator::Signed(again) }];
+        let hash = package.hash(self.membership.network);
+        match session.attempts.get(&package.attempt) {
+            // the same package again: the answer was lost, or is not there yet
+            Some(Attempt::Answered { package, answer }) if *package == hash => {
+                return vec![Effect::Send { to: from, message: answer.as_ref().clone() }];
+            }
+            Some(Attempt::Replaying(replaying)) if replaying.package() == hash => return Vec::new(),
+            Some(Attempt::Answered { .. } | Attempt::Replaying(_) | Attempt::Committed { .. }) | None => {}
         }
-        match session.accept(&self.membership, package, send_verdict) {
+        let attempt = package.attempt;
+        match session.accept(&self.membership, package, hash, send_verdict) {
             Ok(effect) => vec![effect],
             Err(reason) => {
-                vec![declined(from, id, Decline::Abstain { kind: FailureKind::Disagreement, reason })]
+                let decline = Decline::Abstain { kind: FailureKind::Disagreement, reason };
+                let message = ToCoordinator::Declined { session: id, attempt: Some(attempt), decline };
+                vec![Effect::Send { to: from, message }]
             }
         }
     }
@@ -325,35 +335,41 @@ impl<R> Participant<R> {
         now: Millis,
     ) -> Vec<Effect<R>> {
         let Some(session) = session_of(&mut self.sessions, run) else { return Vec::new() };
-        let (id, to) = (run.session, run.coordinator);
         // taken out by value: whatever happens below, these nonces are gone
-        let Some(Attempt::Replaying(replaying)) = session.attempts.insert(attempt, Attempt::Spent) else {
-            return Vec::new();
+        let replaying = match session.attempts.remove(&attempt) {
+            Some(Attempt::Replaying(replaying)) => replaying,
+            Some(other @ (Attempt::Committed { .. } | Attempt::Answered { .. })) => {
+                session.attempts.insert(attempt, other);
+                return Vec::new();
+            }
+            None => return Vec::new(),
         };
-        let outcome = match end {
-            Ok(outcome @ Outcome::Allowed { .. }) => outcome,
-            Ok(Outcome::Refused { reason }) => return vec![declined(to, id, Decline::Refused { reason })],
-            Err(LocalFailure { kind, reason }) => {
-                return vec![declined(to, id, Decline::Abstain { kind, reason })];
+        let package = replaying.package();
+        let declined = |attempt, decline| ToCoordinator::Declined { session: run.session, attempt, decline };
+        let abstain = |failure: countersign_types::Failure| Decline::Abstain {
+            kind: failure.kind,
+            reason: failure.detail,
+        };
+        let answer = match end {
+            Ok(Outcome::Refused { reason }) => declined(None, Decline::Refused { reason }),
+            Err(LocalFailure { kind, reason }) => declined(None, Decline::Abstain { kind, reason }),
+            Ok(outcome @ Outcome::Allowed { .. }) => {
+                let keys = judge::still_valid(&run.request, now)
+                    .and_then(|()| self.memory.bind(&run.request, &outcome.messages()))
+                    .and_then(|()| keys_of(&mut self.keys, &run.request).map_err(judge::internal));
+                // what goes wrong from here on lies in this package: another may do
+                match keys.map(|keys| replaying.sign(&self.membership, &self.identity, &keys, &outcome)) {
+                    Ok(Ok(signed)) => {
+                        self.shares_made += signed.shares.len() as u64;
+                        ToCoordinator::Signed(signed)
+                    }
+                    Ok(Err(failure)) => declined(Some(attempt), abstain(failure)),
+                    Err(failure) => declined(None, abstain(failure)),
+                }
             }
         };
-        let signed = judge::still_valid(&session.run.request, now)
-            .and_then(|()| self.memory.bind(&session.run.request, &outcome.messages()))
-            .and_then(|()| {
-                let keys = keys_of(&mut self.keys, &session.run.request).map_err(judge::internal)?;
-                replaying.sign(&self.membership, &self.identity, &keys, &outcome)
-            });
-        match signed {
-            Ok((package, signed)) => {
-                self.shares_made += signed.shares.len() as u64;
-                session.attempts.insert(attempt, Attempt::Signed { package, signed: signed.clone() });
-                vec![Effect::Send { to, message: ToCoordinator::Signed(signed) }]
-            }
-            Err(failure) => {
-                let decline = Decline::Abstain { kind: failure.kind, reason: failure.detail };
-                vec![declined(to, id, decline)]
-            }
-        }
+        session.attempts.insert(attempt, Attempt::Answered { package, answer: Box::new(answer.clone()) });
+        vec![Effect::Send { to: run.coordinator, message: answer }]
     }
 
     /// The public side of a request's key, for a coordinator.
@@ -399,27 +415,12 @@ impl<R> Session<R> {
         commitments
     }
 
-    fn signed_before(
-        &self,
-        membership: &Membership,
-        package: &Package,
-    ) -> Option<Box<crate::message::Signed>> {
-        match self.attempts.get(&package.attempt) {
-            Some(Attempt::Signed { package: hash, signed }) if *hash == package.hash(membership.network) => {
-                Some(signed.clone())
-            }
-            Some(
-                Attempt::Signed { .. } | Attempt::Committed { .. } | Attempt::Replaying(_) | Attempt::Spent,
-            )
-            | None => None,
-        }
-    }
-
     /// Binds the attempt's nonces to this package, if it fits what this node committed to and read.
     fn accept(
         &mut self,
         membership: &Membership,
         package: Package,
+        hash: PackageHash,
         send_verdict: bool,
     ) -> Result<Effect<R>, String> {
         package.validate(&membership.committee).map_err(|error| error.to_string())?;
@@ -436,7 +437,7 @@ impl<R> Session<R> {
         let Some(attempt) = self.attempts.remove(&number) else {
             return Err(format!("this node did not commit to attempt {number}"));
         };
-        let (attempt, result) = attempt.bind(membership, package, send_verdict);
+        let (attempt, result) = attempt.bind(membership, package, hash, send_verdict);
         self.attempts.insert(number, attempt);
         result?;
         let (run, recorded) = (self.run.clone(), Arc::clone(recorded));
@@ -457,7 +458,7 @@ fn keys_of(keys: &mut KeyCache, request: &ValidRequest) -> Result<Arc<KeyPair>, 
 }
 
 fn declined<R>(to: Identifier, session: SessionId, decline: Decline) -> Effect<R> {
-    Effect::Send { to, message: ToCoordinator::Declined { session, decline } }
+    Effect::Send { to, message: ToCoordinator::Declined { session, attempt: None, decline } }
 }
 
 fn unknown_session() -> Decline {
