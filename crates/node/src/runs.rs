@@ -71,7 +71,7 @@ impl Runs {
         let this = self.clone();
         tokio::spawn(async move {
             let live = this.run_live(&run).await;
-            this.report(Input::Observed { session: run.session, live }).await;
+            this.report(Input::Observed { run, live }).await;
         });
     }
 
@@ -118,7 +118,7 @@ impl Runs {
         let this = self.clone();
         tokio::spawn(async move {
             let end = this.run_replay(&run, &recorded, agreed).await;
-            this.report(Input::Replayed { session: run.session, attempt, end }).await;
+            this.report(Input::Replayed { run, attempt, end }).await;
         });
     }
 

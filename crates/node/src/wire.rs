@@ -61,7 +61,11 @@ mod tests {
 
     fn frame() -> SigningFrame {
         let decline = Decline::Abstain { kind: FailureKind::Busy, reason: "no".into() };
-        SigningFrame::ToCoordinator(ToCoordinator::Declined { session: SessionId::from([7; 32]), decline })
+        SigningFrame::ToCoordinator(ToCoordinator::Declined {
+            session: SessionId::from([7; 32]),
+            attempt: None,
+            decline,
+        })
     }
 
     #[test]

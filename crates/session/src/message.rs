@@ -51,6 +51,8 @@ pub enum ToCoordinator {
     Declined {
         /// The session.
         session: SessionId,
+        /// The attempt whose package it does not sign; none: it takes no further part in the session.
+        attempt: Option<u32>,
         /// Why.
         decline: Decline,
     },

@@ -19,7 +19,7 @@ use countersign_session::{
     coordinator::Coordinator,
     keygen::KeyGen,
     message::{ToCoordinator, ToParticipant},
-    participant::{LiveRun, LocalFailure, Participant},
+    participant::{LiveRun, LocalFailure, Participant, Run},
 };
 use countersign_store::{Store, StoreError};
 use countersign_types::{
@@ -63,9 +63,9 @@ pub(crate) enum Input {
     /// The action of a request is ready, and its chains are pinned.
     Prepared { request: RequestDigest, pins: Result<Vec<Pin>, Failure> },
     /// A live run ended.
-    Observed { session: SessionId, live: LiveRun<Recorded> },
+    Observed { run: Run, live: LiveRun<Recorded> },
     /// A replay ended.
-    Replayed { session: SessionId, attempt: u32, end: Result<Outcome, LocalFailure> },
+    Replayed { run: Run, attempt: u32, end: Result<Outcome, LocalFailure> },
 }
 
 /// Why the driver stopped by itself.
@@ -199,12 +199,12 @@ impl Driver {
             Input::Submit { request, reply } => self.submit(*request, reply, now),
             Input::Look { request, reply } => self.requests.look(request, reply),
             Input::Prepared { request, pins } => self.prepared(request, pins, now),
-            Input::Observed { session, live } => {
-                let effects = self.parts.participant.observed(session, live, &mut OsRng);
+            Input::Observed { run, live } => {
+                let effects = self.parts.participant.observed(&run, live, &mut OsRng);
                 self.participant_effects(effects);
             }
-            Input::Replayed { session, attempt, end } => {
-                let effects = self.parts.participant.replayed(session, attempt, end, now);
+            Input::Replayed { run, attempt, end } => {
+                let effects = self.parts.participant.replayed(&run, attempt, end, now);
                 self.participant_effects(effects);
             }
         }

@@ -11,6 +11,19 @@ use countersign_types::{
 use super::{Coordinator, standing::Standing};
 use crate::message::Provisional;
 
+/// What every member said where there is a signature: its signers allowed, whatever became of them since.
+pub(super) fn nodes_with_signers<'a>(
+    coordinator: &Coordinator,
+    signers: impl Iterator<Item = &'a Identifier>,
+) -> Vec<NodeDecision> {
+    let mut nodes = nodes(coordinator);
+    let signed: Vec<String> = signers.map(|id| coordinator.setup.membership.peer_id(*id)).collect();
+    for node in nodes.iter_mut().filter(|node| signed.contains(&node.peer_id)) {
+        (node.decision, node.reason) = (Decision::Allow, None);
+    }
+    nodes
+}
+
 /// What every member said that was asked or could not be reached.
 pub(super) fn nodes(coordinator: &Coordinator) -> Vec<NodeDecision> {
     coordinator
@@ -36,10 +49,10 @@ fn decision(
         Standing::Waiting => (Decision::NoAnswer, Some("it was asked and has not answered".into())),
         Standing::Observed(observation) => match &observation.decision {
             Provisional::Refuse { reason } => (Decision::Refuse, Some(reason.clone())),
-            Provisional::Allow if coordinator.standings.is_slow(id) => {
-                (Decision::NoAnswer, Some("it allowed, and did not return its share in time".into()))
-            }
-            Provisional::Allow => (Decision::Allow, None),
+            Provisional::Allow => match coordinator.standings.slow(id) {
+                Some(reason) => (Decision::NoAnswer, Some(reason.to_owned())),
+                None => (Decision::Allow, None),
+            },
         },
         Standing::Refused { reason } => (Decision::Refuse, Some(reason.clone())),
         Standing::Abstained { reason, .. } => (Decision::Abstain, Some(reason.clone())),

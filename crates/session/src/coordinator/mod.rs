@@ -180,7 +180,10 @@ impl Coordinator {
         }
         let mut effects = match message {
             ToCoordinator::Observed(observation) => self.observed(from, *observation),
-            ToCoordinator::Declined { decline, .. } => self.declined(from, decline, now),
+            ToCoordinator::Declined { attempt: None, decline, .. } => self.declined(from, decline, now),
+            ToCoordinator::Declined { attempt: Some(attempt), decline, .. } => {
+                self.package_declined(from, attempt, &decline, now)
+            }
             ToCoordinator::Committed { attempt, commitments, .. } => {
                 self.committed(from, attempt, commitments, now)
             }
@@ -237,7 +240,7 @@ impl Coordinator {
             Phase::Observing | Phase::Committing { .. } | Phase::Signing { .. } | Phase::Done => None,
         };
         if let Some(late) = late {
-            self.standings.mark_slow(late);
+            self.standings.mark_slow(late, "it allowed, and did not return its share in time");
             effects.extend(self.propose(usize::MAX));
             effects.extend(self.next_attempt(now));
         }

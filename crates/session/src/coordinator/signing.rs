@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_threshold::{AggregateError, Commitments, SignatureShare};
-use countersign_types::{Identifier, Outcome, PackageHash, Signature};
+use countersign_threshold::{AggregateError, Commitments, DerivedPublic, PackageError, SignatureShare};
+use countersign_types::{Bytes, Identifier, Outcome, PackageHash, Signature};
 
 use super::{Coordinator, Effect, Phase, SIGN_MS, Signed, answer, standing::records_of};
 use crate::{
     Membership, Millis,
-    message::{Package, Signed as SignedMessage, ToParticipant, shares_hash},
+    message::{Decline, Package, Signed as SignedMessage, ToParticipant, shares_hash},
     participant::signing_package,
 };
 
@@ -25,6 +25,22 @@ pub(super) struct Signing {
 impl Signing {
     pub(super) fn missing(&self) -> BTreeSet<Identifier> {
         self.package.signers.keys().filter(|id| !self.answers.contains_key(id)).copied().collect()
+    }
+
+    /// Signers whose commitments are none. Looked at only when an attempt has failed: it costs curve
+    /// operations.
+    fn malformed(&self, public: &DerivedPublic) -> BTreeSet<Identifier> {
+        let mut culprits = BTreeSet::new();
+        for index in 0..self.package.payloads() {
+            let mut package = signing_package(&self.package, index, Bytes::new());
+            while let Err(AggregateError::Package(PackageError::MalformedCommitments { signer })) =
+                public.aggregate(&package, &BTreeMap::new())
+            {
+                culprits.insert(signer);
+                package.commitments.remove(&signer);
+            }
+        }
+        culprits
     }
 
     /// What asks a signer for its shares.
@@ -81,6 +97,34 @@ impl Coordinator {
         let effects = set.iter().map(|to| signing.request(*to)).collect();
         let ends = now.saturating_add(SIGN_MS.saturating_mul(self.attempt.into()));
         self.phase = Phase::Signing { signing: Box::new(signing), ends };
+        effects
+    }
+
+    /// A signer does not sign this package. It may be right: one that commits to what is no commitment, or
+    /// cancels the others' out, keeps all others from signing. So nobody is out on its word alone; another
+    /// set is tried, and the decliner stands back.
+    pub(super) fn package_declined(
+        &mut self,
+        from: Identifier,
+        attempt: u32,
+        decline: &Decline,
+        now: Millis,
+    ) -> Vec<Effect> {
+        let Phase::Signing { signing, .. } = &self.phase else { return Vec::new() };
+        if attempt != self.attempt || !signing.missing().contains(&from) {
+            return Vec::new();
+        }
+        let culprits = signing.malformed(&self.setup.public);
+        if culprits.is_empty() {
+            self.tried.insert(signing.package.signers.keys().copied().collect());
+            let (Decline::Refused { reason } | Decline::Abstain { reason, .. }) = decline;
+            self.standings.mark_slow(BTreeSet::from([from]), reason);
+        }
+        for culprit in culprits {
+            self.standings.misbehaved(culprit, "its commitments are malformed");
+        }
+        let mut effects = self.propose(usize::MAX);
+        effects.extend(self.next_attempt(now));
         effects
     }
 
@@ -169,7 +213,7 @@ impl Coordinator {
             outcome,
             signatures,
             votes: signing.answers.iter().map(|(id, answer)| (*id, answer.vote)).collect(),
-            nodes: answer::nodes(self),
+            nodes: answer::nodes_with_signers(self, signing.answers.keys()),
             attempts: self.attempt,
         };
         self.finish(Ok(signed))

@@ -31,8 +31,8 @@ pub(super) struct Standings {
     of: BTreeMap<Identifier, Standing>,
     /// In which order to ask.
     order: Vec<Identifier>,
-    /// Those that let an attempt's time pass: chosen again only where nobody else is left.
-    slow: BTreeSet<Identifier>,
+    /// Those that an attempt waited for in vain, and why: chosen again only where nobody else is left.
+    slow: BTreeMap<Identifier, String>,
 }
 
 impl Standings {
@@ -46,15 +46,16 @@ impl Standings {
             }
         }
         known.extend(committee.identifiers().filter(|id| !order.contains(id)));
-        Self { of, order: known, slow: BTreeSet::new() }
+        Self { of, order: known, slow: BTreeMap::new() }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Identifier, &Standing)> {
         self.of.iter().map(|(id, standing)| (*id, standing))
     }
 
-    pub(super) fn is_slow(&self, member: Identifier) -> bool {
-        self.slow.contains(&member)
+    /// Why a member that allows gave no share, if it was asked for one in vain.
+    pub(super) fn slow(&self, member: Identifier) -> Option<&str> {
+        self.slow.get(&member).map(String::as_str)
     }
 
     /// Marks up to `count` members that were held back as asked, and returns them.
@@ -148,7 +149,7 @@ impl Standings {
                 | None => None,
             })
             .collect();
-        allowing.sort_by_key(|(id, _)| self.slow.contains(id));
+        allowing.sort_by_key(|(id, _)| self.slow.contains_key(id));
         allowing
     }
 
@@ -199,8 +200,9 @@ impl Standings {
         self.of.insert(member, Standing::Misbehaved { reason: reason.into() });
     }
 
-    pub(super) fn mark_slow(&mut self, members: BTreeSet<Identifier>) {
-        self.slow.extend(members);
+    pub(super) fn mark_slow(&mut self, members: BTreeSet<Identifier>, reason: &str) {
+        let reason = countersign_types::outcome::cut(reason.to_owned());
+        self.slow.extend(members.into_iter().map(|member| (member, reason.clone())));
     }
 
     pub(super) fn disconnected(&mut self, member: Identifier) {

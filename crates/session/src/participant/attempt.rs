@@ -1,4 +1,4 @@
-//! One attempt's nonces, from commitment to share. They move by value and are used at most once.
+//! One attempt's nonces, from commitment to answer. They move by value and are used at most once.
 
 use countersign_threshold::{Commitments, SigningNonces, SigningPackage};
 use countersign_types::{Failure, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Vote};
@@ -6,7 +6,7 @@ use countersign_types::{Failure, FailureKind, Identifier, NodeKey, Outcome, Pack
 use super::{judge, keys::KeyPair};
 use crate::{
     Membership,
-    message::{Package, Signed, shares_hash},
+    message::{Package, Signed, ToCoordinator, shares_hash},
 };
 
 /// Where an attempt is. Nonces leave `Committed` once, and `Replaying` once.
@@ -15,16 +15,15 @@ pub(super) enum Attempt {
     Committed { nonces: Vec<SigningNonces>, commitments: Vec<Commitments> },
     /// Nonces are bound to one package while the action is replayed.
     Replaying(Box<Replaying>),
-    /// Shares were given; the same package gets the same answer.
-    Signed { package: PackageHash, signed: Box<Signed> },
-    /// The nonces are gone without a share.
-    Spent,
+    /// The nonces are gone, with a share or without; the same package gets the same answer.
+    Answered { package: PackageHash, answer: Box<ToCoordinator> },
 }
 
 /// Nonces bound to a package.
 pub(super) struct Replaying {
     nonces: Vec<SigningNonces>,
     package: Package,
+    hash: PackageHash,
     send_verdict: bool,
 }
 
@@ -34,18 +33,19 @@ impl Attempt {
         self,
         membership: &Membership,
         package: Package,
+        hash: PackageHash,
         send_verdict: bool,
     ) -> (Self, Result<(), String>) {
         match self {
             Self::Committed { nonces, commitments } => {
                 if package.signers.get(&membership.me) == Some(&commitments) {
-                    (Self::Replaying(Box::new(Replaying { nonces, package, send_verdict })), Ok(()))
+                    (Self::Replaying(Box::new(Replaying { nonces, package, hash, send_verdict })), Ok(()))
                 } else {
                     let reason = "the package does not hold the commitments that this node made";
                     (Self::Committed { nonces, commitments }, Err(reason.into()))
                 }
             }
-            used @ (Self::Replaying(_) | Self::Signed { .. } | Self::Spent) => {
+            used @ (Self::Replaying(_) | Self::Answered { .. }) => {
                 (used, Err("this attempt's commitments are used: ask for a further attempt".into()))
             }
         }
@@ -53,6 +53,11 @@ impl Attempt {
 }
 
 impl Replaying {
+    /// The package's hash.
+    pub(super) fn package(&self) -> PackageHash {
+        self.hash
+    }
+
     /// Signs the outcome of this node's own replay; consumes the nonces.
     pub(super) fn sign(
         self,
@@ -60,9 +65,9 @@ impl Replaying {
         identity: &NodeKey,
         keys: &KeyPair,
         outcome: &Outcome,
-    ) -> Result<(PackageHash, Box<Signed>), Failure> {
+    ) -> Result<Box<Signed>, Failure> {
         let messages = outcome.messages();
-        let Self { nonces, package, send_verdict } = self;
+        let Self { nonces, package, hash, send_verdict } = self;
         if messages.len() != nonces.len() {
             let detail = format!(
                 "the replay signs {} payloads, the live run committed to {}",
@@ -76,7 +81,6 @@ impl Replaying {
             let signing = signing_package(&package, index, message);
             shares.push(nonces.sign(&signing, &keys.share).map_err(judge::internal)?);
         }
-        let hash = package.hash(membership.network);
         let record = package.records.get(&membership.me).map(|record| record.hash());
         let Some(record) = record else { return Err(judge::internal("own record missing")) };
         let vote = Vote {
@@ -88,7 +92,7 @@ impl Replaying {
         };
         let verdict = send_verdict.then(|| outcome.verdict());
         let vote = vote.sign(membership.network, identity);
-        Ok((hash, Box::new(Signed { attempt: package.attempt, shares, verdict, vote })))
+        Ok(Box::new(Signed { attempt: package.attempt, shares, verdict, vote }))
     }
 }
 

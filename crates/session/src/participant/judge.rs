@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use countersign_types::{
-    Failure, FailureKind, Identifier, RequestDigest, SessionTerms, SignedRequest, ValidRequest,
+    B256, Failure, FailureKind, Identifier, RequestDigest, SessionId, SessionTerms, SignedRequest,
+    ValidRequest,
 };
 
 use super::{KeyError, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant};
@@ -81,7 +82,10 @@ impl<R> Participant<R> {
                 "pins must be one for each chain, in ascending order".into(),
             );
         }
-        let open = self.sessions.values().filter(|session| session.run.coordinator == from).count();
+        let open = {
+            let (first, last) = (SessionId(B256::ZERO), SessionId(B256::repeat_byte(0xff)));
+            self.sessions.range((from, first)..=(from, last)).count()
+        };
         if open >= MAX_SESSIONS_PER_COORDINATOR {
             let detail = format!("{open} sessions of this coordinator are open here: try again later");
             return refuse(FailureKind::Busy, detail);

@@ -17,7 +17,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use countersign_agreement::{agree, check_own};
 use countersign_threshold::{DerivedPublic, RootShare};
 use countersign_types::{
-    Context, FailureKind, Identifier, NodeKey, Outcome, Record, Scheme, SessionId, SessionTerms, ValidRequest,
+    Context, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Record, Scheme, SessionId, SessionTerms,
+    ValidRequest,
 };
 use rand_core::{CryptoRng, RngCore};
 
@@ -48,7 +49,10 @@ pub struct Participant<R> {
     boot: Millis,
     keys: KeyCache,
     memory: RequestMemory,
-    sessions: BTreeMap<SessionId, Session<R>>,
+    /// By coordinator too: two that propose the same terms do not get in each other's way, and nobody can open
+    /// another's session first.
+    sessions: BTreeMap<(Identifier, SessionId), Session<R>>,
+    opened: u64,
     shares_made: u64,
 }
 
@@ -77,7 +81,8 @@ pub enum Effect<R> {
     },
 }
 
-/// One run of an action in a session.
+/// One run of an action in a session. Results are reported with it, so that those of a session that was
+/// closed and opened again are told apart.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The session.
@@ -88,6 +93,8 @@ pub struct Run {
     pub request: Arc<ValidRequest>,
     /// What the action sees.
     pub context: Arc<Context>,
+    /// Counts the sessions that this node has opened.
+    opened: u64,
 }
 
 /// What the driver reports of a live run.
@@ -137,6 +144,7 @@ impl<R> Participant<R> {
             keys: KeyCache::default(),
             memory: RequestMemory::default(),
             sessions: BTreeMap::new(),
+            opened: 0,
             shares_made: 0,
         }
     }
@@ -174,9 +182,7 @@ impl<R> Participant<R> {
             ToParticipant::Commit { session, attempt } => self.commit(from, session, attempt, rng),
             ToParticipant::Sign { package, send_verdict } => self.package(from, *package, send_verdict),
             ToParticipant::Close { session } => {
-                if self.sessions.get(&session).is_some_and(|open| open.run.coordinator == from) {
-                    self.sessions.remove(&session);
-                }
+                self.sessions.remove(&(from, session));
                 Vec::new()
             }
         }
@@ -184,8 +190,8 @@ impl<R> Participant<R> {
 
     fn proposed(&mut self, from: Identifier, proposal: Proposal, now: Millis) -> Vec<Effect<R>> {
         let id = proposal.terms.id(self.membership.network);
-        if let Some(open) = self.sessions.get(&id) {
-            return if open.run.coordinator == from { open.answer(id) } else { Vec::new() };
+        if let Some(open) = self.sessions.get(&(from, id)) {
+            return open.answer(id);
         }
         let decline = |failure: countersign_types::Failure| {
             vec![declined(from, id, Decline::Abstain { kind: failure.kind, reason: failure.detail })]
@@ -214,21 +220,29 @@ impl<R> Participant<R> {
         let keys = self.key_pair(&request)?;
         let context = Context::new(&request, terms, keys.public.public_key());
         let ends = request.request().expires_at.min(terms.time_ms.saturating_add(SESSION_MS));
-        let run =
-            Run { session: id, coordinator: from, request: Arc::new(request), context: Arc::new(context) };
+        self.opened += 1;
+        let run = Run {
+            session: id,
+            coordinator: from,
+            request: Arc::new(request),
+            context: Arc::new(context),
+            opened: self.opened,
+        };
         let effect = Effect::Observe(run.clone());
-        self.sessions.insert(id, Session { run, ends, phase: Phase::Observing, attempts: BTreeMap::new() });
+        let session = Session { run, ends, phase: Phase::Observing, attempts: BTreeMap::new() };
+        self.sessions.insert((from, id), session);
         Ok(effect)
     }
 
     /// Takes the result of a live run. A session that is gone meanwhile is nobody's loss.
     pub fn observed(
         &mut self,
-        id: SessionId,
+        run: &Run,
         live: LiveRun<R>,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect<R>> {
-        let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
+        let id = run.session;
+        let Some(session) = session_of(&mut self.sessions, run) else { return Vec::new() };
         if !matches!(session.phase, Phase::Observing) {
             return Vec::new();
         }
@@ -261,10 +275,10 @@ impl<R> Participant<R> {
         attempt: u32,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect<R>> {
-        let Some(session) = self.sessions.get_mut(&id) else {
+        let Some(session) = self.sessions.get_mut(&(from, id)) else {
             return vec![declined(from, id, unknown_session())];
         };
-        if session.run.coordinator != from || !(2..=MAX_ATTEMPTS).contains(&attempt) {
+        if !(2..=MAX_ATTEMPTS).contains(&attempt) {
             return Vec::new();
         }
         let Phase::Observed { observation, .. } = &session.phase else { return Vec::new() };
@@ -275,7 +289,7 @@ impl<R> Participant<R> {
         let commitments = match session.attempts.get(&attempt) {
             // asked again: the same commitments, while they are unused
             Some(Attempt::Committed { commitments, .. }) => commitments.clone(),
-            Some(Attempt::Replaying(_) | Attempt::Signed { .. } | Attempt::Spent) => return Vec::new(),
+            Some(Attempt::Replaying(_) | Attempt::Answered { .. }) => return Vec::new(),
             None => match keys_of(&mut self.keys, &session.run.request) {
                 Ok(keys) => session.start_attempt(attempt, payloads, &keys, rng),
                 Err(_) => return Vec::new(),
@@ -289,19 +303,25 @@ impl<R> Participant<R> {
 
     fn package(&mut self, from: Identifier, package: Package, send_verdict: bool) -> Vec<Effect<R>> {
         let id = package.session;
-        let Some(session) = self.sessions.get_mut(&id) else {
+        let Some(session) = self.sessions.get_mut(&(from, id)) else {
             return vec![declined(from, id, unknown_session())];
         };
-        if session.run.coordinator != from {
-            return Vec::new();
+        let hash = package.hash(self.membership.network);
+        match session.attempts.get(&package.attempt) {
+            // the same package again: the answer was lost, or is not there yet
+            Some(Attempt::Answered { package, answer }) if *package == hash => {
+                return vec![Effect::Send { to: from, message: answer.as_ref().clone() }];
+            }
+            Some(Attempt::Replaying(replaying)) if replaying.package() == hash => return Vec::new(),
+            Some(Attempt::Answered { .. } | Attempt::Replaying(_) | Attempt::Committed { .. }) | None => {}
         }
-        if let Some(again) = session.signed_before(&self.membership, &package) {
-            return vec![Effect::Send { to: from, message: ToCoordinator::Signed(again) }];
-        }
-        match session.accept(&self.membership, package, send_verdict) {
+        let attempt = package.attempt;
+        match session.accept(&self.membership, package, hash, send_verdict) {
             Ok(effect) => vec![effect],
             Err(reason) => {
-                vec![declined(from, id, Decline::Abstain { kind: FailureKind::Disagreement, reason })]
+                let decline = Decline::Abstain { kind: FailureKind::Disagreement, reason };
+                let message = ToCoordinator::Declined { session: id, attempt: Some(attempt), decline };
+                vec![Effect::Send { to: from, message }]
             }
         }
     }
@@ -309,41 +329,47 @@ impl<R> Participant<R> {
     /// Takes the result of a replay: where it allows, the nonces are consumed and the shares made.
     pub fn replayed(
         &mut self,
-        id: SessionId,
+        run: &Run,
         attempt: u32,
         end: Result<Outcome, LocalFailure>,
         now: Millis,
     ) -> Vec<Effect<R>> {
-        let Some(session) = self.sessions.get_mut(&id) else { return Vec::new() };
-        let to = session.run.coordinator;
+        let Some(session) = session_of(&mut self.sessions, run) else { return Vec::new() };
         // taken out by value: whatever happens below, these nonces are gone
-        let Some(Attempt::Replaying(replaying)) = session.attempts.insert(attempt, Attempt::Spent) else {
-            return Vec::new();
+        let replaying = match session.attempts.remove(&attempt) {
+            Some(Attempt::Replaying(replaying)) => replaying,
+            Some(other @ (Attempt::Committed { .. } | Attempt::Answered { .. })) => {
+                session.attempts.insert(attempt, other);
+                return Vec::new();
+            }
+            None => return Vec::new(),
         };
-        let outcome = match end {
-            Ok(outcome @ Outcome::Allowed { .. }) => outcome,
-            Ok(Outcome::Refused { reason }) => return vec![declined(to, id, Decline::Refused { reason })],
-            Err(LocalFailure { kind, reason }) => {
-                return vec![declined(to, id, Decline::Abstain { kind, reason })];
+        let package = replaying.package();
+        let declined = |attempt, decline| ToCoordinator::Declined { session: run.session, attempt, decline };
+        let abstain = |failure: countersign_types::Failure| Decline::Abstain {
+            kind: failure.kind,
+            reason: failure.detail,
+        };
+        let answer = match end {
+            Ok(Outcome::Refused { reason }) => declined(None, Decline::Refused { reason }),
+            Err(LocalFailure { kind, reason }) => declined(None, Decline::Abstain { kind, reason }),
+            Ok(outcome @ Outcome::Allowed { .. }) => {
+                let keys = judge::still_valid(&run.request, now)
+                    .and_then(|()| self.memory.bind(&run.request, &outcome.messages()))
+                    .and_then(|()| keys_of(&mut self.keys, &run.request).map_err(judge::internal));
+                // what goes wrong from here on lies in this package: another may do
+                match keys.map(|keys| replaying.sign(&self.membership, &self.identity, &keys, &outcome)) {
+                    Ok(Ok(signed)) => {
+                        self.shares_made += signed.shares.len() as u64;
+                        ToCoordinator::Signed(signed)
+                    }
+                    Ok(Err(failure)) => declined(Some(attempt), abstain(failure)),
+                    Err(failure) => declined(None, abstain(failure)),
+                }
             }
         };
-        let signed = judge::still_valid(&session.run.request, now)
-            .and_then(|()| self.memory.bind(&session.run.request, &outcome.messages()))
-            .and_then(|()| {
-                let keys = keys_of(&mut self.keys, &session.run.request).map_err(judge::internal)?;
-                replaying.sign(&self.membership, &self.identity, &keys, &outcome)
-            });
-        match signed {
-            Ok((package, signed)) => {
-                self.shares_made += signed.shares.len() as u64;
-                session.attempts.insert(attempt, Attempt::Signed { package, signed: signed.clone() });
-                vec![Effect::Send { to, message: ToCoordinator::Signed(signed) }]
-            }
-            Err(failure) => {
-                let decline = Decline::Abstain { kind: failure.kind, reason: failure.detail };
-                vec![declined(to, id, decline)]
-            }
-        }
+        session.attempts.insert(attempt, Attempt::Answered { package, answer: Box::new(answer.clone()) });
+        vec![Effect::Send { to: run.coordinator, message: answer }]
     }
 
     /// The public side of a request's key, for a coordinator.
@@ -389,27 +415,12 @@ impl<R> Session<R> {
         commitments
     }
 
-    fn signed_before(
-        &self,
-        membership: &Membership,
-        package: &Package,
-    ) -> Option<Box<crate::message::Signed>> {
-        match self.attempts.get(&package.attempt) {
-            Some(Attempt::Signed { package: hash, signed }) if *hash == package.hash(membership.network) => {
-                Some(signed.clone())
-            }
-            Some(
-                Attempt::Signed { .. } | Attempt::Committed { .. } | Attempt::Replaying(_) | Attempt::Spent,
-            )
-            | None => None,
-        }
-    }
-
     /// Binds the attempt's nonces to this package, if it fits what this node committed to and read.
     fn accept(
         &mut self,
         membership: &Membership,
         package: Package,
+        hash: PackageHash,
         send_verdict: bool,
     ) -> Result<Effect<R>, String> {
         package.validate(&membership.committee).map_err(|error| error.to_string())?;
@@ -426,7 +437,7 @@ impl<R> Session<R> {
         let Some(attempt) = self.attempts.remove(&number) else {
             return Err(format!("this node did not commit to attempt {number}"));
         };
-        let (attempt, result) = attempt.bind(membership, package, send_verdict);
+        let (attempt, result) = attempt.bind(membership, package, hash, send_verdict);
         self.attempts.insert(number, attempt);
         result?;
         let (run, recorded) = (self.run.clone(), Arc::clone(recorded));
@@ -434,12 +445,20 @@ impl<R> Session<R> {
     }
 }
 
+/// The session that a run belongs to; none if it was closed meanwhile, even if it was opened again.
+fn session_of<'a, R>(
+    sessions: &'a mut BTreeMap<(Identifier, SessionId), Session<R>>,
+    run: &Run,
+) -> Option<&'a mut Session<R>> {
+    sessions.get_mut(&(run.coordinator, run.session)).filter(|session| session.run.opened == run.opened)
+}
+
 fn keys_of(keys: &mut KeyCache, request: &ValidRequest) -> Result<Arc<KeyPair>, KeyError> {
     keys.get(request.request().key.scheme, request.key_id())
 }
 
 fn declined<R>(to: Identifier, session: SessionId, decline: Decline) -> Effect<R> {
-    Effect::Send { to, message: ToCoordinator::Declined { session, decline } }
+    Effect::Send { to, message: ToCoordinator::Declined { session, attempt: None, decline } }
 }
 
 fn unknown_session() -> Decline {
