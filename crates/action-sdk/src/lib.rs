@@ -89,5 +89,9 @@ macro_rules! action {
             #[cfg(target_arch = "wasm32")]
     $crate::bindings::export_action!(EntryPoint with_types_in $crate::bindings);
         };
+
+        // Elsewhere nothing is exported, and the entry point is in use all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> ::core::result::Result<$crate::Decision, $crate::Refusal> = $run;
     };
 }

@@ -14,10 +14,11 @@ const ALLOWED: [(&str, &[&str]); 3] = [
     (
         "countersign-session",
         &[
+            "alloy-primitives",
+            "alloy-sol-types",
             "countersign-agreement",
             "countersign-threshold",
             "countersign-types",
-            "postcard",
             "rand_core",
             "serde",
             "thiserror",
@@ -26,7 +27,7 @@ const ALLOWED: [(&str, &[&str]); 3] = [
     ),
     (
         "countersign-threshold",
-        &["frost-core", "frost-secp256k1", "rand_core", "serde", "sha2", "thiserror", "zeroize"],
+        &["countersign-types", "frost-core", "frost-secp256k1", "rand_core", "serde", "thiserror", "zeroize"],
     ),
 ];
 

@@ -37,6 +37,8 @@ impl Stage {
         gather(root, &format!("{SDK}/src"), &mut files)?;
         gather(root, &format!("{SDK}/wit"), &mut files)?;
         let mut sdk = read_table(&root.join(SDK).join("Cargo.toml"))?;
+        // staged, it is a member
+        sdk.remove("workspace");
         sdk.remove("dev-dependencies");
         let workspace = workspace(&read_table(&root.join("Cargo.toml"))?, &actions, &sdk, &names)?;
         files.insert(format!("{SDK}/Cargo.toml"), render(sdk)?);

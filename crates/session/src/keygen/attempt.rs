@@ -40,11 +40,17 @@ pub(super) enum Step {
     Over,
 }
 
+impl Step {
+    pub(super) fn is_storing(&self) -> bool {
+        matches!(self, Self::Storing { .. })
+    }
+}
+
 /// Why an attempt ends without a share.
 pub(super) struct Failed {
     pub(super) reason: String,
     pub(super) culprits: Vec<Identifier>,
-    pub(super) complaint: Option<Complaint>,
+    pub(super) complaint: Option<Box<Complaint>>,
 }
 
 impl Failed {
@@ -230,7 +236,6 @@ impl Running {
         let share = state.finish(packages).map_err(|error| self.complain(&error))?;
         let root = share.root_key();
         self.step = Step::Storing { root: root.clone() };
-        self.dealt.clear();
         Ok(Effect::StorePending { pending: Pending { terms: self.terms, root }, share: Box::new(share) })
     }
 
@@ -238,7 +243,7 @@ impl Running {
         let mut failed = Failed::dkg(error);
         failed.complaint = error.culprit().and_then(|dealer| {
             let (package, signature) = self.private.get(&dealer)?.clone();
-            Some(Complaint { dealer, package, signature })
+            Some(Box::new(Complaint { dealer, package, signature }))
         });
         failed
     }
