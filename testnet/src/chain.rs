@@ -61,7 +61,13 @@ pub async fn wait(url: &str, anvil: &mut Process) -> Result<()> {
 /// Deploys the token, with everything minted to anvil's first account.
 pub async fn deploy_token(url: &str) -> Result<Address> {
     let provider = ProviderBuilder::new().wallet(wallet()?).connect_http(url.parse()?);
-    let token = TestToken::deploy(provider, U256::from(1_000_000u64) * U256::from(10).pow(U256::from(18)));
+    let token = TestToken::deploy(
+        provider,
+        "Test Token".into(),
+        "TEST".into(),
+        18,
+        U256::from(1_000_000u64) * U256::from(10).pow(U256::from(18)),
+    );
     let token = tokio::time::timeout(PATIENCE, token).await.context("the token was not mined")??;
     Ok(*token.address())
 }

@@ -1,15 +1,14 @@
 //! How long a warm run takes, live and replayed, beside the least that a run can be.
 //!
-//! `cargo bench -p countersign-action [-- component.wasm]`: without a component it runs the tests' guests.
-//! A component of yours is run with a balance of 10^18 wei for every account.
+//! `cargo bench -p countersign-action`. Floor: a store, an instance and an empty decision. The profile is
+//! the one of tests and nodes in this repository, and the actions are the ones that come with it.
 
 #[path = "../tests/guest/mod.rs"]
 mod guest;
 
 use std::time::{Duration, Instant};
 
-use countersign_action::{Config, ReadFailure};
-use countersign_types::evm::{EvmRead, EvmValue};
+use countersign_action::Config;
 use guest::{Answers, Guest};
 
 /// Runs whose times are measured, after as many that are not.
@@ -21,24 +20,17 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let named = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
-    let mut guests: Vec<(String, Vec<u8>)> =
-        ["empty", "three-reads", "calls"].map(|name| (name.to_owned(), guest::component(name))).into();
-    for path in named {
-        let component = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        guests.push((path, component));
-    }
     println!(
         "{:24} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10}",
         "guest", "compile", "live p50", "live p95", "replay p50", "x live", "x replay", "fuel"
     );
     let mut floor = None;
-    for (name, component) in guests {
-        let line = runtime.block_on(measure(&component));
+    for name in ["empty", "three-reads", "calls", "balance-gate", "time-lock"] {
+        let line = runtime.block_on(measure(name));
         let floor = *floor.get_or_insert(line.live.0);
         println!(
             "{:24} {:>8.0}ms {:>8.1}us {:>8.1}us {:>8.1}us {:>8.2} {:>8.2} {:>10}",
-            name.rsplit('/').next().unwrap_or(&name),
+            name,
             line.compile.as_secs_f64() * 1e3,
             micros(line.live.0),
             micros(line.live.1),
@@ -50,6 +42,22 @@ fn main() {
     }
 }
 
+async fn guest(name: &str) -> Guest {
+    let host = guest::host(&Config::default());
+    match name {
+        "balance-gate" => {
+            let config = r#"{"chain_id":31337,"token":null,"minimum":"1000"}"#;
+            Guest::action(host, name, config, "a message").await
+        }
+        "time-lock" => {
+            let (config, params) =
+                (r#"{"not_before":1600000000,"chain_id":31337}"#, r#"{"messages":["0x00ff"]}"#);
+            Guest::action(host, name, config, params).await
+        }
+        _ => Guest::on(host, &guest::component(name)).await,
+    }
+}
+
 struct Line {
     compile: Duration,
     live: (Duration, Duration),
@@ -57,26 +65,23 @@ struct Line {
     fuel: u64,
 }
 
-async fn measure(component: &[u8]) -> Line {
+async fn measure(name: &str) -> Line {
     let started = Instant::now();
-    let guest = Guest::on(guest::host(&Config::default()), component).await;
+    let guest = guest(name).await;
     let compile = started.elapsed();
     let (mut live, mut replay, mut fuel) = (Vec::new(), Vec::new(), 0);
     for _ in 0..2 * RUNS {
         let started = Instant::now();
-        let run = guest.live(Answers::new(answer)).await;
+        let run = guest.live(Answers::new(guest::world)).await;
         live.push(started.elapsed());
         let started = Instant::now();
         let replayed = guest.replay(&run.reads).await;
         replay.push(started.elapsed());
+        assert!(run.end.is_ok(), "{:?}", run.end);
         assert_eq!(run.end, replayed.end, "the replay ends as the run did");
         fuel = run.fuel;
     }
     Line { compile, live: percentiles(&mut live[RUNS..]), replay: percentiles(&mut replay[RUNS..]), fuel }
-}
-
-fn answer(read: &EvmRead) -> Result<EvmValue, ReadFailure> {
-    guest::world(read)
 }
 
 fn percentiles(times: &mut [Duration]) -> (Duration, Duration) {

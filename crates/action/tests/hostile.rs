@@ -28,7 +28,7 @@ async fn end_of(name: &str) -> Abort {
 
 #[tokio::test]
 async fn what_does_not_end_uses_up_its_fuel() {
-    for name in ["loop", "start-loop", "call-storm", "log-storm"] {
+    for name in ["loop", "start-loop", "call-storm", "log-storm", "table-giant"] {
         assert_eq!(end_of(name).await, Abort::Fuel { limit: 200_000_000 }, "{name}");
     }
 }
@@ -63,12 +63,14 @@ async fn traps_are_told_apart_from_fuel() {
 async fn memory_and_tables_are_bounded() {
     let memory = Abort::Memory { asked: 0, limit: 64 << 20, unit: "bytes of memory" };
     for name in ["memory-growth", "memory-leap"] {
-        let Abort::Memory { asked, limit, unit } = end_of(name).await else { panic!("{name}") };
+        let end = end_of(name).await;
+        let Abort::Memory { asked, limit, unit } = end else { panic!("{name}: {end:?}") };
         assert!(asked > limit, "{name}: {asked}");
         assert_eq!(Abort::Memory { asked: 0, limit, unit }, memory, "{name}");
     }
     for name in ["table-growth", "table-leap"] {
-        let Abort::Memory { limit, unit, .. } = end_of(name).await else { panic!("{name}") };
+        let end = end_of(name).await;
+        let Abort::Memory { limit, unit, .. } = end else { panic!("{name}: {end:?}") };
         assert_eq!((limit, unit), (20_000, "elements of a table"), "{name}");
     }
 }

@@ -33,9 +33,9 @@ async fn every_read_stands_in_the_record_in_its_order() {
     let first_bytes: Vec<u8> = live
         .reads
         .iter()
-        .map(|RecordedRead { read: Read::Evm(read), .. }| match read {
-            EvmRead::Balance { address, .. } => address[0],
-            _ => panic!("a balance"),
+        .map(|RecordedRead { read: Read::Evm(read), .. }| {
+            let EvmRead::Balance { address, .. } = read else { panic!("a balance") };
+            address[0]
         })
         .collect();
     assert_eq!(first_bytes, [0, 1, 2]);
@@ -52,9 +52,9 @@ async fn calls_at_once_are_recorded_in_the_order_of_the_list() {
     let calldata: Vec<u8> = live
         .reads
         .iter()
-        .map(|RecordedRead { read: Read::Evm(read), .. }| match read {
-            EvmRead::Call { data, .. } => data[0],
-            _ => panic!("a call"),
+        .map(|RecordedRead { read: Read::Evm(read), .. }| {
+            let EvmRead::Call { data, .. } = read else { panic!("a call") };
+            data[0]
         })
         .collect();
     assert_eq!(calldata, [0, 1, 2]);
@@ -113,9 +113,11 @@ async fn a_replay_takes_no_more_than_it_reads() {
 async fn what_the_world_does_not_answer_ends_the_run_here_and_never_reaches_the_guest() {
     let guest = Guest::named("three-reads").await;
     let live = guest
-        .live(Answers::new(|read| match read {
-            EvmRead::Balance { address, .. } if address[0] == 1 => Err(ReadFailure::new("provider down")),
-            _ => world(read),
+        .live(Answers::new(|read| {
+            if matches!(read, EvmRead::Balance { address, .. } if address[0] == 1) {
+                return Err(ReadFailure::new("provider down"));
+            }
+            world(read)
         }))
         .await;
     let abort = live.end.expect_err("no verdict");

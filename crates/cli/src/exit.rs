@@ -54,11 +54,6 @@ impl Exit {
         Self::new(1, "unexpected", &error)
     }
 
-    /// A compilation in a child process ends with the code that its parent understands.
-    pub(crate) fn compile(code: u8) -> Self {
-        Self { code, kind: "compile", message: String::new(), causes: Vec::new(), failure: None }
-    }
-
     fn of_failure(failure: &Failure, message: String) -> Self {
         let code = match failure.kind {
             FailureKind::Refused | FailureKind::PublisherNotListed => 3,

@@ -70,18 +70,20 @@ fn show(genesis: &Genesis, root_keys: Option<RootKeys>, output: &mut Output) -> 
     if let Some(root_keys) = &root_keys {
         root_keys.verify(network, &committee).map_err(Exit::invalid)?;
     }
-    let members = committee.identifiers().filter_map(|id| Some((id, committee.member(id)?)));
+    let members: Vec<_> =
+        committee.identifiers().filter_map(|id| Some((id, committee.member(id)?))).collect();
     let value = json!({
         "network": network,
         "threshold": committee.threshold(),
         "chains": genesis.chains,
-        "members": members.clone().map(|(id, member)| json!({
+        "members": members.iter().map(|(id, member)| json!({
             "identifier": id, "public_key": member, "peer_id": member.peer_id(), "address": member.address(),
         })).collect::<Vec<_>>(),
         "root_keys": root_keys,
     });
     output.result(&value, || {
         let rows = members
+            .iter()
             .map(|(id, member)| vec![id.to_string(), member.peer_id(), member.address().to_string()])
             .collect();
         let mut lines = vec![

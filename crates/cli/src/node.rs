@@ -4,7 +4,6 @@ use std::{env, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_action::Compiler;
-use countersign_client::Url;
 use countersign_node::{NodeConfig, NodeError, PassphraseConfig, init, logging};
 use countersign_types::{Genesis, NodePublicKey, api::NetworkInfo};
 use secrecy::SecretString;
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     exit::Exit,
     output::{Output, facts, table},
+    sign::{NodeArguments, runtime},
 };
 
 /// The hidden command that compiles a component in a process of its own.
@@ -51,11 +51,7 @@ pub(crate) enum Command {
         config: PathBuf,
     },
     /// Ask a node how it and its network are.
-    Status {
-        /// The node's HTTP address.
-        #[arg(long, default_value = "http://127.0.0.1:8470")]
-        node: Url,
-    },
+    Status(NodeArguments),
 }
 
 /// The passphrase that seals a node's keys.
@@ -104,7 +100,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             output.result(&json!({ "network": network }), || facts(&[("network", network.to_string())]))
         }
         Command::Run { config } => serve(&config, output),
-        Command::Status { node } => status(node, output),
+        Command::Status(node) => status(&node, output),
     }
 }
 
@@ -124,7 +120,7 @@ fn serve(config: &std::path::Path, output: &mut Output) -> Result<(), Exit> {
     let config = NodeConfig::load(config).map_err(Exit::invalid)?;
     logging::start(&config.log).map_err(Exit::invalid)?;
     let program = env::current_exe().map_err(Exit::unexpected)?;
-    let compiler = Compiler::new(program, [COMPILE], &config.actions.host);
+    let compiler = Compiler::new(program, vec![COMPILE.into()], &config.actions.host);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -166,8 +162,8 @@ fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-fn status(node: Url, output: &mut Output) -> Result<(), Exit> {
-    let info = crate::sign::runtime()?.block_on(countersign_client::network_of(node))?;
+fn status(node: &NodeArguments, output: &mut Output) -> Result<(), Exit> {
+    let info = runtime()?.block_on(node.client()?.network())?;
     output.result(&info, || text(&info))
 }
 

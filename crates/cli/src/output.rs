@@ -46,9 +46,6 @@ impl Output {
 
     /// Prints an error, once, with its causes.
     pub(crate) fn fail(&mut self, exit: &Exit) -> ExitCode {
-        if exit.message.is_empty() {
-            return ExitCode::from(exit.code);
-        }
         if self.json {
             let failure = exit.failure.as_deref();
             let document = json!({ "error": {
@@ -92,7 +89,7 @@ pub(crate) fn facts(rows: &[(&str, String)]) -> String {
 /// A table with a head.
 pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(head.iter().map(Cell::new));
     for row in rows {
         table.add_row(row);

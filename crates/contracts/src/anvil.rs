@@ -198,7 +198,7 @@ pub fn installed_path() -> Option<PathBuf> {
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))?;
-    Some(cache.join("countersign/npm/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"))
+    Some(cache.join("countersign/anvil/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"))
 }
 
 fn await_address(stdout: ChildStdout) -> Option<SocketAddr> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use countersign_api::Backend;
 use countersign_chain::Chains;
-use countersign_network::{Handle, Transport};
+use countersign_network::Handle;
 use countersign_session::Membership;
 use countersign_types::{
     ActionId, Bytes, Failure, FailureKind, Genesis, NodePublicKey, RequestDigest, SignedRequest,

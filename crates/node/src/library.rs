@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use countersign_action::{Action, Host, LoadError};
+use countersign_action::{Action, CompilerError, Host, LoadError};
 use countersign_store::{Bounds, PutActionError, Store};
 use countersign_types::{
     ActionId, Bytes, Failure, FailureKind, Manifest, NetworkId, SignedPublishAction,
@@ -224,10 +224,15 @@ fn manifest_failure(error: ManifestError) -> Failure {
 
 fn load_failure(error: LoadError) -> Failure {
     let kind = match &error {
-        LoadError::Compiler(error) if error.is_busy() => FailureKind::Busy,
-        LoadError::Compiler(error) if error.is_local() => FailureKind::Internal,
-        LoadError::Compiler(_) => FailureKind::Invalid,
-        LoadError::Code { .. } => FailureKind::Internal,
+        LoadError::Compiler(CompilerError::Busy) => FailureKind::Busy,
+        LoadError::Compiler(CompilerError::Process { .. } | CompilerError::Failed { .. })
+        | LoadError::Code { .. } => FailureKind::Internal,
+        LoadError::Compiler(
+            CompilerError::Component(_)
+            | CompilerError::Exhausted { .. }
+            | CompilerError::Time { .. }
+            | CompilerError::TooLarge,
+        ) => FailureKind::Invalid,
     };
     Failure::new(kind, chain(&error))
 }

@@ -54,7 +54,7 @@ impl Runs {
 
     async fn pins(&self, action: ActionId) -> Result<Vec<Pin>, Failure> {
         let ready = self.library.ready(action).await?;
-        let heads = ready.manifest.chains.iter().map(|chain| async {
+        let heads = ready.manifest.chains.iter().map(|chain| async move {
             self.chains.head(*chain).await.map_err(|error| {
                 let detail = format!(
                     "this node has no final block of chain {chain}: {}; ask another node, or later",
@@ -158,7 +158,7 @@ fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalF
 
 fn log_lines(session: SessionId, lines: &[countersign_action::LogLine]) {
     for line in lines {
-        tracing::debug!(%session, level = ?line.level, message = line.message, "the action says");
+        tracing::debug!(%session, level = ?line.level, text = line.text, "the action says");
     }
 }
 

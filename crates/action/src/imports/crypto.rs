@@ -70,7 +70,7 @@ fn define_verifier(
 
 fn secp256k1_recover(digest: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
     let digest: &[u8; 32] = digest.try_into().ok()?;
-    let (signature, [parity]) = signature.split_first_chunk::<64>().map(|(rs, v)| (rs, v))? else {
+    let (signature, [parity]) = signature.split_first_chunk::<64>()? else {
         return None;
     };
     let parity = match parity {

@@ -24,76 +24,88 @@ use countersign_types::{
 const FRAME: &str = include_str!("../guests/frame.wat");
 
 /// A component from the guest's functions in `tests/guests`.
-pub fn component(name: &str) -> Vec<u8> {
+pub(crate) fn component(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/guests/{name}.wat"));
     from_functions(&std::fs::read_to_string(path).expect("a guest of this name"))
 }
 
 /// A component from a guest's functions.
-pub fn from_functions(functions: &str) -> Vec<u8> {
+pub(crate) fn from_functions(functions: &str) -> Vec<u8> {
     from_text(&FRAME.replace("$GUEST", functions))
 }
 
 /// A component from its text.
-pub fn from_text(text: &str) -> Vec<u8> {
+pub(crate) fn from_text(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A host that compiles in this process.
-pub fn host(config: &Config) -> Host {
+pub(crate) fn host(config: &Config) -> Host {
     let engine = Engine::new(config).expect("an engine");
     Host::new(config, engine, Compilation::InProcess, None).expect("a host")
 }
 
 /// Settings for few runs at once, so that many tests fit beside each other.
-pub fn small() -> Config {
+pub(crate) fn small() -> Config {
     Config { concurrent_runs: 2, concurrent_replays: 2, ..Config::default() }
 }
 
 /// A guest, ready to run.
-pub struct Guest {
-    pub host: Host,
-    pub action: Arc<Action>,
-    pub manifest: Manifest,
-    pub context: Context,
+pub(crate) struct Guest {
+    pub(crate) host: Host,
+    pub(crate) action: Arc<Action>,
+    pub(crate) manifest: Manifest,
+    pub(crate) context: Context,
 }
 
 impl Guest {
     /// The guest of a name in `tests/guests`.
-    pub async fn named(name: &str) -> Self {
+    pub(crate) async fn named(name: &str) -> Self {
         Self::of(&component(name)).await
     }
 
     /// A guest from its component.
-    pub async fn of(component: &[u8]) -> Self {
+    pub(crate) async fn of(component: &[u8]) -> Self {
         Self::on(host(&small()), component).await
     }
 
     /// A guest on a host that others share.
-    pub async fn on(host: Host, component: &[u8]) -> Self {
+    pub(crate) async fn on(host: Host, component: &[u8]) -> Self {
         let action = host.prepare(component).await.expect("an action");
         Self { host, action, manifest: manifest(component), context: context() }
     }
 
+    /// An action of this repository on the dev chain, with a key's config and a caller's params.
+    pub(crate) async fn action(host: Host, name: &str, config: &str, params: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../actions/{name}/{name}.wasm"));
+        let component = std::fs::read(path).expect("a built action");
+        let mut guest = Self::on(host, &component).await;
+        guest.manifest.chains = vec![31337];
+        guest.context.pins[0].chain_id = 31337;
+        guest.context.config = config.as_bytes().to_vec().into();
+        guest.context.params = params.as_bytes().to_vec().into();
+        guest
+    }
+
     /// With other limits.
-    pub fn limited(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+    pub(crate) fn limited(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.manifest.limits);
         self
     }
 
     /// Runs it live, on what `reader` answers.
-    pub async fn live(&self, reader: impl Reader + 'static) -> LiveRun {
+    pub(crate) async fn live(&self, reader: impl Reader + 'static) -> LiveRun {
         self.host.run_live(&self.action, &self.manifest, &self.context, Arc::new(reader)).await
     }
 
     /// Replays it over `reads`.
-    pub async fn replay(&self, reads: &[RecordedRead]) -> Replay {
+    pub(crate) async fn replay(&self, reads: &[RecordedRead]) -> Replay {
         self.host.replay(&self.action, &self.manifest, &self.context, reads).await
     }
 }
 
 /// A manifest with chain 1 and the default limits.
-pub fn manifest(component: &[u8]) -> Manifest {
+pub(crate) fn manifest(component: &[u8]) -> Manifest {
     Manifest {
         name: "guest".into(),
         component: ComponentDigest::of(component),
@@ -105,7 +117,7 @@ pub fn manifest(component: &[u8]) -> Manifest {
 }
 
 /// A context with block 1000 of chain 1.
-pub fn context() -> Context {
+pub(crate) fn context() -> Context {
     Context {
         request: RequestDigest::from([1; 32]),
         session: SessionId::from([2; 32]),
@@ -123,18 +135,18 @@ pub fn context() -> Context {
 }
 
 /// Answers from a function, and counts.
-pub struct Answers {
+pub(crate) struct Answers {
     answer: fn(&EvmRead) -> Result<EvmValue, ReadFailure>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Answers {
-    pub fn new(answer: fn(&EvmRead) -> Result<EvmValue, ReadFailure>) -> Self {
+    pub(crate) fn new(answer: fn(&EvmRead) -> Result<EvmValue, ReadFailure>) -> Self {
         Self { answer, asked: Arc::default() }
     }
 
     /// How often it was asked, also after it has been given away.
-    pub fn counter(&self) -> Arc<AtomicUsize> {
+    pub(crate) fn counter(&self) -> Arc<AtomicUsize> {
         self.asked.clone()
     }
 }
@@ -142,7 +154,7 @@ impl Answers {
 #[async_trait]
 impl Reader for Answers {
     async fn evm(&self, pin: &Pin, read: &EvmRead) -> Result<EvmValue, ReadFailure> {
-        assert_eq!((pin.chain_id, pin.number), (1, 1000), "the session's pin");
+        assert_eq!((pin.chain_id, pin.number), (read.chain_id(), 1000), "the session's pin");
         self.asked.fetch_add(1, Ordering::Relaxed);
         tokio::task::yield_now().await;
         (self.answer)(read)
@@ -150,7 +162,7 @@ impl Reader for Answers {
 }
 
 /// Balances: 1000 and the account's first byte. Calls return their calldata, twice.
-pub fn world(read: &EvmRead) -> Result<EvmValue, ReadFailure> {
+pub(crate) fn world(read: &EvmRead) -> Result<EvmValue, ReadFailure> {
     if let EvmRead::Balance { address, .. } = read {
         return Ok(balance(1000 + u64::from(address[0])));
     }
@@ -160,19 +172,19 @@ pub fn world(read: &EvmRead) -> Result<EvmValue, ReadFailure> {
     Err(ReadFailure::new("this world has balances and calls"))
 }
 
-pub fn balance(wei: u64) -> EvmValue {
+pub(crate) fn balance(wei: u64) -> EvmValue {
     EvmValue::Balance(U256::from(wei))
 }
 
 /// A reader that knows nothing: for guests that must not ask.
-pub fn nobody() -> Answers {
+pub(crate) fn nobody() -> Answers {
     Answers::new(|_| Err(ReadFailure::new("nobody was to ask")))
 }
 
 /// Waits for a very long time, and says when it is dropped.
-pub struct Sleeper {
-    pub started: Arc<AtomicUsize>,
-    pub dropped: Arc<AtomicUsize>,
+pub(crate) struct Sleeper {
+    pub(crate) started: Arc<AtomicUsize>,
+    pub(crate) dropped: Arc<AtomicUsize>,
 }
 
 #[async_trait]
@@ -192,17 +204,17 @@ impl Reader for Sleeper {
 }
 
 /// A verdict that signs these bytes.
-pub fn signs(bytes: impl Into<Bytes>) -> Verdict {
+pub(crate) fn signs(bytes: impl Into<Bytes>) -> Verdict {
     Verdict::Allow { payloads: vec![Payload::Bytes(bytes.into())], response: Bytes::new() }
 }
 
 /// The bytes of a balance as a guest sees them.
-pub fn wei(wei: u64) -> Vec<u8> {
+pub(crate) fn wei(wei: u64) -> Vec<u8> {
     U256::from(wei).to_be_bytes::<32>().to_vec()
 }
 
 /// The text of a refusal.
-pub fn refusal(verdict: &Verdict) -> &str {
+pub(crate) fn refusal(verdict: &Verdict) -> &str {
     match verdict {
         Verdict::Refuse { reason } => reason,
         Verdict::Allow { .. } => panic!("expected a refusal, got {verdict:?}"),

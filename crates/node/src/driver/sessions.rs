@@ -215,6 +215,8 @@ impl Driver {
         Ok(SignResponse {
             request: digest,
             session: signed.session,
+            epoch: signed.terms.epoch,
+            engine: signed.terms.engine,
             time_ms: signed.terms.time_ms,
             pins: signed.terms.pins,
             action_id: key.policy.action,
