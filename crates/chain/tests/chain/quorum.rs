@@ -201,17 +201,17 @@ async fn an_operator_that_lags_does_not_hold_the_others_back() {
 async fn whatever_one_provider_does_instead_of_answering_two_others_suffice() {
     let (world, pin) = world().await;
     let nonsense: [Nonsense; 9] = [
-        ("garbage", || Say::Text(StatusCode::OK, "<html>".into())),
-        ("empty", || Say::Text(StatusCode::OK, String::new())),
-        ("no result", || Say::Text(StatusCode::OK, r#"{"jsonrpc":"2.0","id":1}"#.into())),
-        ("another type", || Say::Result(json!({"a": [1, 2, 3]}))),
-        ("null", || Say::Result(Value::Null)),
-        ("status", || Say::Text(StatusCode::TOO_MANY_REQUESTS, "slow down".into())),
-        ("error", || Say::Error(-32603, "internal")),
-        ("flood", || Say::Flood),
-        ("silence", || Say::Nothing),
+        ("garbage", || Say::Text(StatusCode::OK, "<html>".into()), "malformed answer"),
+        ("empty", || Say::Text(StatusCode::OK, String::new()), "malformed answer"),
+        ("no result", || Say::Text(StatusCode::OK, r#"{"id":1}"#.into()), "neither result nor error"),
+        ("another type", || Say::Result(json!({"a": [1, 2, 3]})), "malformed answer"),
+        ("null", || Say::Result(Value::Null), "malformed answer"),
+        ("status", || Say::Text(StatusCode::TOO_MANY_REQUESTS, "slow down".into()), "HTTP status 429"),
+        ("error", || Say::Error(-32603, "internal"), "error -32603: internal"),
+        ("flood", || Say::Flood, "answer of more than 2097152 bytes"),
+        ("silence", || Say::Nothing, "no answer within 2000 ms"),
     ];
-    for (what, say) in nonsense {
+    for (what, say, fault) in nonsense {
         let (liar, chains) = three(&world, move |_, _, _| say()).await;
         assert_eq!(chains.head(CHAIN).await, Ok(pin), "{what}");
         assert_eq!(chains.read(&pin, &BALANCE).await, Ok(hundred()), "{what}");
@@ -223,6 +223,7 @@ async fn whatever_one_provider_does_instead_of_answering_two_others_suffice() {
         let alone = chains_of_one(&liar);
         let error = alone.read(&pin, &BALANCE).await.expect_err(what);
         assert!(matches!(error, ReadError::Unavailable { .. }), "{what}: {error}");
+        assert!(error.to_string().contains(fault), "{what}: {error}");
         alone.head(CHAIN).await.expect_err(what);
         alone.check_pin(&pin).await.expect_err(what);
     }
@@ -408,8 +409,8 @@ async fn credentials_of_an_url_are_in_no_error() {
     }
 }
 
-/// What it is called, and what is said instead of an answer.
-type Nonsense = (&'static str, fn() -> Say);
+/// What it is called, what is said instead of an answer, and what is told of it.
+type Nonsense = (&'static str, fn() -> Say, &'static str);
 
 /// The block with another state, and a hash that fits.
 fn forged(block: &Value) -> Value {
