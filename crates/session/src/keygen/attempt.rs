@@ -40,6 +40,12 @@ pub(super) enum Step {
     Over,
 }
 
+impl Step {
+    pub(super) fn is_storing(&self) -> bool {
+        matches!(self, Self::Storing { .. })
+    }
+}
+
 /// Why an attempt ends without a share.
 pub(super) struct Failed {
     pub(super) reason: String,
@@ -230,7 +236,6 @@ impl Running {
         let share = state.finish(packages).map_err(|error| self.complain(&error))?;
         let root = share.root_key();
         self.step = Step::Storing { root: root.clone() };
-        self.dealt.clear();
         Ok(Effect::StorePending { pending: Pending { terms: self.terms, root }, share: Box::new(share) })
     }
 

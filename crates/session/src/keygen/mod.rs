@@ -31,7 +31,7 @@ use countersign_types::{
 };
 use rand_core::{CryptoRng, RngCore};
 
-use crate::{Membership, Millis};
+use crate::{Membership, Millis, participant::MAX_SKEW_MS};
 use attempt::{Running, Step};
 use message::confirm_digest;
 pub use message::{Complaint, MAX_REASON_BYTES, Message};
@@ -60,10 +60,14 @@ pub struct KeyGen {
     pending: BTreeMap<AttemptId, Candidate>,
     /// The attempt that was confirmed last since this member started.
     latest: Option<AttemptId>,
+    /// What that attempt sent, as long as another member may lack it.
+    settled: Option<Box<Running>>,
+    /// The number of the latest attempt that this member took part in, or could have before it started: it
+    /// joins greater ones only, so that it never makes two packages for one attempt.
+    floor: u64,
     /// The one attempt that this member activates or has activated.
     activated: Option<AttemptId>,
     complete: Option<Activation>,
-    started: u64,
     failures: u32,
     start_at: Millis,
     resend_at: Millis,
@@ -147,9 +151,10 @@ impl KeyGen {
             running: None,
             pending,
             latest: None,
+            settled: None,
             activated,
             complete: journal.complete,
-            started: 0,
+            floor: now,
             failures: 0,
             start_at: now,
             resend_at: now,
@@ -188,6 +193,7 @@ impl KeyGen {
     pub fn disconnected(&mut self, member: Identifier, now: Millis) -> Vec<Effect> {
         self.connected.remove(&member);
         if self.running.is_none() {
+            self.settled = None;
             if self.latest.take().is_some() {
                 self.schedule_next(now);
             }
@@ -278,13 +284,12 @@ impl KeyGen {
     }
 
     fn start(&mut self, now: Millis, rng: &mut (impl RngCore + CryptoRng)) -> Vec<Effect> {
-        self.started += 1;
         let mut entropy = B256::ZERO;
         rng.fill_bytes(entropy.as_mut_slice());
         let terms = AttemptTerms {
             epoch: self.membership.epoch,
             scheme: self.scheme,
-            number: self.started,
+            number: now.max(self.floor.saturating_add(1)),
             starter: self.membership.me,
             entropy,
         };
@@ -314,8 +319,16 @@ impl KeyGen {
         if self.activated.is_some() {
             return self.resume_with(from);
         }
-        if self.pending.len() >= MAX_PENDING {
-            let reason = format!("{MAX_PENDING} attempts are pending here: an operator must look");
+        let refused = if self.pending.len() >= MAX_PENDING {
+            Some(format!("{MAX_PENDING} attempts are pending here: an operator must look"))
+        } else if terms.number <= self.floor {
+            Some("this member has given the attempt up, or has started since".into())
+        } else if terms.number > now.saturating_add(MAX_SKEW_MS) {
+            Some(format!("the attempt begins at {}, this member's clock says {now}", terms.number))
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
             return vec![Effect::Send { to: from, message: Message::abort(id, reason) }];
         }
         let mut effects = Vec::new();
@@ -333,6 +346,7 @@ impl KeyGen {
         now: Millis,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect> {
+        self.floor = terms.number;
         match Running::begin(&self.membership, &self.identity, terms, now.saturating_add(ATTEMPT_MS), rng) {
             Ok(running) => {
                 let broadcast = running.broadcast();
@@ -368,15 +382,19 @@ impl KeyGen {
 
     /// The pending share is stored: only now is the root confirmed.
     pub fn stored_pending(&mut self, attempt: AttemptId) -> Vec<Effect> {
-        let Some(running) = self.running.take_if(|running| running.id == attempt) else { return Vec::new() };
-        let Step::Storing { root } = running.step else { return Vec::new() };
+        let storing = |running: &mut Running| running.id == attempt && running.step.is_storing();
+        let Some(mut running) = self.running.take_if(storing) else { return Vec::new() };
+        let Step::Storing { root } = std::mem::replace(&mut running.step, Step::Over) else {
+            return Vec::new();
+        };
         let mut candidate = Candidate::new(root);
         candidate.confirm_own(&self.membership, &self.identity, attempt);
-        candidate.early(&self.membership, attempt, running.early_confirmations);
+        candidate.early(&self.membership, attempt, std::mem::take(&mut running.early_confirmations));
         let message = candidate.confirmation(&self.membership, attempt);
         self.pending.insert(attempt, candidate);
         self.latest = Some(attempt);
         self.start_at = running.ends;
+        self.settled = Some(Box::new(running));
         let mut effects = message.map(|message| self.to_all(&message)).unwrap_or_default();
         effects.extend(self.try_activate(attempt));
         effects
@@ -412,7 +430,9 @@ impl KeyGen {
             self.schedule_next(now);
             return vec![Effect::GivenUp { attempt, reason, culprits: Vec::new() }];
         }
-        self.try_activate(attempt)
+        // whoever confirmed a later attempt follows an earlier one only if another member activated it:
+        // else two attempts could each be activated by some
+        if self.latest == Some(attempt) { self.try_activate(attempt) } else { Vec::new() }
     }
 
     fn activation(
@@ -438,6 +458,7 @@ impl KeyGen {
         let confirmations = self.pending.get(&attempt).and_then(|c| c.confirmations(&self.membership));
         let Some(confirmations) = confirmations else { return Vec::new() };
         self.activated = Some(attempt);
+        self.settled = None;
         let mut effects = Vec::new();
         if let Some(running) = self.running.take() {
             let reason = format!("attempt {attempt} is confirmed by all");
@@ -466,7 +487,7 @@ impl KeyGen {
         if !fits {
             return Vec::new();
         }
-        self.running = None;
+        (self.running, self.settled) = (None, None);
         self.activated = Some(activation.attempt);
         self.complete = Some(activation.clone());
         vec![Effect::Completed(Box::new(activation))]
@@ -540,6 +561,8 @@ impl KeyGen {
         }
         let latest = self.latest.and_then(|attempt| Some((attempt, self.pending.get(&attempt)?)));
         if let Some((attempt, candidate)) = latest {
+            let settled = self.settled.as_ref().filter(|settled| settled.id == attempt);
+            effects.extend(settled.into_iter().flat_map(|s| s.resend(&self.membership, &self.identity)));
             let confirmation = candidate.confirmation(&self.membership, attempt);
             effects.extend(confirmation.map(|message| self.to_all(&message)).unwrap_or_default());
         }
