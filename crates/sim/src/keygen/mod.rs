@@ -1,0 +1,174 @@
+//! Key generation in a world of its own: members with disks, links that fail, and one that may lie.
+
+mod disk;
+mod events;
+mod liar;
+mod watch;
+mod world;
+
+use std::collections::BTreeSet;
+
+use countersign_session::Millis;
+use countersign_types::Identifier;
+
+pub use world::World;
+
+use crate::Trace;
+
+/// What a world of key generation is made of. Rates are the most that a seed draws.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// How many members the committee has.
+    pub members: u16,
+    /// How many sign.
+    pub threshold: u16,
+    /// How long faults go on, in milliseconds.
+    pub faults_ms: Millis,
+    /// Messages lost, in a thousand.
+    pub loss: u64,
+    /// Messages delivered twice, in a thousand.
+    pub duplication: u64,
+    /// The longest ordinary delay of a message, in milliseconds.
+    pub delay_ms: Millis,
+    /// Messages that take up to a hundred times as long, in a thousand.
+    pub stragglers: u64,
+    /// Whether messages between two members keep their order, as they do on one stream.
+    pub in_order: bool,
+    /// Crashes before and after every write to a disk, in a thousand.
+    pub crashes: u64,
+    /// How many crashes fall on random moments.
+    pub random_crashes: u64,
+    /// How many times a pair of members is cut off from each other.
+    pub partitions: u64,
+    /// How one member lies until the faults end; none: all are honest.
+    pub lies: Vec<Lie>,
+    /// What is broken on purpose.
+    pub mutant: Option<Mutant>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            members: 4,
+            threshold: 3,
+            faults_ms: 40_000,
+            loss: 50,
+            duplication: 150,
+            delay_ms: 50,
+            stragglers: 50,
+            in_order: false,
+            crashes: 100,
+            random_crashes: 2,
+            partitions: 2,
+            lies: Vec::new(),
+            mutant: None,
+        }
+    }
+}
+
+impl Scenario {
+    /// No faults, and a liar if it is told to lie.
+    pub fn calm() -> Self {
+        Self {
+            loss: 0,
+            duplication: 0,
+            stragglers: 0,
+            crashes: 0,
+            random_crashes: 0,
+            partitions: 0,
+            ..Self::default()
+        }
+    }
+
+    /// With one member that lies in one of these ways, as the seed draws.
+    pub fn lying(self, lies: &[Lie]) -> Self {
+        Self { lies: lies.to_vec(), ..self }
+    }
+
+    /// With a defect.
+    pub fn with(self, mutant: Mutant) -> Self {
+        Self { mutant: Some(mutant), ..self }
+    }
+}
+
+/// A way in which one member lies in key generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lie {
+    /// It deals one member a share that does not match its broadcast.
+    BadPrivate,
+    /// It shows different, well-formed broadcasts to different members.
+    Equivocates,
+    /// Its proof of possession is none.
+    BadProof,
+    /// It broadcasts more coefficients than there should be.
+    RaisesThreshold,
+    /// It echoes packages that nobody sent.
+    FalseEcho,
+    /// It accuses an honest dealer with that dealer's good package.
+    FalseComplaint,
+    /// It accuses an honest dealer with a package that the dealer did not sign.
+    ForgedComplaint,
+    /// It confirms another root.
+    FalseConfirmation,
+    /// It tells only some that it activates.
+    ActivatesForSome,
+    /// It starts old attempts again, if starting is its part.
+    StaleStarts,
+}
+
+impl Lie {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::BadPrivate,
+        Self::Equivocates,
+        Self::BadProof,
+        Self::RaisesThreshold,
+        Self::FalseEcho,
+        Self::FalseComplaint,
+        Self::ForgedComplaint,
+        Self::FalseConfirmation,
+        Self::ActivatesForSome,
+        Self::StaleStarts,
+    ];
+
+    /// Those that honest members can prove to each other.
+    pub const PROVABLE: [Self; 7] = [
+        Self::BadPrivate,
+        Self::Equivocates,
+        Self::BadProof,
+        Self::RaisesThreshold,
+        Self::FalseEcho,
+        Self::FalseComplaint,
+        Self::ForgedComplaint,
+    ];
+}
+
+/// A member whose driver is built wrong around the right machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// It says that the activation is stored before it is.
+    ActivatesBeforeStoring,
+    /// It says that the pending share is stored before it is.
+    ConfirmsBeforeStoring,
+    /// It starts without what it stored of its activation.
+    ForgetsActivation,
+    /// It starts without its pending shares.
+    LosesPendingShares,
+}
+
+/// What a run without a violation gives.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What happened.
+    pub trace: Trace,
+    /// How many attempts were given up, counted at every member.
+    pub given_up: u64,
+    /// How many times a member crashed.
+    pub crashes: u64,
+    /// Who lied.
+    pub liar: Option<Identifier>,
+    /// Who named a culprit.
+    pub accusers: BTreeSet<Identifier>,
+    /// When all had the key, in milliseconds since the start.
+    pub complete_ms: Millis,
+}

@@ -1,0 +1,131 @@
+//! The invariants of key generation, from what honest members send and store.
+
+use std::collections::BTreeMap;
+
+use countersign_session::keygen::Message;
+use countersign_threshold::{RootShare, SigningPackage, verify};
+use countersign_types::{Activation, AttemptId, Bytes, Committee, Identifier, KeyId};
+
+use super::disk::Disk;
+use crate::{
+    Violation,
+    chance::Chance,
+    roots::{NETWORK, SCHEME},
+};
+
+#[derive(Default)]
+pub(super) struct Watch {
+    activated: BTreeMap<Identifier, AttemptId>,
+    broadcasts: BTreeMap<(Identifier, AttemptId), Bytes>,
+    complete: BTreeMap<Identifier, Activation>,
+    /// Whether all are honest, so that no two may even activate different attempts.
+    all_honest: bool,
+}
+
+impl Watch {
+    pub(super) fn new(all_honest: bool) -> Self {
+        Self { all_honest, ..Self::default() }
+    }
+
+    /// An honest member sends a message.
+    pub(super) fn sends(
+        &mut self,
+        node: Identifier,
+        message: &Message,
+        disk: &Disk,
+    ) -> Result<(), Violation> {
+        let not_stored = |attempt: AttemptId, what| Violation::NotStored { node, attempt, what };
+        match message {
+            Message::Round1 { attempt, package, .. } => {
+                let first = self.broadcasts.entry((node, *attempt)).or_insert_with(|| package.clone());
+                if first == package {
+                    Ok(())
+                } else {
+                    Err(Violation::Equivocated { node, attempt: *attempt })
+                }
+            }
+            Message::Confirm { attempt, .. } => {
+                if disk.has_pending(*attempt) {
+                    Ok(())
+                } else {
+                    Err(not_stored(*attempt, "its share"))
+                }
+            }
+            Message::Activate { attempt, .. } => {
+                self.activates(node, *attempt)?;
+                if disk.activated.as_ref().map(|(stored, _)| *stored) == Some(*attempt) {
+                    Ok(())
+                } else {
+                    Err(not_stored(*attempt, "its activation"))
+                }
+            }
+            Message::Start { .. }
+            | Message::Echo { .. }
+            | Message::Round2 { .. }
+            | Message::Abort { .. }
+            | Message::Activated(_) => Ok(()),
+        }
+    }
+
+    fn activates(&mut self, node: Identifier, attempt: AttemptId) -> Result<(), Violation> {
+        let first = *self.activated.entry(node).or_insert(attempt);
+        if first != attempt {
+            return Err(Violation::TwoActivations { node, first, second: attempt });
+        }
+        let other = self.activated.values().find(|other| **other != attempt).copied();
+        match other.filter(|_| self.all_honest) {
+            Some(other) => Err(Violation::Split { node, attempt, other }),
+            None => Ok(()),
+        }
+    }
+
+    /// An honest member has a finished root key.
+    pub(super) fn completes(
+        &mut self,
+        node: Identifier,
+        activation: &Activation,
+        committee: &Committee,
+    ) -> Result<(), Violation> {
+        if let Err(error) = activation.verify(NETWORK, 1, committee) {
+            return Err(Violation::Incomplete { why: format!("member {node}: {error}") });
+        }
+        let differs =
+            |other: &&Activation| other.root != activation.root || other.attempt != activation.attempt;
+        if self.complete.values().any(|other| differs(&other)) {
+            return Err(Violation::TwoRoots { node });
+        }
+        self.complete.insert(node, activation.clone());
+        Ok(())
+    }
+}
+
+/// The shares on the disks sign together.
+pub(super) fn shares_sign(
+    shares: &BTreeMap<Identifier, RootShare>,
+    threshold: u16,
+    chance: &mut Chance,
+) -> Result<(), Violation> {
+    let wrong = |why: String| Violation::Incomplete { why };
+    let mut members: Vec<Identifier> = shares.keys().copied().collect();
+    chance.shuffle(&mut members);
+    members.truncate(threshold.into());
+    let key = KeyId::from([4; 32]);
+    let mut signers = BTreeMap::new();
+    let mut commitments = BTreeMap::new();
+    for id in &members {
+        let share = shares[id].derive(&key).map_err(|error| wrong(error.to_string()))?;
+        let (nonces, public) = share.commit(&mut chance.0);
+        signers.insert(*id, (share, nonces));
+        commitments.insert(*id, public);
+    }
+    let package = SigningPackage::new(commitments, b"all together".to_vec());
+    let mut signed = BTreeMap::new();
+    for (id, (share, nonces)) in signers {
+        signed.insert(id, nonces.sign(&package, &share).map_err(|error| wrong(error.to_string()))?);
+    }
+    let root = shares.values().next().map(RootShare::public).ok_or_else(|| wrong("no shares".into()))?;
+    let public = root.derive(&key).map_err(|error| wrong(error.to_string()))?;
+    let signature = public.aggregate(&package, &signed).map_err(|error| wrong(error.to_string()))?;
+    verify(SCHEME, &public.public_key(), b"all together", &signature)
+        .map_err(|error| wrong(error.to_string()))
+}

@@ -1,0 +1,242 @@
+//! What a lying coordinator does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_session::message::{Package, Proposal, Provisional, ToParticipant};
+use countersign_types::{Bytes, Identifier, SessionId};
+
+use super::Conspiracy;
+use crate::node::{Act, Wire};
+
+/// One way to lie in one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CoordinatorLie {
+    /// None.
+    None,
+    /// Different packages to different signers for the same attempt.
+    Equivocates,
+    /// Two packages to the same signer for the same attempt.
+    SecondPackage,
+    /// Packages of other attempts and sessions.
+    OldPackages,
+    /// Every signer is told that all others read what it read.
+    MixesRecords,
+    /// Signers whose records do not agree, put into one package.
+    ForcesPackage,
+    /// Some messages are not sent.
+    Drops,
+    /// Everything is asked twice, with the verdict and without.
+    AsksTwice,
+    /// Other terms to some.
+    ChangesTerms,
+    /// A request that its callers did not sign.
+    AltersRequest,
+    /// The session is closed and opened again while the signers are at work.
+    Reopens,
+    /// Messages for other coordinators' sessions.
+    Meddles,
+}
+
+const LIES: [CoordinatorLie; 12] = [
+    CoordinatorLie::None,
+    CoordinatorLie::Equivocates,
+    CoordinatorLie::SecondPackage,
+    CoordinatorLie::OldPackages,
+    CoordinatorLie::MixesRecords,
+    CoordinatorLie::ForcesPackage,
+    CoordinatorLie::Drops,
+    CoordinatorLie::AsksTwice,
+    CoordinatorLie::ChangesTerms,
+    CoordinatorLie::AltersRequest,
+    CoordinatorLie::Reopens,
+    CoordinatorLie::Meddles,
+];
+
+impl Conspiracy {
+    fn coordinator_lie(&mut self, me: Identifier, session: SessionId) -> CoordinatorLie {
+        if let Some(lie) = self.coordinator_lies.get(&(me, session)) {
+            return *lie;
+        }
+        let lie = self.chance.pick(&LIES).unwrap_or(CoordinatorLie::None);
+        self.coordinator_lies.insert((me, session), lie);
+        lie
+    }
+
+    pub(super) fn twist_question(
+        &mut self,
+        me: Identifier,
+        to: Identifier,
+        message: ToParticipant,
+    ) -> Vec<Act> {
+        let session = message.session(crate::roots::NETWORK);
+        let lie = self.coordinator_lie(me, session);
+        if lie == CoordinatorLie::Drops && self.chance.permille(300) {
+            return Vec::new();
+        }
+        let mut messages = match message {
+            ToParticipant::Propose(proposal) => vec![self.twist_proposal(lie, *proposal)],
+            ToParticipant::Sign { package, send_verdict } => {
+                self.twist_package(lie, to, *package, send_verdict)
+            }
+            other @ (ToParticipant::Commit { .. } | ToParticipant::Close { .. }) => vec![other],
+        };
+        if lie == CoordinatorLie::AsksTwice {
+            let again: Vec<ToParticipant> = messages.iter().cloned().map(flipped).collect();
+            messages.extend(again);
+        }
+        if lie == CoordinatorLie::Meddles {
+            messages.extend(self.meddling());
+        }
+        messages.into_iter().map(|message| send(to, message)).collect()
+    }
+
+    fn twist_proposal(&mut self, lie: CoordinatorLie, mut proposal: Proposal) -> ToParticipant {
+        match lie {
+            CoordinatorLie::ChangesTerms if self.chance.permille(500) => {
+                let far = self.chance.pick(&[1, 10, 29_000, 31_000, 1 << 40]).unwrap_or(1);
+                proposal.terms.time_ms = proposal.terms.time_ms.saturating_add(far);
+            }
+            CoordinatorLie::AltersRequest => {
+                proposal.request.request.params = Bytes::from_static(b"all of it, to me");
+                if self.chance.permille(500) {
+                    proposal.terms.request = proposal.request.request.digest();
+                }
+            }
+            _ => {}
+        }
+        ToParticipant::Propose(Box::new(proposal))
+    }
+
+    fn twist_package(
+        &mut self,
+        lie: CoordinatorLie,
+        to: Identifier,
+        package: Package,
+        send_verdict: bool,
+    ) -> Vec<ToParticipant> {
+        let sign = |package: Package| ToParticipant::Sign { package: Box::new(package), send_verdict };
+        match lie {
+            CoordinatorLie::Equivocates => {
+                let altered = if self.chance.permille(500) { self.altered(to, &package) } else { package };
+                vec![sign(altered)]
+            }
+            CoordinatorLie::SecondPackage => {
+                let altered = self.altered(to, &package);
+                let mut both = vec![sign(package), sign(altered)];
+                self.chance.shuffle(&mut both);
+                both
+            }
+            CoordinatorLie::OldPackages => {
+                let indices: Vec<usize> = (0..self.packages.len()).collect();
+                let old = self.chance.pick(&indices).map(|index| self.packages[index].1.clone());
+                let old = old.map(|old| sign(Package { session: package.session, ..old }));
+                old.into_iter().chain([sign(package)]).collect()
+            }
+            CoordinatorLie::MixesRecords => {
+                let mut mixed = package;
+                if let Some(own) = mixed.records.get(&to).cloned() {
+                    mixed.records.values_mut().for_each(|record| *record = own.clone());
+                }
+                vec![sign(mixed)]
+            }
+            CoordinatorLie::Reopens => {
+                let session = package.session;
+                let proposal =
+                    self.proposals.iter().find(|(_, p)| p.terms.id(crate::roots::NETWORK) == session);
+                let again = proposal.map(|(_, p)| ToParticipant::Propose(Box::new(p.clone())));
+                let close = again.is_some().then_some(ToParticipant::Close { session });
+                [sign(package.clone())].into_iter().chain(close).chain(again).chain([sign(package)]).collect()
+            }
+            _ => vec![sign(package)],
+        }
+    }
+
+    /// Another package for the same signer, with something changed that it might not look at.
+    fn altered(&mut self, to: Identifier, package: &Package) -> Package {
+        let mut altered = package.clone();
+        let others: Vec<Identifier> = package.signers.keys().filter(|id| **id != to).copied().collect();
+        let other = self.chance.pick(&others).unwrap_or(to);
+        match self.chance.between(0, 5) {
+            0 => {
+                altered.signers.remove(&other);
+            }
+            1 => {
+                if let Some(old) = self.old_commitments(package.payloads()) {
+                    altered.signers.insert(other, old);
+                }
+            }
+            2 => altered.attempt += 1,
+            3 => {
+                altered.records.insert(other, countersign_types::Record::default());
+            }
+            4 => {
+                altered.base.remove(&other);
+            }
+            _ => {
+                if let Some(old) = self.old_commitments(package.payloads()) {
+                    altered.signers.insert(to, old);
+                }
+            }
+        }
+        altered
+    }
+
+    /// As soon as enough have observed, a package of all of them, whether they agree or not.
+    pub(super) fn force_package(&mut self, me: Identifier, session: SessionId) -> Vec<Act> {
+        if self.coordinator_lies.get(&(me, session)) != Some(&CoordinatorLie::ForcesPackage) {
+            return Vec::new();
+        }
+        let threshold = usize::from(self.roots.committee.threshold());
+        let observations = self.observations.get(&session).cloned().unwrap_or_default();
+        let allowing: BTreeMap<_, _> =
+            observations.iter().filter(|(_, o)| o.decision == Provisional::Allow).collect();
+        let count = allowing.values().next().map_or(0, |o| o.commitments.len());
+        let signers: BTreeMap<Identifier, _> = allowing
+            .iter()
+            .filter(|(_, o)| o.commitments.len() == count)
+            .map(|(id, o)| (**id, o.commitments.clone()))
+            .collect();
+        if signers.len() < threshold {
+            return Vec::new();
+        }
+        let base: BTreeSet<Identifier> = signers.keys().copied().collect();
+        let records = base.iter().map(|id| (*id, observations[id].record.clone())).collect();
+        let package = Package { session, attempt: 1, base: base.clone(), records, signers };
+        let sign = ToParticipant::Sign { package: Box::new(package), send_verdict: true };
+        base.into_iter().map(|to| send(to, sign.clone())).collect()
+    }
+
+    /// Something for a session that another opened.
+    fn meddling(&mut self) -> Vec<ToParticipant> {
+        let indices: Vec<usize> = (0..self.proposals.len()).collect();
+        let Some(index) = self.chance.pick(&indices) else { return Vec::new() };
+        let proposal = self.proposals[index].1.clone();
+        let session = proposal.terms.id(crate::roots::NETWORK);
+        let package = self.packages.iter().rev().find(|(_, package)| package.session == session);
+        let sign =
+            package.map(|(_, p)| ToParticipant::Sign { package: Box::new(p.clone()), send_verdict: true });
+        let mut messages = vec![
+            ToParticipant::Close { session },
+            ToParticipant::Commit { session, attempt: 2 },
+            ToParticipant::Propose(Box::new(proposal)),
+        ];
+        messages.extend(sign);
+        self.chance.shuffle(&mut messages);
+        messages
+    }
+}
+
+fn flipped(message: ToParticipant) -> ToParticipant {
+    match message {
+        ToParticipant::Sign { package, send_verdict } => {
+            ToParticipant::Sign { package, send_verdict: !send_verdict }
+        }
+        other @ (ToParticipant::Propose(_) | ToParticipant::Commit { .. } | ToParticipant::Close { .. }) => {
+            other
+        }
+    }
+}
+
+fn send(to: Identifier, message: ToParticipant) -> Act {
+    Act::Send { to, wire: Wire::ToParticipant(message) }
+}

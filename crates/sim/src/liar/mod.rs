@@ -1,0 +1,148 @@
+//! Dishonest members: fewer than the threshold, of one mind, with all that any of them has seen.
+//!
+//! A liar runs an honest node's parts and twists what goes in and out of them, as a signer ([`signer`]) and
+//! as a coordinator ([`coordinator`]). What it does in a session it decides once, so that a lie is kept up.
+
+mod coordinator;
+mod signer;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use countersign_session::{
+    message::{Observation, Package, Proposal, ToCoordinator, ToParticipant},
+    participant::Run,
+};
+use countersign_threshold::Commitments;
+use countersign_types::{Bytes, Identifier, Outcome, SessionId};
+
+use crate::{
+    chance::Chance,
+    node::{Act, Wire},
+    roots::{NETWORK, Roots},
+    script::Script,
+};
+use coordinator::CoordinatorLie;
+use signer::SignerLie;
+
+/// How many overheard things of a kind are kept for later use.
+const KEPT: usize = 64;
+
+/// All liars of a world.
+pub(crate) struct Conspiracy {
+    pub(crate) members: BTreeSet<Identifier>,
+    roots: Arc<Roots>,
+    chance: Chance,
+    signer_lies: BTreeMap<(Identifier, SessionId), SignerLie>,
+    coordinator_lies: BTreeMap<(Identifier, SessionId), CoordinatorLie>,
+    runs: BTreeMap<SessionId, Run>,
+    /// What the action would honestly give where all is well.
+    truths: BTreeMap<SessionId, Outcome>,
+    observations: BTreeMap<SessionId, BTreeMap<Identifier, Observation>>,
+    commitments: Vec<Vec<Commitments>>,
+    packages: Vec<(Identifier, Package)>,
+    proposals: Vec<(Identifier, Proposal)>,
+}
+
+impl Conspiracy {
+    pub(crate) fn new(members: BTreeSet<Identifier>, roots: Arc<Roots>, chance: Chance) -> Self {
+        Self {
+            members,
+            roots,
+            chance,
+            signer_lies: BTreeMap::new(),
+            coordinator_lies: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            truths: BTreeMap::new(),
+            observations: BTreeMap::new(),
+            commitments: Vec::new(),
+            packages: Vec::new(),
+            proposals: Vec::new(),
+        }
+    }
+
+    /// A liar is about to run an action: now the conspiracy knows the session.
+    pub(crate) fn learns(&mut self, run: &Run, truth: Option<Outcome>) {
+        self.runs.insert(run.session, run.clone());
+        self.truths.extend(truth.map(|truth| (run.session, truth)));
+    }
+
+    /// What a liar of this session would like to see signed.
+    pub(crate) fn wish(&self, script: &Script, session: SessionId) -> Option<Outcome> {
+        script.forged(&self.runs.get(&session)?.context)
+    }
+
+    /// A message reaches a liar; it may do something of its own about it.
+    pub(crate) fn overhears(&mut self, me: Identifier, from: Identifier, wire: &Wire) -> Vec<Act> {
+        match wire {
+            Wire::ToParticipant(ToParticipant::Propose(proposal)) => {
+                keep(&mut self.proposals, (from, proposal.as_ref().clone()));
+                Vec::new()
+            }
+            Wire::ToParticipant(ToParticipant::Sign { package, .. }) => {
+                keep(&mut self.packages, (from, package.as_ref().clone()));
+                Vec::new()
+            }
+            Wire::ToCoordinator(ToCoordinator::Observed(observation)) => {
+                if !observation.commitments.is_empty() {
+                    keep(&mut self.commitments, observation.commitments.clone());
+                }
+                let session = observation.session;
+                let all = self.observations.entry(session).or_default();
+                all.insert(from, observation.as_ref().clone());
+                self.force_package(me, session)
+            }
+            Wire::ToCoordinator(ToCoordinator::Committed { commitments, .. }) => {
+                keep(&mut self.commitments, commitments.clone());
+                Vec::new()
+            }
+            Wire::ToParticipant(ToParticipant::Commit { .. } | ToParticipant::Close { .. })
+            | Wire::ToCoordinator(ToCoordinator::Declined { .. } | ToCoordinator::Signed(_)) => Vec::new(),
+        }
+    }
+
+    /// What a liar does in place of what an honest node would.
+    pub(crate) fn twist(&mut self, me: Identifier, acts: Vec<Act>) -> Vec<Act> {
+        acts.into_iter()
+            .flat_map(|act| match act {
+                Act::Send { to, wire: Wire::ToCoordinator(message) } => self
+                    .twist_answer(me, message)
+                    .into_iter()
+                    .map(|message| Act::Send { to, wire: Wire::ToCoordinator(message) })
+                    .collect(),
+                Act::Send { to, wire: Wire::ToParticipant(message) } => self.twist_question(me, to, message),
+                other @ (Act::Observe(_) | Act::Replay { .. } | Act::Finished { .. }) => vec![other],
+            })
+            .collect()
+    }
+
+    fn old_commitments(&mut self, count: usize) -> Option<Vec<Commitments>> {
+        let fitting: Vec<usize> =
+            (0..self.commitments.len()).filter(|index| self.commitments[*index].len() == count).collect();
+        let index = self.chance.pick(&fitting)?;
+        Some(self.commitments[index].clone())
+    }
+
+    fn garbage(&mut self) -> Bytes {
+        let length = self.chance.pick(&[0, 1, 33, 66]).unwrap_or(0);
+        let bytes = [self.chance.bytes(), self.chance.bytes(), self.chance.bytes()].concat();
+        bytes[..length].to_vec().into()
+    }
+
+    fn identity(&self, me: Identifier) -> countersign_types::NodeKey {
+        self.roots.identity(me)
+    }
+
+    fn package_hash(package: &Package) -> countersign_types::PackageHash {
+        package.hash(NETWORK)
+    }
+}
+
+fn keep<T>(kept: &mut Vec<T>, item: T) {
+    if kept.len() >= KEPT {
+        kept.remove(0);
+    }
+    kept.push(item);
+}

@@ -1,0 +1,260 @@
+//! What a lying signer does.
+
+use countersign_session::{
+    message::{Decline, Package, Provisional, Signed, ToCoordinator, ToParticipant, shares_hash},
+    participant::{LiveRun, LocalFailure, Run},
+};
+use countersign_threshold::{Commitments, SignatureShare};
+use countersign_types::{
+    Bytes, Context, Identifier, NodeSignature, Outcome, Record, SessionId, SignedVote, Verdict, Vote,
+};
+
+use super::Conspiracy;
+use crate::{
+    node::{Act, Wire},
+    roots::NETWORK,
+    script::{Conduct, Script, Values},
+};
+
+/// One way to lie in one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignerLie {
+    /// None: a liar bides its time.
+    None,
+    /// Its share is another number.
+    BadShare,
+    /// Its share is no number at all.
+    MalformedShare,
+    /// Its share is for other bytes than it votes for.
+    OtherMessage,
+    /// It votes for another outcome, and its share is for that.
+    FalseVote,
+    /// Its vote is signed by nobody.
+    UnsignedVote,
+    /// It holds back, or falsifies, the verdict that it is asked for.
+    FalseVerdict,
+    /// It refuses what it reads to be allowed.
+    Refuses,
+    /// Its replay refuses.
+    RefusesLate,
+    /// It allows what it reads to be refused.
+    Allows,
+    /// It commits to nonces of an earlier session, or to somebody else's.
+    OldCommitments,
+    /// It commits to what is no point.
+    MalformedCommitments,
+    /// It commits to another number of payloads.
+    OtherCount,
+    /// It shows a record that it did not read.
+    FalseRecord,
+    /// It observes, and is silent when asked to sign.
+    SilentLate,
+    /// It is silent from the first.
+    Silent,
+}
+
+const LIES: [SignerLie; 16] = [
+    SignerLie::None,
+    SignerLie::BadShare,
+    SignerLie::MalformedShare,
+    SignerLie::OtherMessage,
+    SignerLie::FalseVote,
+    SignerLie::UnsignedVote,
+    SignerLie::FalseVerdict,
+    SignerLie::Refuses,
+    SignerLie::RefusesLate,
+    SignerLie::Allows,
+    SignerLie::OldCommitments,
+    SignerLie::MalformedCommitments,
+    SignerLie::OtherCount,
+    SignerLie::FalseRecord,
+    SignerLie::SilentLate,
+    SignerLie::Silent,
+];
+
+impl Conspiracy {
+    fn signer_lie(&mut self, me: Identifier, session: SessionId) -> SignerLie {
+        if let Some(lie) = self.signer_lies.get(&(me, session)) {
+            return *lie;
+        }
+        let lie = self.chance.pick(&LIES).unwrap_or(SignerLie::None);
+        self.signer_lies.insert((me, session), lie);
+        lie
+    }
+
+    /// With whose eyes a liar looks at the world.
+    pub(crate) fn eyes(&mut self, me: Identifier, session: SessionId, own: Conduct) -> Conduct {
+        match self.signer_lie(me, session) {
+            SignerLie::Allows => Conduct::Allow,
+            SignerLie::FalseRecord => Conduct::Differs(0),
+            _ => own,
+        }
+    }
+
+    /// What a liar tells its own parts of a live run.
+    pub(crate) fn live(
+        &mut self,
+        me: Identifier,
+        session: SessionId,
+        mut live: LiveRun<Values>,
+    ) -> LiveRun<Values> {
+        if self.signer_lie(me, session) == SignerLie::Refuses {
+            live.end = Ok(Outcome::Refused { reason: "I would rather not".into() });
+        }
+        live
+    }
+
+    /// What a liar tells its own parts of a replay.
+    pub(crate) fn replayed(
+        &mut self,
+        me: Identifier,
+        run: &Run,
+        script: &Script,
+        end: Result<Outcome, LocalFailure>,
+    ) -> Result<Outcome, LocalFailure> {
+        let context: &Context = &run.context;
+        match self.signer_lie(me, run.session) {
+            SignerLie::RefusesLate => Ok(Outcome::Refused { reason: "on second thoughts".into() }),
+            SignerLie::OtherMessage | SignerLie::FalseVote => script.forged(context).map_or(end, Ok),
+            _ => end,
+        }
+    }
+
+    /// A package that a liar answers past its own parts, because they would not.
+    pub(crate) fn intercepts(&mut self, me: Identifier, from: Identifier, wire: &Wire) -> Option<Vec<Act>> {
+        let Wire::ToParticipant(ToParticipant::Sign { package, .. }) = wire else { return None };
+        match self.signer_lie(me, package.session) {
+            SignerLie::OldCommitments | SignerLie::MalformedCommitments => {
+                let signed = self.fabricated(me, package)?;
+                let wire = Wire::ToCoordinator(ToCoordinator::Signed(Box::new(signed)));
+                Some(vec![Act::Send { to: from, wire }])
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn twist_answer(&mut self, me: Identifier, message: ToCoordinator) -> Vec<ToCoordinator> {
+        let session = message.session();
+        let lie = self.signer_lie(me, session);
+        if lie == SignerLie::Silent {
+            return Vec::new();
+        }
+        match message {
+            ToCoordinator::Observed(mut observation) => {
+                let allows = observation.decision == Provisional::Allow;
+                if allows {
+                    observation.commitments = self.twist_commitments(lie, observation.commitments);
+                }
+                if lie == SignerLie::OtherCount && observation.record.entries.len() > 1 {
+                    // two different observations: whichever comes first
+                    let other = Box::new(countersign_session::message::Observation {
+                        record: Record::default(),
+                        ..observation.as_ref().clone()
+                    });
+                    return vec![ToCoordinator::Observed(observation), ToCoordinator::Observed(other)];
+                }
+                vec![ToCoordinator::Observed(observation)]
+            }
+            ToCoordinator::Committed { session, attempt, commitments } => {
+                let commitments = self.twist_commitments(lie, commitments);
+                vec![ToCoordinator::Committed { session, attempt, commitments }]
+            }
+            ToCoordinator::Signed(signed) => self.twist_signed(me, lie, *signed),
+            declined @ ToCoordinator::Declined { .. } => vec![declined],
+        }
+    }
+
+    fn twist_commitments(&mut self, lie: SignerLie, mut own: Vec<Commitments>) -> Vec<Commitments> {
+        match lie {
+            SignerLie::OldCommitments => self.old_commitments(own.len()).unwrap_or(own),
+            SignerLie::MalformedCommitments => {
+                own.iter().filter_map(|_| Commitments::try_from(self.garbage()).ok()).collect()
+            }
+            SignerLie::OtherCount => {
+                own.extend(own.last().cloned());
+                own
+            }
+            _ => own,
+        }
+    }
+
+    fn twist_signed(&mut self, me: Identifier, lie: SignerLie, mut signed: Signed) -> Vec<ToCoordinator> {
+        let session = signed.vote.vote.session;
+        match lie {
+            SignerLie::SilentLate => return Vec::new(),
+            SignerLie::BadShare => self.falsify(me, &mut signed, 32),
+            SignerLie::MalformedShare => {
+                let length = self.chance.pick(&[0, 31]).unwrap_or(0);
+                self.falsify(me, &mut signed, length);
+            }
+            SignerLie::UnsignedVote => {
+                signed.vote.signature = NodeSignature::from_slice(&[27; 65]).unwrap_or(signed.vote.signature);
+            }
+            SignerLie::FalseVerdict => {
+                signed.verdict = match signed.verdict {
+                    Some(_) if self.chance.permille(500) => None,
+                    _ => Some(Verdict::Refuse { reason: "who knows".into() }),
+                };
+            }
+            SignerLie::OtherMessage => {
+                // the share is for the forged outcome, the vote for the true one
+                if let Some(truth) = self.truths.get(&session).cloned() {
+                    signed.verdict = signed.verdict.map(|_| truth.verdict());
+                    self.vote(me, &mut signed, |vote| vote.outcome = truth.hash());
+                }
+            }
+            _ => {}
+        }
+        if self.chance.permille(100) {
+            let decline = Decline::Refused { reason: "and then again not".into() };
+            return vec![ToCoordinator::Signed(Box::new(signed)), declined(session, decline)];
+        }
+        vec![ToCoordinator::Signed(Box::new(signed))]
+    }
+
+    fn falsify(&mut self, me: Identifier, signed: &mut Signed, length: usize) {
+        for share in &mut signed.shares {
+            // below the group's order
+            let mut bytes = self.chance.bytes();
+            bytes[0] = 0;
+            let bytes = Bytes::copy_from_slice(&bytes[..length]);
+            if let Ok(bad) = SignatureShare::try_from(bytes) {
+                *share = bad;
+            }
+        }
+        let shares = shares_hash(&signed.shares);
+        self.vote(me, signed, |vote| vote.shares = shares);
+    }
+
+    fn vote(&self, me: Identifier, signed: &mut Signed, change: impl FnOnce(&mut Vote)) {
+        let mut vote = signed.vote.vote;
+        change(&mut vote);
+        signed.vote = vote.sign(NETWORK, &self.identity(me));
+    }
+
+    /// A well-formed answer with shares from nowhere.
+    fn fabricated(&mut self, me: Identifier, package: &Package) -> Option<Signed> {
+        let truth = self.truths.get(&package.session)?.clone();
+        let record = package.records.get(&me)?.hash();
+        let shares: Vec<SignatureShare> = (0..package.payloads())
+            .filter_map(|_| {
+                let mut bytes = self.chance.bytes();
+                bytes[0] = 0;
+                SignatureShare::try_from(Bytes::copy_from_slice(&bytes)).ok()
+            })
+            .collect();
+        let vote = Vote {
+            session: package.session,
+            record,
+            package: Self::package_hash(package),
+            outcome: truth.hash(),
+            shares: shares_hash(&shares),
+        };
+        let vote: SignedVote = vote.sign(NETWORK, &self.identity(me));
+        Some(Signed { attempt: package.attempt, shares, verdict: Some(truth.verdict()), vote })
+    }
+}
+
+fn declined(session: SessionId, decline: Decline) -> ToCoordinator {
+    ToCoordinator::Declined { session, attempt: None, decline }
+}

@@ -1,0 +1,231 @@
+//! A node's driver: it wires a participant and its coordinators to the world, and decides nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use countersign_session::{
+    Membership, Millis,
+    coordinator::{self, Coordinator, Setup, Signed},
+    message::{ToCoordinator, ToParticipant},
+    participant::{self, LiveRun, LocalFailure, Participant, Run},
+};
+use countersign_types::{
+    Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest,
+};
+
+use crate::{
+    chance::Chance,
+    roots::{ENGINE, Roots},
+    script::Values,
+};
+
+/// How long a session may take.
+pub(crate) const DEADLINE_MS: Millis = 30_000;
+/// How often a participant forgets what is over.
+const HOUSEKEEPING_MS: Millis = 1_000;
+
+/// A message on its way.
+#[derive(Debug, Clone)]
+pub(crate) enum Wire {
+    ToParticipant(ToParticipant),
+    ToCoordinator(ToCoordinator),
+}
+
+/// What a node wants done.
+pub(crate) enum Act {
+    Send { to: Identifier, wire: Wire },
+    Observe(Run),
+    Replay { run: Run, attempt: u32, recorded: Arc<Values>, agreed: usize },
+    Finished { session: SessionId, request: RequestDigest, result: Box<Result<Signed, Failure>> },
+}
+
+/// What a node says to a request at once.
+pub(crate) enum Posted {
+    Started { session: SessionId, acts: Vec<Act> },
+    Known,
+    Rejected(Failure),
+}
+
+/// A session that a node coordinates.
+pub(crate) struct Coordinating {
+    pub(crate) machine: Coordinator,
+    pub(crate) deadline: Millis,
+    request: RequestDigest,
+}
+
+pub(crate) struct Node {
+    pub(crate) me: Identifier,
+    pub(crate) participant: Participant<Values>,
+    pub(crate) coordinating: BTreeMap<SessionId, Coordinating>,
+    roots: Arc<Roots>,
+    membership: Arc<Membership>,
+    /// By request: the session that is running, or was.
+    requests: BTreeMap<RequestDigest, SessionId>,
+    connected: BTreeSet<Identifier>,
+    housekeeping_at: Millis,
+    /// Where nonces come from.
+    pub(crate) nonces: Chance,
+    order: Chance,
+}
+
+impl Node {
+    pub(crate) fn start(
+        me: Identifier,
+        roots: &Arc<Roots>,
+        boot: Millis,
+        connected: BTreeSet<Identifier>,
+        nonces: Chance,
+        order: Chance,
+    ) -> Self {
+        let membership = Arc::new(roots.membership(me));
+        let mut participant = Participant::new(Arc::clone(&membership), Arc::new(roots.identity(me)), boot);
+        participant.add_root(roots.share(me)).expect("the share fits its root");
+        Self {
+            me,
+            participant,
+            coordinating: BTreeMap::new(),
+            roots: Arc::clone(roots),
+            membership,
+            requests: BTreeMap::new(),
+            connected,
+            housekeeping_at: boot,
+            nonces,
+            order,
+        }
+    }
+
+    /// A client asks.
+    pub(crate) fn post(&mut self, request: SignedRequest, now: Millis) -> Posted {
+        let valid = match self.participant.check_request(request, now) {
+            Ok(valid) => valid,
+            Err(failure) => return Posted::Rejected(failure),
+        };
+        let digest = valid.digest();
+        if self.requests.contains_key(&digest) {
+            return Posted::Known;
+        }
+        let mut order: Vec<Identifier> = self.connected.iter().copied().chain([self.me]).collect();
+        self.order.shuffle(&mut order);
+        let terms =
+            SessionTerms { request: digest, epoch: 1, engine: ENGINE, time_ms: now, pins: Vec::new() };
+        let deadline = now.saturating_add(DEADLINE_MS).min(valid.request().expires_at);
+        let setup = Setup {
+            membership: Arc::clone(&self.membership),
+            public: self.roots.derive(&valid.key_id()),
+            request: Arc::new(valid),
+            terms,
+            order,
+            deadline,
+        };
+        let (machine, effects) = Coordinator::start(setup, now);
+        let session = machine.session();
+        self.requests.insert(digest, session);
+        let acts = effects.into_iter().map(|effect| coordinate(session, digest, effect)).collect();
+        self.coordinating.insert(session, Coordinating { machine, deadline, request: digest });
+        Posted::Started { session, acts }
+    }
+
+    /// A message arrives; its sender is the connection's.
+    pub(crate) fn deliver(&mut self, from: Identifier, wire: Wire, now: Millis) -> Vec<Act> {
+        match wire {
+            Wire::ToParticipant(message) => {
+                acts(self.participant.receive(from, message, now, &mut self.nonces.0))
+            }
+            Wire::ToCoordinator(message) => {
+                let session = message.session();
+                self.coordinate(session, |machine| machine.receive(from, message, now))
+            }
+        }
+    }
+
+    pub(crate) fn observed(&mut self, run: &Run, live: LiveRun<Values>) -> Vec<Act> {
+        acts(self.participant.observed(run, live, &mut self.nonces.0))
+    }
+
+    pub(crate) fn replayed(
+        &mut self,
+        run: &Run,
+        attempt: u32,
+        end: Result<Outcome, LocalFailure>,
+        now: Millis,
+    ) -> Vec<Act> {
+        acts(self.participant.replayed(run, attempt, end, now))
+    }
+
+    /// A member's connection is made or lost.
+    pub(crate) fn notice(&mut self, member: Identifier, up: bool, now: Millis) -> Vec<Act> {
+        let changed = if up { self.connected.insert(member) } else { self.connected.remove(&member) };
+        if !changed {
+            return Vec::new();
+        }
+        let sessions: Vec<SessionId> = self.coordinating.keys().copied().collect();
+        let change = |machine: &mut Coordinator| match up {
+            true => machine.connected(member, now),
+            false => machine.disconnected(member, now),
+        };
+        sessions.into_iter().flat_map(|session| self.coordinate(session, change)).collect()
+    }
+
+    /// Time has passed.
+    pub(crate) fn wake(&mut self, now: Millis) -> Vec<Act> {
+        if now >= self.housekeeping_at {
+            self.housekeeping_at = now + HOUSEKEEPING_MS;
+            self.participant.tick(now);
+        }
+        let due: Vec<SessionId> = self
+            .coordinating
+            .iter()
+            .filter(|(_, session)| session.machine.next_timeout() <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        due.into_iter().flat_map(|session| self.coordinate(session, |machine| machine.tick(now))).collect()
+    }
+
+    /// When [`Node::wake`] is next due, by this node's clock.
+    pub(crate) fn next_wake(&self) -> Millis {
+        let timeouts = self.coordinating.values().map(|session| session.machine.next_timeout());
+        timeouts.min().unwrap_or(Millis::MAX).min(self.housekeeping_at)
+    }
+
+    fn coordinate(
+        &mut self,
+        session: SessionId,
+        step: impl FnOnce(&mut Coordinator) -> Vec<coordinator::Effect>,
+    ) -> Vec<Act> {
+        let Some(coordinating) = self.coordinating.get_mut(&session) else { return Vec::new() };
+        let request = coordinating.request;
+        let effects = step(&mut coordinating.machine);
+        if coordinating.machine.is_done() {
+            self.coordinating.remove(&session);
+            // only signatures are kept: a failure may be another tomorrow
+            let failed = |effect: &coordinator::Effect| match effect {
+                coordinator::Effect::Finished(result) => result.is_err(),
+                coordinator::Effect::Send { .. } => false,
+            };
+            if effects.iter().any(failed) {
+                self.requests.remove(&request);
+            }
+        }
+        effects.into_iter().map(|effect| coordinate(session, request, effect)).collect()
+    }
+}
+
+fn coordinate(session: SessionId, request: RequestDigest, effect: coordinator::Effect) -> Act {
+    match effect {
+        coordinator::Effect::Send { to, message } => Act::Send { to, wire: Wire::ToParticipant(message) },
+        coordinator::Effect::Finished(result) => Act::Finished { session, request, result },
+    }
+}
+
+fn acts(effects: Vec<participant::Effect<Values>>) -> Vec<Act> {
+    let act = |effect| match effect {
+        participant::Effect::Send { to, message } => Act::Send { to, wire: Wire::ToCoordinator(message) },
+        participant::Effect::Observe(run) => Act::Observe(run),
+        participant::Effect::Replay { run, attempt, recorded, agreed } => {
+            Act::Replay { run, attempt, recorded, agreed }
+        }
+    };
+    effects.into_iter().map(act).collect()
+}

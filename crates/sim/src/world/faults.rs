@@ -1,0 +1,167 @@
+//! The start of nodes, and what befalls them.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use countersign_session::Millis;
+use countersign_types::Identifier;
+
+use super::{BEGIN, Host, NONCES, ORDERS, SETTLE_MS, World, events::Event};
+use crate::{chance::Chance, node::Node, scenario::Mutant};
+
+/// How long nodes have been up when the world begins.
+const UP_BEFORE_MS: Millis = 60_000;
+
+/// A place at which a node may die.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CrashPoint {
+    /// It has begun a live run.
+    AfterObserve,
+    /// A package has arrived and is not looked at.
+    BeforePackage,
+    /// It has made shares, and they are sent or not.
+    AfterShare,
+}
+
+impl World {
+    /// Starts all nodes and plans what befalls them.
+    pub(super) fn found(&mut self) {
+        for node in self.roots.members() {
+            let ahead = self.chance.between(0, self.scenario.skew_ms);
+            let host = Host {
+                life: 0,
+                node: None,
+                ahead,
+                first_boot: BEGIN - UP_BEFORE_MS,
+                wake_at: Millis::MAX,
+                sessions: Default::default(),
+            };
+            self.hosts.insert(node, host);
+            self.start(node);
+        }
+        self.plan_requests();
+        self.plan_faults();
+        self.queue.plan(self.faults_end, Event::Calm);
+        self.queue.plan(self.faults_end + SETTLE_MS, Event::Probe);
+    }
+
+    fn plan_faults(&mut self) {
+        let members = self.roots.members();
+        for _ in 0..self.chance.between(0, self.scenario.random_crashes) {
+            let at = self.now + self.chance.between(0, self.scenario.faults_ms);
+            if let Some(node) = self.chance.pick(&members) {
+                self.queue.plan(at, Event::Crash { node });
+            }
+        }
+        for _ in 0..self.chance.between(0, self.scenario.partitions) {
+            let from = self.now + self.chance.between(0, self.scenario.faults_ms);
+            let until = from + self.chance.between(100, 8_000);
+            let mut pair = members.clone();
+            self.chance.shuffle(&mut pair);
+            // a pair, or one node from all others
+            let others = if self.chance.permille(300) { pair.len() - 1 } else { 1 };
+            for b in pair.iter().skip(1).take(others) {
+                self.queue.plan(from, Event::Cut { a: pair[0], b: *b });
+                self.queue.plan(until, Event::Heal { a: pair[0], b: *b });
+            }
+        }
+    }
+
+    /// Starts a node: with no memory but its keys, and a clock that has not run backwards.
+    pub(super) fn start(&mut self, me: Identifier) {
+        let connected: BTreeSet<Identifier> = self
+            .hosts
+            .iter()
+            .filter(|(id, host)| {
+                **id != me && (self.now == BEGIN || host.node.is_some()) && !self.network.is_cut(me, **id)
+            })
+            .map(|(id, _)| *id)
+            .chain(self.roots.members().into_iter().filter(|id| self.now == BEGIN && *id != me))
+            .collect();
+        let local = self.local(me);
+        let mutant = self.scenario.mutant.filter(|_| !self.is_liar(me));
+        let (seed, roots) = (self.seed, Arc::clone(&self.roots));
+        let Some(host) = self.hosts.get_mut(&me) else { return };
+        host.life += 1;
+        let boot =
+            if host.life == 1 || mutant == Some(Mutant::ForgetsItsRestart) { host.first_boot } else { local };
+        let life = if mutant == Some(Mutant::RewoundRandomness) { 1 } else { host.life };
+        let stream = u64::from(me.get()) * 100 + life;
+        let nonces = Chance::of(seed, NONCES + stream);
+        let order = Chance::of(seed, ORDERS + stream);
+        host.node = Some(Node::start(me, &roots, boot, connected.clone(), nonces, order));
+        host.wake_at = Millis::MAX;
+        self.watch.restarted(me);
+        if self.now > BEGIN {
+            for other in connected {
+                self.plan_notice(other, me, true);
+            }
+        }
+        self.plan_wake(me);
+    }
+
+    pub(super) fn crash(&mut self, me: Identifier) {
+        let Some(host) = self.hosts.get_mut(&me).filter(|host| host.node.is_some()) else { return };
+        host.node = None;
+        host.sessions.clear();
+        self.counts.crashes += 1;
+        for other in self.roots.members().into_iter().filter(|id| *id != me) {
+            self.plan_notice(other, me, false);
+        }
+        let down = self.chance.between(0, 6_000);
+        let at = self.now + if self.chance.permille(200) { 0 } else { down };
+        self.queue.plan(at.min(self.faults_end.max(self.now)), Event::Restart { node: me });
+    }
+
+    /// Dies at a named point, if it is its time.
+    pub(super) fn may_crash(&mut self, me: Identifier, point: CrashPoint) -> bool {
+        let up = self.hosts.get(&me).is_some_and(|host| host.node.is_some());
+        let crashes = up && self.faulty && self.chance.permille(self.crash_rate);
+        if crashes {
+            self.note(format_args!("{me} crashes: {point:?}"));
+            self.crash(me);
+        }
+        crashes
+    }
+
+    pub(super) fn cut(&mut self, a: Identifier, b: Identifier) {
+        self.network.cut(a, b);
+        // a short cut is not noticed
+        if self.chance.permille(700) {
+            self.plan_notice(a, b, false);
+            self.plan_notice(b, a, false);
+        }
+    }
+
+    pub(super) fn heal(&mut self, a: Identifier, b: Identifier) {
+        self.network.heal(a, b);
+        self.plan_notice(a, b, true);
+        self.plan_notice(b, a, true);
+    }
+
+    /// Faults are over: links are whole, and everybody learns who is there.
+    pub(super) fn calm(&mut self) {
+        self.faulty = false;
+        self.network.calm();
+        let members = self.roots.members();
+        for a in &members {
+            for b in members.iter().filter(|b| *b != a) {
+                let at = self.now + SETTLE_MS - 1_000;
+                let life = self.hosts.get(a).map_or(0, |host| host.life);
+                // whoever restarts later than this learns it from its own start
+                self.queue.plan(at, Event::Notice { node: *a, life, about: *b, up: true });
+            }
+        }
+    }
+
+    fn plan_notice(&mut self, node: Identifier, about: Identifier, up: bool) {
+        let Some(life) = self.hosts.get(&node).filter(|host| host.node.is_some()).map(|host| host.life)
+        else {
+            return;
+        };
+        // connections come and go in one order
+        let last = self.noticed.entry((node, about)).or_default();
+        let at = (self.now + self.chance.between(1, 500)).max(*last + 1);
+        *last = at;
+        self.queue.plan(at, Event::Notice { node, life, about, up });
+    }
+}

@@ -1,0 +1,194 @@
+//! The world: virtual time, nodes, clients and faults, from one seed.
+
+mod clients;
+mod events;
+mod faults;
+mod step;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use countersign_session::Millis;
+use countersign_types::{FailureKind, Identifier, RequestDigest, SessionId};
+
+use crate::{
+    Broken, Scenario, Trace, Violation, chance::Chance, liar::Conspiracy, network::Network, node::Node,
+    queue::Queue, roots::Roots, script::Script, watch::Watch,
+};
+use clients::Client;
+use events::Event;
+
+/// When every world begins, in milliseconds since 1970.
+const BEGIN: Millis = 1_700_000_000_000;
+/// From the end of faults to the request that must be signed.
+const SETTLE_MS: Millis = 5_000;
+
+/// Streams of a seed's randomness.
+const WORLD: u64 = 1;
+const NETWORK: u64 = 2;
+const LIARS: u64 = 3;
+const CLIENTS: u64 = 4;
+const NONCES: u64 = 1_000;
+const ORDERS: u64 = 2_000;
+
+/// A simulated network of nodes.
+pub struct World {
+    scenario: Scenario,
+    seed: u64,
+    now: Millis,
+    faults_end: Millis,
+    faulty: bool,
+    crash_rate: u64,
+    queue: Queue<Event>,
+    roots: Arc<Roots>,
+    network: Network,
+    hosts: BTreeMap<Identifier, Host>,
+    /// When a node last learned of a connection.
+    noticed: BTreeMap<(Identifier, Identifier), Millis>,
+    conspiracy: Conspiracy,
+    script: Script,
+    clients: Vec<Client>,
+    watch: Watch,
+    chance: Chance,
+    trace: Trace,
+    counts: Counts,
+}
+
+/// Where a node runs, across its restarts.
+struct Host {
+    /// How many times it was started: what belongs to an earlier life is void.
+    life: u64,
+    node: Option<Node>,
+    /// What its clock adds to the true time; its time never runs backwards.
+    ahead: Millis,
+    first_boot: Millis,
+    wake_at: Millis,
+    /// Sessions that it coordinates, with what they are for.
+    sessions: BTreeMap<SessionId, RequestDigest>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    signed: u64,
+    failed: BTreeMap<FailureKind, u64>,
+    rejected: BTreeMap<FailureKind, u64>,
+    crashes: u64,
+    further_attempts: u64,
+    blamed: u64,
+}
+
+/// What a run without a violation gives.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What happened.
+    pub trace: Trace,
+    /// How many sessions gave a signature.
+    pub signed: u64,
+    /// How many sessions failed, by kind.
+    pub failed: BTreeMap<FailureKind, u64>,
+    /// How many requests were turned away at once, by kind.
+    pub rejected: BTreeMap<FailureKind, u64>,
+    /// How many times a node crashed.
+    pub crashes: u64,
+    /// How many attempts beyond the first the signatures took.
+    pub further_attempts: u64,
+    /// How many times a liar was named.
+    pub blamed: u64,
+}
+
+impl World {
+    /// A world from a seed.
+    ///
+    /// # Panics
+    ///
+    /// If the scenario has as many liars as the threshold, or sizes that make no committee.
+    pub fn new(scenario: Scenario, seed: u64) -> Self {
+        assert!(scenario.liars < scenario.threshold, "fewer liars than the threshold");
+        let roots = Roots::of(scenario.members, scenario.threshold);
+        let mut chance = Chance::of(seed, WORLD);
+        let mut members = roots.members();
+        chance.shuffle(&mut members);
+        let lying = chance.between(0, scenario.liars.into());
+        let liars: BTreeSet<Identifier> =
+            members.into_iter().take(usize::try_from(lying).unwrap_or(0)).collect();
+        let faults_end = BEGIN + scenario.faults_ms;
+        let mut world = Self {
+            seed,
+            now: BEGIN,
+            faults_end,
+            faulty: true,
+            crash_rate: chance.between(0, scenario.crashes),
+            queue: Queue::default(),
+            network: Network::new(&scenario, Chance::of(seed, NETWORK)),
+            hosts: BTreeMap::new(),
+            noticed: BTreeMap::new(),
+            conspiracy: Conspiracy::new(liars.clone(), Arc::clone(&roots), Chance::of(seed, LIARS)),
+            script: Script::default(),
+            clients: Vec::new(),
+            watch: Watch::new(Arc::clone(&roots), liars.clone()),
+            trace: Trace::default(),
+            counts: Counts::default(),
+            chance,
+            roots,
+            scenario,
+        };
+        world.note(format_args!("liars {}", names(&liars)));
+        world.found();
+        world
+    }
+
+    /// Lets everything happen, until faults have ended and a last request is answered.
+    pub fn run(mut self) -> Result<Report, Box<Broken>> {
+        let end = self.faults_end + SETTLE_MS + 4 * crate::node::DEADLINE_MS;
+        while let Some((at, event)) = self.queue.next(end) {
+            self.now = at;
+            if let Err(violation) = self.step(event) {
+                return Err(self.broken(violation));
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        if let Err(violation) = self.check_probe() {
+            return Err(self.broken(violation));
+        }
+        Ok(self.report())
+    }
+
+    fn report(self) -> Report {
+        Report {
+            trace: self.trace,
+            signed: self.counts.signed,
+            failed: self.counts.failed,
+            rejected: self.counts.rejected,
+            crashes: self.counts.crashes,
+            further_attempts: self.counts.further_attempts,
+            blamed: self.counts.blamed,
+        }
+    }
+
+    fn broken(&mut self, violation: Violation) -> Box<Broken> {
+        Box::new(Broken { seed: self.seed, violation, trace: std::mem::take(&mut self.trace) })
+    }
+
+    fn note(&mut self, what: impl fmt::Display) {
+        self.trace.note(self.now - BEGIN, what);
+    }
+
+    fn is_liar(&self, node: Identifier) -> bool {
+        self.conspiracy.members.contains(&node)
+    }
+
+    /// A node's own time.
+    fn local(&self, node: Identifier) -> Millis {
+        self.now + self.hosts.get(&node).map_or(0, |host| host.ahead)
+    }
+}
+
+fn names(members: &BTreeSet<Identifier>) -> String {
+    let names: Vec<String> = members.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "none".into() } else { names.join(" ") }
+}

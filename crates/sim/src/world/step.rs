@@ -1,0 +1,407 @@
+//! One event after the other: what nodes do, and what the watch says to it.
+
+use countersign_session::{
+    Millis,
+    message::{Decline, Provisional, ToCoordinator, ToParticipant},
+    participant::{LocalFailure, Run},
+};
+use countersign_types::{Failure, FailureKind, Identifier, Outcome, RequestDigest, SessionId};
+
+use super::{
+    World,
+    events::{Event, short},
+    faults::CrashPoint,
+};
+use crate::{
+    Mutant, Violation,
+    node::{Act, Node, Posted, Wire},
+    script::{Conduct, Values},
+};
+
+impl World {
+    pub(super) fn step(&mut self, event: Event) -> Result<(), Violation> {
+        if self.is_void(&event) {
+            return Ok(());
+        }
+        self.note(&event);
+        match event {
+            Event::Deliver { from, to, wire, .. } => self.deliver(from, to, wire),
+            Event::Observed { node, run, live, .. } => self.with(node, |n, _| n.observed(&run, *live)),
+            Event::Replayed { node, run, attempt, end, .. } => self.replayed(node, &run, attempt, end),
+            Event::Wake { node, .. } => self.wake(node),
+            Event::Post { client, at } => self.post(client, at),
+            Event::Crash { node } => {
+                self.crash(node);
+                Ok(())
+            }
+            Event::Restart { node } => {
+                self.start(node);
+                Ok(())
+            }
+            Event::Cut { a, b } => {
+                self.cut(a, b);
+                Ok(())
+            }
+            Event::Heal { a, b } => {
+                self.heal(a, b);
+                Ok(())
+            }
+            Event::Notice { node, about, up, .. } => self.with(node, |n, now| n.notice(about, up, now)),
+            Event::Calm => {
+                self.calm();
+                Ok(())
+            }
+            Event::Probe => {
+                self.probe();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether an event belongs to a life that is over.
+    fn is_void(&self, event: &Event) -> bool {
+        let gone = |node: &Identifier, life: &u64| {
+            self.hosts.get(node).is_none_or(|host| host.node.is_none() || host.life != *life)
+        };
+        match event {
+            Event::Deliver { to, life, .. } => gone(to, life),
+            Event::Observed { node, life, .. }
+            | Event::Replayed { node, life, .. }
+            | Event::Notice { node, life, .. } => gone(node, life),
+            Event::Wake { node, life } => {
+                gone(node, life) || self.hosts.get(node).is_none_or(|host| host.wake_at != self.now)
+            }
+            Event::Crash { node } => self.hosts.get(node).is_none_or(|host| host.node.is_none()),
+            Event::Restart { node } => self.hosts.get(node).is_none_or(|host| host.node.is_some()),
+            Event::Cut { .. } => !self.faulty,
+            Event::Heal { .. } | Event::Post { .. } | Event::Calm | Event::Probe => false,
+        }
+    }
+
+    fn deliver(&mut self, from: Identifier, to: Identifier, wire: Wire) -> Result<(), Violation> {
+        if let Wire::ToParticipant(ToParticipant::Sign { package, .. }) = &wire {
+            self.watch.package(package);
+            if self.may_crash(to, CrashPoint::BeforePackage) {
+                return Ok(());
+            }
+        }
+        if self.is_liar(to) {
+            let acts = self.conspiracy.overhears(to, from, &wire);
+            self.carry_out(to, acts)?;
+            if let Some(acts) = self.conspiracy.intercepts(to, from, &wire) {
+                return self.carry_out(to, acts);
+            }
+        }
+        let from = self.named_sender(from, to, &wire);
+        if self.mutant(to) == Some(Mutant::OneRefusalIsFinal) && refuses(&wire) {
+            self.refuse_at_once(to, &wire)?;
+        }
+        self.with(to, |node, now| node.deliver(from, wire, now))
+    }
+
+    fn replayed(
+        &mut self,
+        me: Identifier,
+        run: &Run,
+        attempt: u32,
+        end: Result<Outcome, LocalFailure>,
+    ) -> Result<(), Violation> {
+        let stopped = self.mutant(me) == Some(Mutant::StoppedClock);
+        let began = run.context.time_ms;
+        self.with(me, |node, now| node.replayed(run, attempt, end, if stopped { began } else { now }))
+    }
+
+    fn wake(&mut self, me: Identifier) -> Result<(), Violation> {
+        if self.mutant(me) == Some(Mutant::NeverTicks) {
+            // the deadlines are looked at all the same
+            return self.check_deadlines(me);
+        }
+        self.with(me, Node::wake)?;
+        let now = self.local(me);
+        let spins = |node: &Node| node.next_wake() <= now;
+        if self.hosts.get(&me).and_then(|host| host.node.as_ref()).is_some_and(spins) {
+            return Err(Violation::Spins { node: me });
+        }
+        self.check_deadlines(me)
+    }
+
+    fn post(&mut self, client: usize, at: Identifier) -> Result<(), Violation> {
+        let request = self.clients[client].request.clone();
+        let digest = request.request.digest();
+        let now = self.local(at);
+        let posted = match self.hosts.get_mut(&at).and_then(|host| host.node.as_mut()) {
+            Some(node) => node.post(request, now),
+            None => {
+                self.note(format_args!("{at} is down"));
+                return Ok(());
+            }
+        };
+        match posted {
+            Posted::Started { session, acts } => {
+                self.note(format_args!("{at} opens {} for {}", short(&session.0), short(&digest.0)));
+                if let Some(host) = self.hosts.get_mut(&at) {
+                    host.sessions.insert(session, digest);
+                }
+                self.carry_out(at, acts)
+            }
+            Posted::Known => {
+                self.note(format_args!("{at} knows it"));
+                Ok(())
+            }
+            Posted::Rejected(failure) => {
+                self.note(format_args!("{at} rejects it: {failure}"));
+                *self.counts.rejected.entry(failure.kind).or_default() += 1;
+                self.answered(at, digest, Some(&failure))
+            }
+        }
+    }
+
+    /// Lets a node act, carries out what it wants, and checks what it says of itself.
+    fn with(
+        &mut self,
+        me: Identifier,
+        act: impl FnOnce(&mut Node, Millis) -> Vec<Act>,
+    ) -> Result<(), Violation> {
+        let now = self.local(me);
+        let Some(node) = self.hosts.get_mut(&me).and_then(|host| host.node.as_mut()) else { return Ok(()) };
+        let acts = act(node, now);
+        let counted = node.participant.shares_made();
+        self.carry_out(me, acts)?;
+        let alive = self.hosts.get(&me).is_some_and(|host| host.node.is_some());
+        if alive && !self.is_liar(me) {
+            self.watch.counted(me, counted)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, me: Identifier, acts: Vec<Act>) -> Result<(), Violation> {
+        let lies = self.is_liar(me);
+        let acts = if lies { self.conspiracy.twist(me, acts) } else { acts };
+        for act in acts {
+            match act {
+                Act::Send { to, wire } => self.send(me, to, wire)?,
+                Act::Observe(run) => self.observe(me, run),
+                Act::Replay { run, attempt, recorded, agreed } => {
+                    self.replay(me, run, attempt, &recorded, agreed);
+                }
+                Act::Finished { session, request, result } => {
+                    self.finished(me, session, request, *result)?;
+                }
+            }
+        }
+        self.plan_wake(me);
+        Ok(())
+    }
+
+    fn send(&mut self, me: Identifier, to: Identifier, wire: Wire) -> Result<(), Violation> {
+        if let (Wire::ToCoordinator(ToCoordinator::Signed(signed)), false) = (&wire, self.is_liar(me)) {
+            let now = self.local(me);
+            self.watch.share(&self.script, me, signed, now)?;
+            if self.may_crash(me, CrashPoint::AfterShare) && self.chance.permille(500) {
+                return Ok(());
+            }
+        }
+        let Some(life) = self.hosts.get(&to).map(|host| host.life) else { return Ok(()) };
+        let arrivals = self.network.fates(me, to, self.now);
+        if arrivals.is_empty() {
+            self.note(format_args!("{me} -> {to} lost: {wire}"));
+        }
+        for at in arrivals {
+            self.queue.plan(at, Event::Deliver { from: me, to, life, wire: wire.clone() });
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, me: Identifier, run: Run) {
+        let plan = self.script.plan(run.request.digest());
+        let own = plan.conduct(me);
+        let now = self.now;
+        let mut live = if self.is_liar(me) {
+            let truth = self.script.live(&run.context, Conduct::Allow, now).end.ok();
+            self.conspiracy.learns(&run, truth);
+            let eyes = self.conspiracy.eyes(me, run.session, own);
+            let live = self.script.live(&run.context, eyes, now);
+            self.conspiracy.live(me, run.session, live)
+        } else {
+            self.script.live(&run.context, own, now)
+        };
+        if live.record.entries.is_empty() {
+            live.recorded.clear();
+        }
+        self.watch.ran(me, &run, live.record.hash(), &live.recorded);
+        let Some(life) = self.hosts.get(&me).map(|host| host.life) else { return };
+        let at = now + self.chance.between(1, plan.run_ms.0);
+        self.queue.plan(at, Event::Observed { node: me, life, run, live: Box::new(live) });
+        self.may_crash(me, CrashPoint::AfterObserve);
+    }
+
+    fn replay(&mut self, me: Identifier, run: Run, attempt: u32, recorded: &Values, agreed: usize) {
+        let plan = self.script.plan(run.request.digest());
+        let mutant = self.mutant(me);
+        let agreed = if mutant == Some(Mutant::IgnoresWhatIsAgreed) { usize::MAX } else { agreed };
+        let (mut end, _) = self.script.replay(&run.context, recorded, agreed);
+        if plan.conduct(me) == Conduct::ReplayFails {
+            let kind = FailureKind::Internal;
+            end = Err(LocalFailure { kind, reason: "out of memory".into() });
+        }
+        if mutant == Some(Mutant::SignsTheLiveOutcome) && end.is_err() {
+            end = self.script.replay(&run.context, recorded, usize::MAX).0;
+        }
+        if mutant == Some(Mutant::SignsWhatItIsTold) && self.is_liar(run.coordinator) {
+            end = self.conspiracy.wish(&self.script, run.session).map_or(end, Ok);
+        }
+        if self.is_liar(me) {
+            end = self.conspiracy.replayed(me, &run, &self.script, end);
+        }
+        let Some(life) = self.hosts.get(&me).map(|host| host.life) else { return };
+        let at = self.now + self.chance.between(1, plan.run_ms.1);
+        self.queue.plan(at, Event::Replayed { node: me, life, run, attempt, end });
+    }
+
+    fn finished(
+        &mut self,
+        me: Identifier,
+        session: SessionId,
+        request: RequestDigest,
+        result: Result<countersign_session::coordinator::Signed, Failure>,
+    ) -> Result<(), Violation> {
+        if let Some(host) = self.hosts.get_mut(&me) {
+            host.sessions.remove(&session);
+        }
+        let lies = self.is_liar(me);
+        match &result {
+            Ok(signed) => {
+                self.note(format_args!("{me} signed {} in {}", short(&session.0), signed.attempts));
+                let key = self.clients.iter().find(|client| client.request.request.digest() == request);
+                if let Some(key) = key.map(|client| client.request.request.key.key_id()) {
+                    self.watch.signed(key, request, signed)?;
+                }
+                self.counts.signed += 1;
+                self.counts.further_attempts += u64::from(signed.attempts.saturating_sub(1));
+                if !lies {
+                    self.watch.credited(me, signed)?;
+                    self.count_blame(&signed.nodes);
+                }
+            }
+            Err(failure) => {
+                self.note(format_args!("{me} gives {} up: {failure}", short(&session.0)));
+                *self.counts.failed.entry(failure.kind).or_default() += 1;
+                if !lies {
+                    self.watch.failed(&self.script, me, request, failure)?;
+                    self.count_blame(&failure.nodes);
+                }
+            }
+        }
+        self.answered(me, request, result.err().as_ref())
+    }
+
+    fn count_blame(&mut self, nodes: &[countersign_types::NodeDecision]) {
+        let blamed = nodes.iter().filter(|said| said.decision == countersign_types::Decision::Misbehaved);
+        self.counts.blamed += blamed.count() as u64;
+    }
+
+    /// What the client of the last request is told.
+    fn answered(
+        &mut self,
+        at: Identifier,
+        request: RequestDigest,
+        failure: Option<&Failure>,
+    ) -> Result<(), Violation> {
+        let client = self.clients.iter_mut().find(|client| client.request.request.digest() == request);
+        let probe = client.and_then(|client| client.probe.as_mut()).filter(|probe| probe.at == at);
+        let must = probe.is_some() || self.scenario.all_signed;
+        if let Some(probe) = probe {
+            probe.answered = true;
+        }
+        match failure.filter(|_| must) {
+            None => Ok(()),
+            Some(failure) => {
+                let nodes: Vec<String> = failure
+                    .nodes
+                    .iter()
+                    .map(|said| format!("{:?} {:?}", said.decision, said.reason))
+                    .collect();
+                Err(Violation::NotLive { request, at, why: format!("{failure} [{}]", nodes.join("; ")) })
+            }
+        }
+    }
+
+    /// Whether the last request still waits, which it may not when nothing more happens.
+    pub(super) fn check_probe(&self) -> Result<(), Violation> {
+        let waiting = self.clients.iter().find_map(|client| {
+            let probe = client.probe.as_ref().filter(|probe| !probe.answered)?;
+            Some((client.request.request.digest(), probe.at))
+        });
+        match waiting {
+            Some((request, at)) => Err(Violation::NotLive { request, at, why: "there is no answer".into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the last request is answered and no session is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.clients.iter().any(|client| client.probe.as_ref().is_some_and(|probe| probe.answered))
+            && self.hosts.values().all(|host| host.sessions.is_empty())
+    }
+
+    fn check_deadlines(&self, me: Identifier) -> Result<(), Violation> {
+        let now = self.local(me);
+        let node = self.hosts.get(&me).and_then(|host| host.node.as_ref());
+        let overdue = node.and_then(|node| node.coordinating.iter().find(|(_, s)| s.deadline < now));
+        match overdue {
+            Some((session, s)) if !self.is_liar(me) => {
+                Err(Violation::Overdue { by: me, session: *session, deadline: s.deadline })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Sets a node's timer to what it asks for.
+    pub(super) fn plan_wake(&mut self, me: Identifier) {
+        let Some(host) = self.hosts.get_mut(&me) else { return };
+        let Some(node) = &host.node else { return };
+        let at = node.next_wake().saturating_sub(host.ahead).max(self.now);
+        if at != host.wake_at {
+            host.wake_at = at;
+            self.queue.plan(at, Event::Wake { node: me, life: host.life });
+        }
+    }
+
+    /// What the mutant that believes one refusal does.
+    fn refuse_at_once(&mut self, me: Identifier, wire: &Wire) -> Result<(), Violation> {
+        let Wire::ToCoordinator(message) = wire else { return Ok(()) };
+        let session = message.session();
+        let Some(host) = self.hosts.get_mut(&me) else { return Ok(()) };
+        let Some(request) = host.sessions.get(&session).copied() else { return Ok(()) };
+        if let Some(node) = &mut host.node {
+            node.coordinating.remove(&session);
+        }
+        let failure = Failure::new(FailureKind::Refused, "somebody refuses");
+        self.finished(me, session, request, Err(failure))
+    }
+
+    fn mutant(&self, me: Identifier) -> Option<Mutant> {
+        self.scenario.mutant.filter(|_| !self.is_liar(me))
+    }
+
+    /// Who a coordinator thinks a message is from: the connection, unless it is built wrong.
+    fn named_sender(&self, from: Identifier, to: Identifier, wire: &Wire) -> Identifier {
+        let signed = matches!(wire, Wire::ToCoordinator(ToCoordinator::Signed(_)));
+        let wrong = self.mutant(to) == Some(Mutant::TrustsNamedSenders) && self.is_liar(from);
+        let honest = self.roots.members().into_iter().find(|id| !self.is_liar(*id));
+        honest.filter(|_| wrong && signed).unwrap_or(from)
+    }
+}
+
+fn refuses(wire: &Wire) -> bool {
+    match wire {
+        Wire::ToCoordinator(ToCoordinator::Observed(observation)) => {
+            observation.decision != Provisional::Allow
+        }
+        Wire::ToCoordinator(ToCoordinator::Declined { decline, .. }) => {
+            matches!(decline, Decline::Refused { .. })
+        }
+        Wire::ToCoordinator(ToCoordinator::Committed { .. } | ToCoordinator::Signed(_))
+        | Wire::ToParticipant(_) => false,
+    }
+}

@@ -1,0 +1,127 @@
+//! Nodes that are built wrong: the invariants see every one of them, and the right node passes the same seeds.
+
+use countersign_sim::{Mutant, Scenario, Violation, World, keygen};
+
+/// Every mutant is caught within so many seeds.
+const MOST: u64 = 500;
+
+/// The seed that catches the mutant, and the violation; the right node passes all seeds up to there.
+fn caught(scenario: &Scenario, mutant: Mutant) -> Violation {
+    for seed in 0..MOST {
+        if let Err(broken) = World::new(scenario.clone().with(mutant), seed).run() {
+            for seed in seed.saturating_sub(3)..=seed {
+                if let Err(broken) = World::new(scenario.clone(), seed).run() {
+                    panic!("the right node fails: {broken}");
+                }
+            }
+            println!("{mutant:?} is caught at seed {seed}: {}", broken.violation);
+            return broken.violation;
+        }
+    }
+    panic!("{mutant:?} is not caught in {MOST} seeds");
+}
+
+#[test]
+fn randomness_that_rewinds_is_nonce_reuse() {
+    let scenario = Scenario { crashes: 100, random_crashes: 4, liars: 0, ..Scenario::default() };
+    let violation = caught(&scenario, Mutant::RewoundRandomness);
+    assert!(matches!(violation, Violation::NonceReused { .. }), "{violation}");
+}
+
+#[test]
+fn a_node_that_signs_what_it_is_told_is_seen() {
+    let violation = caught(&Scenario::default(), Mutant::SignsWhatItIsTold);
+    assert!(matches!(violation, Violation::NotAllowed { .. }), "{violation}");
+}
+
+#[test]
+fn a_node_that_forgets_its_restart_gives_two_outcomes() {
+    let scenario = Scenario { crashes: 100, random_crashes: 4, ..Scenario::default() };
+    let violation = caught(&scenario, Mutant::ForgetsItsRestart);
+    let seen = matches!(violation, Violation::TwoOutcomes { .. } | Violation::Outcomes { .. });
+    assert!(seen, "{violation}");
+}
+
+#[test]
+fn a_node_that_ignores_what_is_agreed_is_seen() {
+    let scenario = Scenario { obstacles: 400, ..Scenario::default() };
+    let violation = caught(&scenario, Mutant::IgnoresWhatIsAgreed);
+    assert!(matches!(violation, Violation::NotAgreed { .. }), "{violation}");
+}
+
+#[test]
+fn a_node_that_signs_its_live_runs_outcome_is_seen() {
+    let scenario = Scenario { obstacles: 400, ..Scenario::default() };
+    let violation = caught(&scenario, Mutant::SignsTheLiveOutcome);
+    let seen = matches!(violation, Violation::NotAgreed { .. } | Violation::NotAllowed { .. });
+    assert!(seen, "{violation}");
+}
+
+#[test]
+fn a_node_whose_clock_stands_still_signs_what_has_ended() {
+    let scenario = Scenario { short_lived: 900, ..Scenario::default() };
+    let violation = caught(&scenario, Mutant::StoppedClock);
+    assert!(matches!(violation, Violation::Expired { .. }), "{violation}");
+}
+
+#[test]
+fn a_coordinator_that_believes_one_refusal_answers_too_soon() {
+    let violation = caught(&Scenario::default(), Mutant::OneRefusalIsFinal);
+    assert!(matches!(violation, Violation::RefusedTooSoon { .. }), "{violation}");
+}
+
+#[test]
+fn a_coordinator_that_believes_named_senders_blames_the_honest() {
+    let violation = caught(&Scenario::default(), Mutant::TrustsNamedSenders);
+    assert!(matches!(violation, Violation::Framed { .. }), "{violation}");
+}
+
+#[test]
+fn a_coordinator_without_a_clock_misses_its_deadline() {
+    let violation = caught(&Scenario::default(), Mutant::NeverTicks);
+    let seen = matches!(violation, Violation::Overdue { .. } | Violation::NotLive { .. });
+    assert!(seen, "{violation}");
+}
+
+fn caught_in_keygen(mutant: keygen::Mutant) -> Violation {
+    let scenario = keygen::Scenario { crashes: 300, ..keygen::Scenario::default() };
+    for seed in 0..MOST {
+        if let Err(broken) = keygen::World::new(scenario.clone().with(mutant), seed).run() {
+            if let Err(broken) = keygen::World::new(scenario, seed).run() {
+                panic!("the right member fails: {broken}");
+            }
+            println!("{mutant:?} is caught at seed {seed}: {}", broken.violation);
+            return broken.violation;
+        }
+    }
+    panic!("{mutant:?} is not caught in {MOST} seeds");
+}
+
+#[test]
+fn a_member_that_activates_before_it_has_stored_that_is_seen() {
+    let violation = caught_in_keygen(keygen::Mutant::ActivatesBeforeStoring);
+    assert!(matches!(violation, Violation::NotStored { .. }), "{violation}");
+}
+
+#[test]
+fn a_member_that_confirms_before_it_has_stored_its_share_is_seen() {
+    let violation = caught_in_keygen(keygen::Mutant::ConfirmsBeforeStoring);
+    assert!(matches!(violation, Violation::NotStored { .. }), "{violation}");
+}
+
+#[test]
+fn a_member_that_forgets_its_activation_activates_twice_or_never_ends() {
+    let violation = caught_in_keygen(keygen::Mutant::ForgetsActivation);
+    let seen = matches!(
+        violation,
+        Violation::TwoActivations { .. } | Violation::Split { .. } | Violation::Incomplete { .. }
+    );
+    assert!(seen, "{violation}");
+}
+
+#[test]
+fn a_member_that_loses_its_pending_share_never_ends() {
+    let violation = caught_in_keygen(keygen::Mutant::LosesPendingShares);
+    let seen = matches!(violation, Violation::Incomplete { .. } | Violation::Split { .. });
+    assert!(seen, "{violation}");
+}

@@ -1,0 +1,90 @@
+//! Signing under faults and attackers: every invariant holds for every seed.
+
+use std::collections::BTreeMap;
+
+use countersign_sim::{Report, Scenario, World};
+use countersign_types::FailureKind;
+
+/// How many seeds: `COUNTERSIGN_SEEDS`, or so many.
+fn seeds(usually: u64) -> u64 {
+    std::env::var("COUNTERSIGN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
+}
+
+fn run(scenario: &Scenario, seeds: impl Iterator<Item = u64>) -> Totals {
+    let mut totals = Totals::default();
+    for seed in seeds {
+        match World::new(scenario.clone(), seed).run() {
+            Ok(report) => totals.add(report),
+            Err(broken) => panic!("{broken}"),
+        }
+    }
+    totals
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    signed: u64,
+    failed: BTreeMap<FailureKind, u64>,
+    crashes: u64,
+    further_attempts: u64,
+    blamed: u64,
+}
+
+impl Totals {
+    fn add(&mut self, report: Report) {
+        self.signed += report.signed;
+        self.crashes += report.crashes;
+        self.further_attempts += report.further_attempts;
+        self.blamed += report.blamed;
+        for (kind, count) in report.failed {
+            *self.failed.entry(kind).or_default() += count;
+        }
+    }
+}
+
+#[test]
+fn invariants_hold_under_faults_and_liars() {
+    let totals = run(&Scenario::default(), 0..seeds(80));
+    // the worlds are bad enough to prove something
+    assert!(totals.signed > 80 && totals.crashes > 20, "{totals:?}");
+    assert!(totals.further_attempts > 10 && totals.blamed > 10, "{totals:?}");
+    for kind in [FailureKind::Refused, FailureKind::Disagreement, FailureKind::Unavailable] {
+        assert!(totals.failed.contains_key(&kind), "no failure {kind:?} in {totals:?}");
+    }
+}
+
+#[test]
+fn invariants_hold_on_links_that_keep_the_order() {
+    run(&Scenario { in_order: true, ..Scenario::default() }, 10_000..10_000 + seeds(30));
+}
+
+#[test]
+fn invariants_hold_in_a_larger_committee() {
+    let larger = Scenario { members: 7, threshold: 4, liars: 3, ..Scenario::default() };
+    run(&larger, 20_000..20_000 + seeds(20));
+}
+
+#[test]
+fn a_calm_network_signs_every_request_at_once() {
+    let totals = run(&Scenario { stragglers: 0, ..Scenario::calm() }, 30_000..30_000 + seeds(20));
+    assert!(totals.failed.is_empty(), "{totals:?}");
+}
+
+#[test]
+fn a_bad_network_of_slow_honest_nodes_signs_every_request() {
+    let totals = run(&Scenario::sluggish(), 40_000..40_000 + seeds(40));
+    assert!(totals.failed.is_empty() && totals.further_attempts > 0, "{totals:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 50_000..50_003 {
+        let trace = |_| World::new(Scenario::default(), seed).run().map(|report| report.trace);
+        let (first, second) = (trace(1).expect("holds"), trace(2).expect("holds"));
+        assert!(first.len() > 100, "{} events", first.len());
+        assert_eq!(first.text(), second.text(), "seed {seed}");
+    }
+    let other = World::new(Scenario::default(), 50_004).run().expect("holds");
+    let first = World::new(Scenario::default(), 50_000).run().expect("holds");
+    assert_ne!(first.trace, other.trace);
+}
