@@ -50,7 +50,7 @@ impl Step {
 pub(super) struct Failed {
     pub(super) reason: String,
     pub(super) culprits: Vec<Identifier>,
-    pub(super) complaint: Option<Complaint>,
+    pub(super) complaint: Option<Box<Complaint>>,
 }
 
 impl Failed {
@@ -243,7 +243,7 @@ impl Running {
         let mut failed = Failed::dkg(error);
         failed.complaint = error.culprit().and_then(|dealer| {
             let (package, signature) = self.private.get(&dealer)?.clone();
-            Some(Complaint { dealer, package, signature })
+            Some(Box::new(Complaint { dealer, package, signature }))
         });
         failed
     }

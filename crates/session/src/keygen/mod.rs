@@ -524,11 +524,10 @@ impl KeyGen {
         &mut self,
         reason: String,
         culprits: Vec<Identifier>,
-        complaint: Option<Complaint>,
+        complaint: Option<Box<Complaint>>,
         now: Millis,
     ) -> Vec<Effect> {
         let Some(attempt) = self.running.as_ref().map(|running| running.id) else { return Vec::new() };
-        let complaint = complaint.map(Box::new);
         let mut effects = self.to_all(&Message::Abort { attempt, reason: reason.clone(), complaint });
         effects.extend(self.stop(reason, culprits, now));
         effects

@@ -35,7 +35,8 @@ impl<R> Participant<R> {
             );
             return Err(Failure::new(FailureKind::NotYetIssued, detail));
         }
-        if issued_at < boot {
+        // in the very millisecond too: the life before may have seen it
+        if issued_at <= boot {
             let detail = format!(
                 "the request was issued at {issued_at}, this node started at {boot} and does not know what \
                  was asked before: sign a new request"
