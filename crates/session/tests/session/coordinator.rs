@@ -1,0 +1,296 @@
+//! Whom a coordinator asks, whom it believes, and what it tells the caller.
+
+use std::collections::BTreeSet;
+
+use countersign_session::{
+    coordinator::{GRACE_MS, HEDGE_MS, RESEND_MS, SIGN_MS, Signed},
+    message::{ToCoordinator, shares_hash},
+};
+use countersign_types::{Bytes, Decision, Failure, FailureKind, Identifier, NodeDecision};
+
+use crate::{
+    committee::{NETWORK, id, identity, peer_id, public},
+    table::{DEADLINE_MS, Says, Table},
+};
+
+fn said(nodes: &[NodeDecision], number: u16) -> Option<Decision> {
+    nodes.iter().find(|said| said.peer_id == peer_id(id(number))).map(|said| said.decision)
+}
+
+fn signers(signed: &Signed) -> Vec<u16> {
+    signed.votes.keys().map(|id| id.get()).collect()
+}
+
+fn failure(table: Table) -> Failure {
+    table.result().expect_err("no signature can be")
+}
+
+fn asked(table: &Table) -> Vec<u16> {
+    table.asked.iter().map(|id: &Identifier| id.get()).collect()
+}
+
+#[test]
+fn a_threshold_is_asked_and_signs() {
+    let table = Table::new(&[], &[]);
+    assert_eq!(asked(&table), [1, 2, 3]);
+    let signed = table.result().expect("all allow");
+    assert_eq!((signers(&signed), signed.attempts), (vec![1, 2, 3], 1));
+    let message = &signed.outcome.messages()[0];
+    assert_eq!(public().verify(message, &signed.signatures[0]), Ok(()));
+}
+
+#[test]
+fn one_refusal_is_not_an_answer() {
+    for late in [Says::Refuses, Says::RefusesLate] {
+        let signed = Table::new(&[(1, late), (2, late)], &[]).result().expect("three still allow");
+        assert_eq!(signers(&signed), [3, 4, 5]);
+        assert_eq!(said(&signed.nodes, 1), Some(Decision::Refuse));
+    }
+}
+
+#[test]
+fn refused_is_final_once_fewer_than_a_threshold_can_allow() {
+    let table = Table::new(&[(1, Says::Refuses), (3, Says::Refuses), (5, Says::Refuses)], &[]);
+    assert_eq!(table.shares_made(), 0);
+    let failure = failure(table);
+    assert_eq!(failure.kind, FailureKind::Refused);
+    for number in [1, 3, 5] {
+        let node = failure.nodes.iter().find(|node| node.peer_id == peer_id(id(number)));
+        let reason = node.and_then(|node| node.reason.as_deref());
+        assert_eq!(reason, Some(format!("member {number} reads too little").as_str()));
+    }
+}
+
+#[test]
+fn two_refusals_and_a_silent_member_are_unavailable_and_not_refused() {
+    let table = Table::new(&[(1, Says::Refuses), (2, Says::Refuses), (3, Says::Silent)], &[]);
+    let failure = failure(table);
+    assert_eq!(said(&failure.nodes, 3), Some(Decision::NoAnswer));
+    assert!(matches!(failure.kind, FailureKind::Deadline | FailureKind::Unavailable), "{failure}");
+}
+
+#[test]
+fn a_bad_share_names_its_sender_and_the_session_goes_on() {
+    let twist = |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Signed(mut signed) if from == id(2) => {
+            signed.shares = vec![Bytes::from(vec![1; 32]).try_into().expect("32 bytes")];
+            signed.vote.vote.shares = shares_hash(&signed.shares);
+            signed.vote = signed.vote.vote.sign(NETWORK, &identity(id(2)));
+            ToCoordinator::Signed(signed)
+        }
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let signed = Table::twisted(&[], &[], Box::new(twist)).result().expect("four are honest");
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::Misbehaved));
+    assert_eq!((signers(&signed), signed.attempts), (vec![1, 3, 4], 2));
+    let blamed = signed.nodes.iter().filter(|node| node.decision == Decision::Misbehaved).count();
+    assert_eq!(blamed, 1, "{:?}", signed.nodes);
+}
+
+#[test]
+fn a_vote_that_is_not_the_senders_own_names_it() {
+    let twist = |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Signed(mut signed) if from == id(2) => {
+            signed.vote = signed.vote.vote.sign(NETWORK, &identity(id(3)));
+            ToCoordinator::Signed(signed)
+        }
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let signed = Table::twisted(&[], &[], Box::new(twist)).result().expect("four are honest");
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::Misbehaved));
+    assert_eq!(said(&signed.nodes, 3), Some(Decision::Allow));
+}
+
+#[test]
+fn malformed_commitments_name_their_sender_and_not_those_who_cannot_sign() {
+    let twist = |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Observed(mut observation) if from == id(2) => {
+            let garbage = Bytes::from(vec![5; 66]).try_into().expect("short enough");
+            observation.commitments = vec![garbage];
+            ToCoordinator::Observed(observation)
+        }
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let signed = Table::twisted(&[], &[], Box::new(twist)).result().expect("four are honest");
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::Misbehaved));
+    assert_eq!(signers(&signed), [1, 3, 4]);
+}
+
+#[test]
+fn whoever_declines_a_good_package_stands_back_and_is_not_out() {
+    let twist = |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Signed(signed) if from == id(2) => {
+            let reason = "I do not like it".into();
+            ToCoordinator::Declined {
+                session: signed.vote.vote.session,
+                attempt: Some(signed.attempt),
+                decline: countersign_session::message::Decline::Abstain {
+                    kind: FailureKind::Internal,
+                    reason,
+                },
+            }
+        }
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let signed = Table::twisted(&[], &[], Box::new(twist)).result().expect("four sign");
+    assert_eq!((signers(&signed), signed.attempts), (vec![1, 3, 4], 2));
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::NoAnswer));
+}
+
+#[test]
+fn absent_members_are_not_asked_and_others_take_their_place() {
+    let table = Table::new(&[], &[2, 4]);
+    assert_eq!(asked(&table), [1, 3, 5]);
+    assert_eq!(signers(&table.result().expect("three are there")), [1, 3, 5]);
+}
+
+#[test]
+fn too_few_connected_members_are_named_at_once() {
+    let mut table = Table::new(&[], &[2, 3, 4]);
+    table.pass(GRACE_MS);
+    assert!(table.is_done(), "nobody waits for the deadline");
+    let failure = failure(table);
+    assert_eq!(failure.kind, FailureKind::Unavailable);
+    for number in [2, 3, 4] {
+        assert_eq!(said(&failure.nodes, number), Some(Decision::NotConnected));
+        assert!(failure.detail.contains(&peer_id(id(number))), "{failure}");
+    }
+}
+
+#[test]
+fn a_member_that_goes_away_is_replaced_at_once() {
+    let mut table = Table::new(&[(3, Says::SilentLate)], &[]);
+    assert!(!table.is_done());
+    table.disconnect(3);
+    assert!(table.is_done(), "without waiting for any timer");
+    let signed = table.result().expect("four are there");
+    assert_eq!(said(&signed.nodes, 3), Some(Decision::NotConnected));
+}
+
+#[test]
+fn a_member_that_comes_is_asked() {
+    let mut table = Table::new(&[(5, Says::Silent)], &[2, 3]);
+    assert!(!table.is_done());
+    table.connect(2);
+    assert_eq!(signers(&table.result().expect("three are there")), [1, 2, 4]);
+}
+
+#[test]
+fn timeouts_move_on_when_members_come_back_during_the_grace() {
+    let mut table = Table::new(&[(5, Says::Silent), (4, Says::Silent)], &[2, 3]);
+    table.disconnect(4);
+    table.connect(4);
+    // `pass` checks every timer
+    table.pass(2 * GRACE_MS);
+    table.connect(2);
+    table.connect(3);
+    assert!(table.is_done());
+}
+
+#[test]
+fn silence_brings_in_those_held_back_after_a_while() {
+    let mut table = Table::new(&[(2, Says::Silent)], &[]);
+    assert_eq!(asked(&table), [1, 2, 3]);
+    table.pass(HEDGE_MS - 1);
+    assert!(!table.is_done() && asked(&table) == [1, 2, 3]);
+    table.pass(1);
+    assert!(table.is_done());
+    assert_eq!(signers(&table.result().expect("four answer")), [1, 3, 4]);
+}
+
+#[test]
+fn a_signer_that_lets_the_others_wait_is_replaced() {
+    let mut table = Table::new(&[(2, Says::SilentLate)], &[]);
+    table.pass(SIGN_MS - 1);
+    assert!(!table.is_done());
+    table.pass(1);
+    let signed = table.result().expect("four sign");
+    assert_eq!((signers(&signed), signed.attempts), (vec![1, 3, 4], 2));
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::NoAnswer));
+}
+
+#[test]
+fn the_deadline_names_who_did_not_answer() {
+    let silent = [(2, Says::Silent), (3, Says::Silent), (4, Says::Silent)];
+    let mut table = Table::new(&silent, &[]);
+    table.pass(DEADLINE_MS - 1);
+    assert!(!table.is_done());
+    let failure = failure(table);
+    assert_eq!(failure.kind, FailureKind::Unavailable);
+    for number in [2, 3, 4] {
+        assert_eq!(said(&failure.nodes, number), Some(Decision::NoAnswer));
+        assert!(failure.detail.contains(&peer_id(id(number))), "{failure}");
+    }
+    assert_eq!(said(&failure.nodes, 5), Some(Decision::Allow));
+}
+
+#[test]
+fn nodes_that_read_different_values_are_shown_what_each_saw() {
+    let reads = [(1, Says::Reads(1)), (2, Says::Reads(1)), (3, Says::Reads(3)), (4, Says::Reads(3))];
+    let table = Table::new(&reads, &[]);
+    assert_eq!(table.shares_made(), 0);
+    let failure = failure(table);
+    assert_eq!(failure.kind, FailureKind::Disagreement);
+    let disagreement = failure.disagreement.expect("says where");
+    assert_eq!((disagreement.position, disagreement.rule.as_str()), (0, "identical"));
+    let values: BTreeSet<_> = disagreement.saw.iter().filter_map(|saw| saw.value.clone()).collect();
+    assert_eq!((disagreement.saw.len(), values.len()), (5, 3), "{:?}", disagreement.saw);
+}
+
+#[test]
+fn a_member_that_reads_something_else_does_not_stop_the_others() {
+    let signed = Table::new(&[(2, Says::Reads(9))], &[]).result().expect("four agree");
+    assert_eq!(signers(&signed), [1, 3, 4]);
+}
+
+#[test]
+fn a_common_obstacle_is_the_answer() {
+    let down: Vec<_> = (1..=3).map(|number| (number, Says::CannotRun)).collect();
+    let failure = failure(Table::new(&down, &[]));
+    assert_eq!(failure.kind, FailureKind::Unavailable);
+    assert_eq!(said(&failure.nodes, 2), Some(Decision::Abstain));
+}
+
+#[test]
+fn a_proposal_that_was_lost_is_sent_again() {
+    let mut table = Table::new(&[(2, Says::Silent), (3, Says::Silent), (4, Says::Silent)], &[5]);
+    table.asked.clear();
+    table.pass(RESEND_MS);
+    assert_eq!(asked(&table), [2, 3, 4]);
+}
+
+#[test]
+fn a_signer_that_left_after_it_signed_is_said_to_have_allowed() {
+    let mut lost = false;
+    let twist = move |from: Identifier, message: ToCoordinator| match message {
+        // as good as lost: nobody waits for such commitments
+        ToCoordinator::Signed(signed) if from == id(3) && !lost => {
+            lost = true;
+            let session = signed.vote.vote.session;
+            ToCoordinator::Committed { session, attempt: 9, commitments: Vec::new() }
+        }
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let mut table = Table::twisted(&[], &[], Box::new(twist));
+    table.disconnect(2);
+    assert!(!table.is_done());
+    table.pass(RESEND_MS);
+    let signed = table.result().expect("the package is sent again");
+    assert_eq!((signers(&signed), signed.attempts), (vec![1, 2, 3], 1));
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::Allow));
+}

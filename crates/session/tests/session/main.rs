@@ -1,0 +1,7 @@
+//! The state machines from outside: what goes in, what comes out.
+
+mod committee;
+mod coordinator;
+mod keygen;
+mod participant;
+mod table;

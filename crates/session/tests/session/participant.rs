@@ -1,0 +1,357 @@
+//! What a participant does with requests, proposals, packages and replays.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use countersign_session::{
+    message::{Decline, Observation, Package, Proposal, ToCoordinator, ToParticipant},
+    participant::{
+        Effect, LiveRun, LocalFailure, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant, Run,
+    },
+};
+use countersign_types::{
+    B256, EngineId, FailureKind, Identifier, NetworkId, Outcome, ReadId, Record, RecordEntry, SignedRequest,
+};
+
+use crate::committee::{
+    BOOT, NETWORK, NOW, allow, id, identity, membership, participant, request, rng, signed, terms,
+};
+
+fn kind(result: Result<impl Sized, countersign_types::Failure>) -> Option<FailureKind> {
+    result.err().map(|failure| failure.kind)
+}
+
+#[test]
+fn a_request_that_is_in_order_is_taken_and_taken_again() {
+    let mut me = participant(id(1));
+    assert!(me.check_request(signed(request(1)), NOW).is_ok());
+    assert!(me.check_request(signed(request(1)), NOW + 1).is_ok());
+}
+
+#[test]
+fn every_reason_to_turn_a_request_away_has_its_kind() {
+    let check = |signed: SignedRequest, now| kind(participant(id(1)).check_request(signed, now));
+    let mut other = request(1);
+    other.network = NetworkId::from([8; 32]);
+    assert_eq!(check(signed(other), NOW), Some(FailureKind::WrongNetwork));
+    assert_eq!(check(signed(request(1)), NOW - 1), Some(FailureKind::NotYetIssued));
+    assert_eq!(check(signed(request(1)), NOW + 60_000), Some(FailureKind::Expired));
+    let mut altered = signed(request(1));
+    altered.request.params = vec![1].into();
+    assert_eq!(check(altered, NOW), Some(FailureKind::Unauthorised));
+    let mut owned = request(1);
+    owned.key.owner = countersign_types::Address::repeat_byte(1);
+    assert_eq!(check(signed(owned), NOW), Some(FailureKind::Unauthorised));
+    let mut long = request(1);
+    long.expires_at = NOW + 20 * 60_000;
+    assert_eq!(check(signed(long), NOW), Some(FailureKind::Invalid));
+}
+
+#[test]
+fn a_request_of_before_the_start_or_of_its_millisecond_is_refused() {
+    for (issued_at, expected) in
+        [(BOOT - 1, Some(FailureKind::BeforeBoot)), (BOOT, Some(FailureKind::BeforeBoot)), (BOOT + 1, None)]
+    {
+        let mut old = request(1);
+        (old.issued_at, old.expires_at) = (issued_at, NOW + 60_000);
+        assert_eq!(kind(participant(id(1)).check_request(signed(old), NOW)), expected);
+    }
+}
+
+#[test]
+fn a_nonce_serves_one_request_until_it_ends() {
+    let mut me = participant(id(1));
+    assert!(me.check_request(signed(request(1)), NOW).is_ok());
+    let mut other = request(1);
+    other.params = vec![1].into();
+    assert_eq!(kind(me.check_request(signed(other), NOW)), Some(FailureKind::NonceReused));
+    let mut later = request(1);
+    (later.issued_at, later.expires_at) = (NOW + 60_000, NOW + 70_000);
+    me.tick(NOW + 60_000);
+    assert!(me.check_request(signed(later), NOW + 60_000).is_ok());
+}
+
+#[test]
+fn a_node_without_a_root_key_is_not_ready() {
+    let mut bare: Participant<()> = Participant::new(membership(id(1)), Arc::new(identity(id(1))), BOOT);
+    assert_eq!(kind(bare.check_request(signed(request(1)), NOW)), Some(FailureKind::NotReady));
+}
+
+fn propose(nonce: u8, time_ms: u64) -> ToParticipant {
+    let request = request(nonce);
+    let terms = terms(&request, time_ms);
+    ToParticipant::Propose(Box::new(Proposal { request: signed(request), terms }))
+}
+
+fn answers(effects: Vec<Effect<()>>) -> Vec<(Identifier, ToCoordinator)> {
+    effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Send { to, message } => Some((to, message)),
+            Effect::Observe(_) | Effect::Replay { .. } => None,
+        })
+        .collect()
+}
+
+fn declined(effects: Vec<Effect<()>>) -> Option<Decline> {
+    answers(effects).into_iter().find_map(|(_, message)| match message {
+        ToCoordinator::Declined { decline, .. } => Some(decline),
+        ToCoordinator::Observed(_) | ToCoordinator::Committed { .. } | ToCoordinator::Signed(_) => None,
+    })
+}
+
+fn run_of(effects: Vec<Effect<()>>) -> Run {
+    let run = effects.into_iter().find_map(|effect| match effect {
+        Effect::Observe(run) => Some(run),
+        Effect::Send { .. } | Effect::Replay { .. } => None,
+    });
+    run.expect("the proposal is taken")
+}
+
+fn record(value: u8) -> Record {
+    let read = ReadId(B256::repeat_byte(1));
+    Record { entries: vec![RecordEntry::Identical { read, value: B256::repeat_byte(value), length: 1 }] }
+}
+
+fn live(end: Result<Outcome, LocalFailure>, value: u8) -> LiveRun<()> {
+    LiveRun { end, record: record(value), recorded: () }
+}
+
+/// A session of one participant, which has observed, with two others that its coordinator made up.
+struct Opened {
+    me: Participant<()>,
+    run: Run,
+    observation: Observation,
+}
+
+const COORDINATOR: u16 = 2;
+
+fn opened(time_ms: u64) -> Opened {
+    open(participant(id(1)), id(COORDINATOR), time_ms)
+}
+
+fn open(mut me: Participant<()>, coordinator: Identifier, time_ms: u64) -> Opened {
+    let run = run_of(me.receive(coordinator, propose(1, time_ms), NOW, &mut rng(1)));
+    let effects = me.observed(&run, live(Ok(allow(1)), 1), &mut rng(time_ms + u64::from(coordinator.get())));
+    let observation = match answers(effects).pop() {
+        Some((to, ToCoordinator::Observed(observation))) if to == coordinator => *observation,
+        other => panic!("expected an observation, got {other:?}"),
+    };
+    Opened { me, run, observation }
+}
+
+impl Opened {
+    /// A package of this participant and two that read the same.
+    fn package(&self) -> Package {
+        let mut others = rng(77);
+        let mut signers = BTreeMap::from([(id(1), self.observation.commitments.clone())]);
+        for other in [id(3), id(4)] {
+            let share = crate::committee::share(other).derive(&crate::committee::key().key_id());
+            let (_, commitments) = share.expect("derives").commit(&mut others);
+            signers.insert(other, vec![commitments]);
+        }
+        let base: BTreeSet<Identifier> = signers.keys().copied().collect();
+        let records = base.iter().map(|id| (*id, self.observation.record.clone())).collect();
+        Package { session: self.run.session, attempt: 1, base, records, signers }
+    }
+
+    fn sign(&mut self, package: &Package) -> Vec<Effect<()>> {
+        let message = ToParticipant::Sign { package: Box::new(package.clone()), send_verdict: true };
+        self.me.receive(id(COORDINATOR), message, NOW, &mut rng(2))
+    }
+
+    fn replayed(&mut self, end: Result<Outcome, LocalFailure>) -> Vec<Effect<()>> {
+        let run = self.run.clone();
+        self.me.replayed(&run, 1, end, NOW)
+    }
+}
+
+fn replays(effects: &[Effect<()>]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::Replay { agreed: 1, .. })).count()
+}
+
+#[test]
+fn a_share_comes_for_the_own_replays_messages_and_once() {
+    let mut opened = opened(NOW);
+    let package = opened.package();
+    assert_eq!(replays(&opened.sign(&package)), 1);
+    let first = answers(opened.replayed(Ok(allow(1))));
+    let Some((_, ToCoordinator::Signed(signed))) = first.first() else { panic!("{first:?}") };
+    assert_eq!(signed.vote.vote.outcome, allow(1).hash());
+    assert_eq!(signed.vote.vote.package, package.hash(NETWORK));
+    assert_eq!(opened.me.shares_made(), 1);
+    // a driver that reports twice gets nothing more
+    assert!(opened.replayed(Ok(allow(2))).is_empty());
+    assert_eq!(opened.me.shares_made(), 1);
+}
+
+#[test]
+fn a_repeated_proposal_gets_the_same_commitments() {
+    let mut opened = opened(NOW);
+    let again = answers(opened.me.receive(id(COORDINATOR), propose(1, NOW), NOW, &mut rng(9)));
+    assert_eq!(again, [(id(COORDINATOR), ToCoordinator::Observed(Box::new(opened.observation.clone())))]);
+}
+
+#[test]
+fn a_package_that_comes_again_during_its_replay_is_not_declined() {
+    let mut opened = opened(NOW);
+    let package = opened.package();
+    assert_eq!(replays(&opened.sign(&package)), 1);
+    assert!(opened.sign(&package).is_empty());
+    let first = answers(opened.replayed(Ok(allow(1))));
+    assert_eq!(first.len(), 1);
+    assert_eq!(answers(opened.sign(&package)), first, "and after it gets the same answer");
+    assert_eq!(opened.me.shares_made(), 1);
+}
+
+#[test]
+fn a_refusal_that_was_lost_comes_again_with_its_reason() {
+    let mut opened = opened(NOW);
+    let package = opened.package();
+    opened.sign(&package);
+    let refusal = Decline::Refused { reason: "too little".into() };
+    let refuses = Ok(Outcome::Refused { reason: "too little".into() });
+    assert_eq!(declined(opened.replayed(refuses)), Some(refusal.clone()));
+    assert_eq!(declined(opened.sign(&package)), Some(refusal));
+    assert_eq!(opened.me.shares_made(), 0);
+}
+
+#[test]
+fn commitments_are_good_for_one_package() {
+    let mut opened = opened(NOW);
+    let package = opened.package();
+    let mut other = package.clone();
+    other.records.insert(id(5), other.records[&id(1)].clone());
+    other.base.insert(id(5));
+    opened.sign(&package);
+    assert!(declined(opened.sign(&other)).is_some(), "while the first is replayed");
+    opened.replayed(Ok(allow(1)));
+    assert!(declined(opened.sign(&other)).is_some(), "and after");
+    assert_eq!(opened.me.shares_made(), 1);
+}
+
+#[test]
+fn a_package_must_hold_the_own_record_and_commitments_and_agree_with_all() {
+    let changes: [fn(&mut Package); 5] = [
+        |p| drop(p.records.insert(id(1), record(2))),
+        |p| drop(p.records.insert(id(3), Record::default())),
+        |p| drop(p.signers.insert(id(1), p.signers[&id(3)].clone())),
+        |p| drop(p.signers.remove(&id(4))),
+        |p| p.attempt = 2,
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut opened = opened(NOW);
+        let mut package = opened.package();
+        change(&mut package);
+        let effects = opened.sign(&package);
+        // a record of another member that ends early leaves nothing agreed: the replay is told so
+        let nothing_agreed = effects.iter().any(|effect| matches!(effect, Effect::Replay { agreed: 0, .. }));
+        assert!(nothing_agreed || declined(effects).is_some(), "change {index}");
+    }
+}
+
+#[test]
+fn one_request_gets_shares_for_one_outcome() {
+    let mut first = opened(NOW);
+    let package = first.package();
+    first.sign(&package);
+    first.replayed(Ok(allow(1)));
+    let mut second = open(first.me, id(COORDINATOR), NOW + 1);
+    let package = second.package();
+    second.sign(&package);
+    let decline = declined(second.replayed(Ok(allow(2))));
+    assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Disagreement, .. })), "{decline:?}");
+    assert_eq!(second.me.shares_made(), 1);
+    // the same outcome again is fine
+    let mut third = open(second.me, id(COORDINATOR), NOW + 2);
+    let package = third.package();
+    third.sign(&package);
+    assert!(declined(third.replayed(Ok(allow(1)))).is_none());
+    assert_eq!(third.me.shares_made(), 2);
+}
+
+#[test]
+fn a_request_that_ends_during_the_replay_gets_no_share() {
+    let mut opened = opened(NOW);
+    let package = opened.package();
+    opened.sign(&package);
+    let run = opened.run.clone();
+    let decline = declined(opened.me.replayed(&run, 1, Ok(allow(1)), NOW + 60_000));
+    assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Expired, .. })), "{decline:?}");
+    assert_eq!(opened.me.shares_made(), 0);
+}
+
+#[test]
+fn two_coordinators_with_the_same_terms_are_both_answered() {
+    let first = open(participant(id(1)), id(2), NOW);
+    let second = open(first.me, id(3), NOW);
+    assert_eq!(first.run.session, second.run.session, "the terms do not name the coordinator");
+    assert_ne!(first.observation.commitments, second.observation.commitments);
+    // and neither can close, or use, what belongs to the other
+    let mut me = second.me;
+    assert_eq!(me.open_sessions(), 2);
+    me.receive(id(3), ToParticipant::Close { session: first.run.session }, NOW, &mut rng(1));
+    assert_eq!(me.open_sessions(), 1);
+}
+
+#[test]
+fn a_replay_of_a_closed_session_is_not_taken_for_the_one_opened_after() {
+    let mut first = opened(NOW);
+    let package = first.package();
+    first.sign(&package);
+    let close = ToParticipant::Close { session: first.run.session };
+    first.me.receive(id(COORDINATOR), close, NOW, &mut rng(3));
+    let mut second = open(first.me, id(COORDINATOR), NOW);
+    let package = second.package();
+    second.sign(&package);
+    assert!(second.me.replayed(&first.run, 1, Ok(allow(9)), NOW).is_empty(), "it read other values");
+    assert_eq!(second.me.shares_made(), 0);
+    assert!(declined(second.replayed(Ok(allow(1)))).is_none());
+    assert_eq!(second.me.shares_made(), 1);
+}
+
+#[test]
+fn malformed_commitments_of_another_are_that_packages_fault_only() {
+    let mut opened = opened(NOW);
+    let mut package = opened.package();
+    let garbage = countersign_types::Bytes::from(vec![5; 66]);
+    package.signers.insert(id(3), vec![garbage.try_into().expect("short enough")]);
+    opened.sign(&package);
+    let answer = answers(opened.replayed(Ok(allow(1)))).pop();
+    let Some((_, ToCoordinator::Declined { attempt: Some(1), .. })) = answer else { panic!("{answer:?}") };
+    let commit = ToParticipant::Commit { session: opened.run.session, attempt: 2 };
+    let further = answers(opened.me.receive(id(COORDINATOR), commit, NOW, &mut rng(4)));
+    assert!(matches!(further[..], [(_, ToCoordinator::Committed { attempt: 2, .. })]), "{further:?}");
+}
+
+#[test]
+fn terms_of_another_time_epoch_or_engine_are_declined() {
+    let declines = |change: fn(&mut countersign_types::SessionTerms)| {
+        let request = request(1);
+        let mut terms = terms(&request, NOW);
+        change(&mut terms);
+        let proposal = Proposal { request: signed(request), terms };
+        let message = ToParticipant::Propose(Box::new(proposal));
+        declined(participant(id(1)).receive(id(2), message, NOW, &mut rng(1))).is_some()
+    };
+    assert!(!declines(|_| ()));
+    assert!(!declines(|t| t.time_ms += MAX_SKEW_MS));
+    assert!(declines(|t| t.time_ms += MAX_SKEW_MS + 1));
+    assert!(declines(|t| t.time_ms -= MAX_SKEW_MS + 1));
+    assert!(declines(|t| t.epoch = 2));
+    assert!(declines(|t| t.engine = EngineId::from([9; 32])));
+    assert!(declines(|t| t.request = countersign_types::RequestDigest::from([9; 32])));
+}
+
+#[test]
+fn a_coordinator_has_a_bounded_number_of_sessions() {
+    let mut me = participant(id(1));
+    for index in 0..MAX_SESSIONS_PER_COORDINATOR as u64 {
+        run_of(me.receive(id(2), propose(1, NOW + index), NOW, &mut rng(1)));
+    }
+    let decline = declined(me.receive(id(2), propose(1, NOW - 1), NOW, &mut rng(1)));
+    assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Busy, .. })), "{decline:?}");
+    run_of(me.receive(id(3), propose(1, NOW), NOW, &mut rng(1)));
+}

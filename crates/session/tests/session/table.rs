@@ -1,0 +1,208 @@
+//! A coordinator and five participants around one table: no time passes but what a test lets pass.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use countersign_session::{
+    Millis,
+    coordinator::{self, Coordinator, Setup, Signed},
+    message::{ToCoordinator, ToParticipant},
+    participant::{Effect, LiveRun, LocalFailure, Participant, Run},
+};
+use countersign_types::{B256, Failure, FailureKind, Identifier, Outcome, ReadId, Record, RecordEntry};
+use rand_chacha::ChaCha20Rng;
+
+use crate::committee::{NOW, SIZE, allow, id, membership, participant, public, request, rng, signed, terms};
+
+/// What a node makes of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    Allows,
+    Refuses,
+    CannotRun,
+    /// It reads another value.
+    Reads(u8),
+    /// It allows live, and its replay refuses.
+    RefusesLate,
+    /// It never answers.
+    Silent,
+    /// It observes, and never signs.
+    SilentLate,
+}
+
+type Twist = Box<dyn FnMut(Identifier, ToCoordinator) -> ToCoordinator>;
+
+pub(crate) struct Table {
+    pub(crate) coordinator: Coordinator,
+    pub(crate) participants: BTreeMap<Identifier, Participant<()>>,
+    pub(crate) now: Millis,
+    pub(crate) asked: BTreeSet<Identifier>,
+    says: BTreeMap<Identifier, Says>,
+    twist: Twist,
+    result: Option<Result<Signed, Failure>>,
+    to_participants: VecDeque<(Identifier, ToParticipant)>,
+    rng: ChaCha20Rng,
+}
+
+pub(crate) const DEADLINE_MS: Millis = 10_000;
+
+impl Table {
+    /// Member 1 coordinates, and asks in the order of the identifiers; `absent` cannot be reached.
+    pub(crate) fn new(says: &[(u16, Says)], absent: &[u16]) -> Self {
+        Self::twisted(says, absent, Box::new(|_, message| message))
+    }
+
+    /// With answers that are changed on their way.
+    pub(crate) fn twisted(says: &[(u16, Says)], absent: &[u16], twist: Twist) -> Self {
+        let request = request(1);
+        let setup = Setup {
+            membership: membership(id(1)),
+            terms: terms(&request, NOW),
+            request: Arc::new(signed(request).validate().expect("valid")),
+            public: public(),
+            order: (1..=SIZE).filter(|number| !absent.contains(number)).map(id).collect(),
+            deadline: NOW + DEADLINE_MS,
+        };
+        let (coordinator, effects) = Coordinator::start(setup, NOW);
+        let mut table = Self {
+            coordinator,
+            participants: (1..=SIZE).map(|number| (id(number), participant(id(number)))).collect(),
+            now: NOW,
+            asked: BTreeSet::new(),
+            says: says.iter().map(|(number, says)| (id(*number), *says)).collect(),
+            twist,
+            result: None,
+            to_participants: VecDeque::new(),
+            rng: rng(5),
+        };
+        table.carry_out(effects);
+        table.settle();
+        table
+    }
+
+    /// Lets so much time pass, timer by timer.
+    pub(crate) fn pass(&mut self, ms: Millis) {
+        let end = self.now + ms;
+        while self.result.is_none() && self.coordinator.next_timeout() <= end {
+            self.now = self.now.max(self.coordinator.next_timeout());
+            let effects = self.coordinator.tick(self.now);
+            self.carry_out(effects);
+            self.settle();
+            let next = self.coordinator.next_timeout();
+            assert!(self.result.is_some() || next > self.now, "the timeouts do not move on");
+        }
+        self.now = end;
+    }
+
+    /// The result, which must be there by the deadline.
+    pub(crate) fn result(mut self) -> Result<Signed, Failure> {
+        self.pass(NOW + DEADLINE_MS - self.now);
+        self.result.expect("a result by the deadline")
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.result.is_some()
+    }
+
+    pub(crate) fn disconnect(&mut self, number: u16) {
+        let effects = self.coordinator.disconnected(id(number), self.now);
+        self.carry_out(effects);
+        self.settle();
+    }
+
+    pub(crate) fn connect(&mut self, number: u16) {
+        let effects = self.coordinator.connected(id(number), self.now);
+        self.carry_out(effects);
+        self.settle();
+    }
+
+    pub(crate) fn shares_made(&self) -> u64 {
+        self.participants.values().map(Participant::shares_made).sum()
+    }
+
+    fn carry_out(&mut self, effects: Vec<coordinator::Effect>) {
+        for effect in effects {
+            match effect {
+                coordinator::Effect::Send { to, message } => {
+                    self.asked.insert(to);
+                    self.to_participants.push_back((to, message));
+                }
+                coordinator::Effect::Finished(result) => self.result = Some(*result),
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        while let Some((to, message)) = self.to_participants.pop_front() {
+            if self.says(to) == Says::Silent {
+                continue;
+            }
+            let Some(participant) = self.participants.get_mut(&to) else { continue };
+            let effects = participant.receive(id(1), message, self.now, &mut self.rng);
+            self.participant_acts(to, effects);
+        }
+    }
+
+    fn participant_acts(&mut self, me: Identifier, effects: Vec<Effect<()>>) {
+        for effect in effects {
+            let more = match effect {
+                Effect::Send { message, .. } => {
+                    let message = (self.twist)(me, message);
+                    let effects = self.coordinator.receive(me, message, self.now);
+                    self.carry_out(effects);
+                    continue;
+                }
+                Effect::Observe(run) => {
+                    let live = self.live(me);
+                    self.participant(me).observed(&run, live, &mut rng(u64::from(me.get())))
+                }
+                Effect::Replay { run, attempt, agreed, .. } => self.replay(me, &run, attempt, agreed),
+            };
+            self.participant_acts(me, more);
+        }
+    }
+
+    fn live(&self, me: Identifier) -> LiveRun<()> {
+        let value = match self.says(me) {
+            Says::Reads(value) => value,
+            Says::Refuses => 200,
+            Says::Allows | Says::CannotRun | Says::RefusesLate | Says::Silent | Says::SilentLate => 0,
+        };
+        let end = match self.says(me) {
+            Says::Refuses => Ok(Outcome::Refused { reason: format!("member {me} reads too little") }),
+            Says::CannotRun => {
+                let reason = format!("the provider of member {me} is down");
+                Err(LocalFailure { kind: FailureKind::Unavailable, reason })
+            }
+            Says::Allows | Says::Reads(_) | Says::RefusesLate | Says::Silent | Says::SilentLate => {
+                Ok(allow(value))
+            }
+        };
+        let read = ReadId(B256::repeat_byte(1));
+        let entry = RecordEntry::Identical { read, value: B256::repeat_byte(value), length: 1 };
+        LiveRun { end, record: Record { entries: vec![entry] }, recorded: () }
+    }
+
+    fn replay(&mut self, me: Identifier, run: &Run, attempt: u32, agreed: usize) -> Vec<Effect<()>> {
+        let end = match self.says(me) {
+            Says::SilentLate => return Vec::new(),
+            Says::RefusesLate => Ok(Outcome::Refused { reason: "on second thoughts".into() }),
+            Says::Allows | Says::Refuses | Says::CannotRun | Says::Reads(_) | Says::Silent => {
+                assert_eq!(agreed, 1, "a coordinator chooses members that agree");
+                self.live(me).end
+            }
+        };
+        let now = self.now;
+        self.participant(me).replayed(run, attempt, end, now)
+    }
+
+    fn says(&self, me: Identifier) -> Says {
+        self.says.get(&me).copied().unwrap_or(Says::Allows)
+    }
+
+    fn participant(&mut self, me: Identifier) -> &mut Participant<()> {
+        self.participants.get_mut(&me).expect("a member")
+    }
+}
