@@ -150,8 +150,10 @@ pub enum Mutant {
     ActivatesBeforeStoring,
     /// It says that the pending share is stored before it is.
     ConfirmsBeforeStoring,
-    /// It starts without what it stored of its activation.
+    /// Its disk loses that it activated.
     ForgetsActivation,
+    /// It does not look at what it stored of its activation.
+    IgnoresActivation,
     /// It starts without its pending shares.
     LosesPendingShares,
 }

@@ -293,7 +293,10 @@ impl World {
         host.life += 1;
         let mut journal: Journal = host.disk.journal();
         if mutant == Some(Mutant::ForgetsActivation) {
-            (journal.activated, host.disk.activated) = (None, None);
+            host.disk.activated = None;
+        }
+        if matches!(mutant, Some(Mutant::ForgetsActivation | Mutant::IgnoresActivation)) {
+            journal.activated = None;
         }
         if mutant == Some(Mutant::LosesPendingShares) && host.disk.activated.is_none() {
             host.disk.pending.clear();
