@@ -1,2 +1,246 @@
-//! n real nodes and a real dev chain on this machine.
-fn main() {}
+//! The command `testnet`, behind `testnet/up`, `testnet/down` and `testnet/status`.
+
+mod bench;
+
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use countersign_testnet::{
+    Network, Plan,
+    demonstrations::{self, Demonstration, Expected},
+    network, report,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A test network on this machine: real nodes, a real dev chain, on loopback only.
+#[derive(Parser)]
+#[command(name = "testnet", version, max_term_width = 100)]
+struct Arguments {
+    /// Where the network lies.
+    #[arg(long, global = true, default_value = ".testnet")]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the network and show what it does.
+    Up(Up),
+    /// Stop what `up` left running.
+    Down {
+        /// Remove the network too: keys, databases, chain.
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Say what runs.
+    Status {
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure a network of its own: latency, throughput, and their ratio to what the cryptography costs.
+    Bench(bench::Arguments),
+}
+
+#[derive(Args)]
+struct Up {
+    /// How many nodes.
+    #[arg(long, default_value_t = 5)]
+    nodes: u16,
+    /// How many of them sign; more than half.
+    #[arg(long, default_value_t = 3)]
+    threshold: u16,
+    /// Stop everything at the end; success only if all was as it must be.
+    #[arg(long)]
+    once: bool,
+    /// Return and leave the network running.
+    #[arg(long, conflicts_with = "once")]
+    detach: bool,
+    /// Print one JSON document on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Taken by the script: install what is missing without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = matches!(&arguments.command, Command::Up(up) if up.json);
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if json {
+                print(&format!("{:#}", report::failed(&error)));
+            }
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let folder = std::path::absolute(&arguments.folder)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    match arguments.command {
+        Command::Up(up) => runtime.block_on(bring_up(&folder, &up)),
+        Command::Down { purge } => down(&folder, purge),
+        Command::Status { json } => runtime.block_on(status(&folder, json)),
+        Command::Bench(arguments) => runtime.block_on(bench::run(&program()?, &arguments)),
+    }
+}
+
+/// The `countersign` program that was built beside this one.
+fn program() -> Result<PathBuf> {
+    let program = env::current_exe()?.with_file_name("countersign");
+    ensure!(program.exists(), "{} is not built: run `cargo build --workspace --bins`", program.display());
+    Ok(program)
+}
+
+async fn bring_up(folder: &Path, up: &Up) -> Result<()> {
+    let running = network::running(folder)?;
+    ensure!(
+        running.is_empty(),
+        "the network is running ({} processes): see `testnet/status`, stop it with `testnet/down`",
+        running.len()
+    );
+    let plan =
+        Plan { nodes: up.nodes, threshold: up.threshold, folder: folder.to_path_buf(), program: program()? };
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let started = tokio::select! {
+        started = start(plan, up.json) => started,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted: what was started is stopped")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated: what was started is stopped")),
+    };
+    let mut network = started?;
+    if up.detach {
+        network.detach();
+        return Ok(());
+    }
+    if !up.once {
+        say("The network runs. Ctrl-C stops it.");
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        say("stopping");
+    }
+    network.stop()
+}
+
+async fn start(plan: Plan, json: bool) -> Result<Network> {
+    let steps = Steps { start: Instant::now() };
+    steps.say(&format!("{} nodes, threshold {}, in {}", plan.nodes, plan.threshold, plan.folder.display()));
+    let mut network = Network::open(plan)?;
+    steps.say("starting the dev chain");
+    network.start_chain().await?;
+    steps.say(&format!("dev chain at {}, token {}", network.chain_url(), network.token()?));
+    network.start_nodes()?;
+    steps.say("nodes started; waiting for connections and key generation");
+    network.wait_ready().await?;
+    steps.say("root key generated, activated by all");
+    let stage = demonstrations::prepare(&network).await?;
+    steps.say("actions published and replicated; alice holds 10 tokens");
+    let shown = demonstrations::run(&network, &stage, |shown| steps.say(&line(shown))).await?;
+    let info = network.rpc.network(&network.nodes[0].api).await?;
+    if json {
+        print(&serde_json::to_string_pretty(&report::document(&network, &info, &shown)?)?);
+    } else {
+        print(&report::text(&network, &info, &shown)?);
+        print(&report::next_steps(&network, &shown));
+    }
+    Ok(network)
+}
+
+fn line(shown: &Demonstration) -> String {
+    let answer = match shown.expected {
+        Expected::Signed => "signed, verified with independent code",
+        Expected::Refused => "refused, no share made",
+    };
+    format!("{}: {answer} ({:.1} ms)", shown.name, shown.elapsed_ms)
+}
+
+fn down(folder: &Path, purge: bool) -> Result<()> {
+    let mut running = network::running(folder)?;
+    // nodes first, so that they end with their chain there
+    running.sort_by_key(|process| process.name == "anvil");
+    for process in &running {
+        process.end()?;
+        say(&format!("stopped {} ({})", process.name, process.pid));
+    }
+    if running.is_empty() {
+        say("nothing runs");
+    }
+    if purge && folder.exists() {
+        ensure!(
+            folder.join("settings.json").exists() || fs::read_dir(folder)?.next().is_none(),
+            "{} is no test network: it is left alone",
+            folder.display()
+        );
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        say(&format!("removed {}", folder.display()));
+    }
+    Ok(())
+}
+
+async fn status(folder: &Path, json: bool) -> Result<()> {
+    let running = network::running(folder)?;
+    let settings = countersign_testnet::settings::Settings::load(folder)?;
+    let Some(settings) = settings else {
+        anyhow::bail!("there is no test network in {}: start one with `testnet/up`", folder.display());
+    };
+    let rpc = countersign_testnet::rpc::Rpc::new()?;
+    let mut nodes = Vec::new();
+    for (index, ports) in settings.nodes.iter().enumerate() {
+        let api = format!("http://127.0.0.1:{}", ports.api);
+        let state = match rpc.network(&api).await {
+            Ok(info) => info.not_ready.map_or("ready".to_owned(), |reason| format!("not ready: {reason}")),
+            Err(_) => "not running".to_owned(),
+        };
+        nodes.push(serde_json::json!({ "node": index + 1, "api": api, "state": state }));
+    }
+    let chain = format!("http://127.0.0.1:{}", settings.chain_port);
+    if json {
+        let document = serde_json::json!({
+            "schema": 1, "processes": running, "nodes": nodes, "chain": chain, "token": settings.token,
+        });
+        print(&serde_json::to_string_pretty(&document)?);
+        return Ok(());
+    }
+    for node in &nodes {
+        let text = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
+        print(&format!("node {}  {}  {}", node["node"], text("api"), text("state")));
+    }
+    print(&format!("chain   {chain}"));
+    print(&format!("{} processes run", running.len()));
+    Ok(())
+}
+
+/// Progress on standard error, with the time since the start.
+struct Steps {
+    start: Instant,
+}
+
+impl Steps {
+    fn say(&self, text: &str) {
+        say(&format!("[{:6.1} s] {text}", self.start.elapsed().as_secs_f64()));
+    }
+}
+
+fn say(text: &str) {
+    // nobody listens: then there is nobody to tell
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}

@@ -1,1 +1,21 @@
-//! The HTTP interface: routes, bodies, problems and the OpenAPI document.
+//! The HTTP interface of a node: routes, bodies, problems and the OpenAPI document.
+//!
+//! [`serve`] answers HTTP on a listener from a [`Backend`], which a node implements: nothing here knows how a
+//! signature comes about. Every failure is a problem (RFC 9457) with a stable type; every place, byte and wait
+//! that a client can take has a bound in [`Config`] or in a named constant.
+
+mod backend;
+mod body;
+mod config;
+mod document;
+mod observe;
+mod problem;
+mod routes;
+mod serve;
+
+pub use backend::Backend;
+pub use body::{MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES};
+pub use config::{Config, ConfigError, MAX_DEADLINE_MS};
+pub use document::document;
+pub use routes::router;
+pub use serve::serve;

@@ -1,2 +1,75 @@
-//! The countersign command.
-fn main() {}
+//! The command `countersign`: nodes, networks, keys, actions and signatures from a terminal.
+
+mod action;
+mod exit;
+mod files;
+mod key;
+mod network;
+mod node;
+mod output;
+mod sign;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{exit::Exit, output::Output};
+
+/// Programmable conditional signing: a committee signs only what a program allows.
+#[derive(Parser)]
+#[command(name = "countersign", version, max_term_width = 100, after_help = exit::HELP)]
+struct Arguments {
+    /// Print one JSON document on standard output, also for errors.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make, run and look at a node.
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Make and look at a network's genesis.
+    #[command(subcommand)]
+    Network(network::Command),
+    /// Compute keys and addresses, offline.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Publish and look at actions.
+    #[command(subcommand)]
+    Action(action::Command),
+    /// Make a key for a caller or publisher.
+    #[command(subcommand)]
+    Caller(files::Command),
+    /// Ask for signatures, and verify them.
+    Sign(sign::Arguments),
+    /// Show a node's stored or running result of a request.
+    Result(sign::ResultArguments),
+    /// Compile a component from standard input; what a node runs with limits.
+    #[command(hide = true, name = node::COMPILE)]
+    CompileComponent,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut output = Output::new(arguments.json);
+    match run(arguments.command, &mut output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output.fail(&error),
+    }
+}
+
+fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
+    match command {
+        Command::Node(command) => node::run(command, output),
+        Command::Network(command) => network::run(command, output),
+        Command::Key(command) => key::run(command, output),
+        Command::Action(command) => action::run(command, output),
+        Command::Caller(command) => files::run(command, output),
+        Command::Sign(arguments) => sign::run(arguments, output),
+        Command::Result(arguments) => sign::result(arguments, output),
+        Command::CompileComponent => countersign_action::compile::child_main().map_err(Exit::compile),
+    }
+}

@@ -1,1 +1,20 @@
-//! A typed client that fails over between nodes and verifies signatures itself.
+//! A typed client that trusts a genesis only: it fails over between nodes and verifies what they answer.
+//!
+//! Any node coordinates any request, and none is believed. Root keys count with every member's activation
+//! ([`Trust`]); a signature counts if it verifies under the key that is derived offline, over the bytes that
+//! the payload gives, and if a threshold of members voted for exactly this outcome of exactly this request
+//! ([`Trust::verify`]). A node that answers anything else is named and passed over.
+
+mod client;
+mod error;
+mod node;
+mod signer;
+mod trust;
+mod verify;
+
+pub use client::{Client, ClientConfig, Signed};
+pub use error::{ClientError, NodeError, NodeFailure};
+pub use reqwest::Url;
+pub use signer::{LocalSigner, RequestSigner, SignerError, sign_publication, sign_request};
+pub use trust::{Trust, TrustError, ethereum_address};
+pub use verify::VerifyError;

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use countersign_store::{CreateError, IdentityFile, IdentityFileError, KdfParameters, Store};
+pub use countersign_store::KdfParameters;
+use countersign_store::{CreateError, IdentityFile, IdentityFileError, Store};
 use countersign_types::{Genesis, GenesisError, NetworkId, NodePublicKey};
 use secrecy::SecretString;
 

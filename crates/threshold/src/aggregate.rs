@@ -71,38 +71,27 @@ impl<C: Suite> PublicChild<C> {
         let quorum = self.root().quorum;
         let parsed = package.parse::<C>(quorum.threshold(), quorum.size())?;
         check_signers(package, shares)?;
-        let (parsed_shares, malformed) = parse_shares::<C>(shares);
-        if malformed.is_empty() {
-            let keys = self.package([]);
-            let quick = CheaterDetection::Disabled;
-            if let Ok(signature) = frost_core::aggregate_custom(&parsed, &parsed_shares, &keys, quick) {
-                return encode(&signature);
-            }
+        let shares = parse_shares::<C>(shares);
+        let quick = CheaterDetection::Disabled;
+        match frost_core::aggregate_custom(&parsed, &shares, &self.package([]), quick) {
+            Ok(signature) => encode(&signature),
+            Err(_) => Err(self.blame(&parsed, &shares)),
         }
-        Err(self.blame(&parsed, &parsed_shares, malformed))
     }
 
-    /// Why there is no signature: everybody whose share is malformed or wrong.
-    fn blame(
-        &self,
-        package: &frost_core::SigningPackage<C>,
-        shares: &FrostShares<C>,
-        mut culprits: Vec<Identifier>,
-    ) -> AggregateError {
+    /// Why there is no signature: everybody whose share is wrong.
+    fn blame(&self, package: &frost_core::SigningPackage<C>, shares: &FrostShares<C>) -> AggregateError {
         let members = || self.root().quorum.identifiers();
         let keys = self.package(members());
         let all = CheaterDetection::AllCheaters;
-        let reason = match frost_core::aggregate_custom(package, shares, &keys, all) {
-            Ok(_) => "every share is right".into(),
-            Err(error) => {
-                culprits.extend(identifiers_among::<C>(members(), &error.culprits()));
-                error.to_string()
-            }
+        let Err(error) = frost_core::aggregate_custom(package, shares, &keys, all) else {
+            return AggregateError::Suite {
+                reason: "it aggregates only when cheaters are looked for".into(),
+            };
         };
-        culprits.sort_unstable();
-        culprits.dedup();
+        let culprits = identifiers_among::<C>(members(), &error.culprits());
         if culprits.is_empty() {
-            AggregateError::Suite { reason }
+            AggregateError::Suite { reason: error.to_string() }
         } else {
             AggregateError::BadShares { culprits }
         }
@@ -123,21 +112,15 @@ fn check_signers(
     }
 }
 
-/// The shares that are scalars, and whose are not. In place of those stands zero, so that the others can
-/// still be told apart.
-fn parse_shares<C: Suite>(
-    shares: &BTreeMap<Identifier, SignatureShare>,
-) -> (FrostShares<C>, Vec<Identifier>) {
-    let zero = || frost_core::round2::SignatureShare::deserialize(&vec![0; C::SCALAR_BYTES]);
-    let mut malformed = Vec::new();
-    let parsed = shares.iter().map(|(&signer, share)| {
-        let share = share.parse::<C>().unwrap_or_else(|| {
-            malformed.push(signer);
-            zero().expect("zero is a scalar")
-        });
-        (frost_identifier::<C>(signer), share)
-    });
-    (parsed.collect(), malformed)
+/// The shares as the suite has them. In place of one that is no scalar stands zero, which is as wrong: its
+/// signer is blamed, and the others can still be told apart.
+fn parse_shares<C: Suite>(shares: &BTreeMap<Identifier, SignatureShare>) -> FrostShares<C> {
+    let zero = || {
+        let encoding = vec![0; C::SCALAR_BYTES];
+        frost_core::round2::SignatureShare::deserialize(&encoding).expect("zero is a scalar")
+    };
+    let parse = |share: &SignatureShare| share.parse::<C>().unwrap_or_else(zero);
+    shares.iter().map(|(&signer, share)| (frost_identifier::<C>(signer), parse(share))).collect()
 }
 
 fn encode<C: Suite>(signature: &frost_core::Signature<C>) -> Result<Signature, AggregateError> {

@@ -224,6 +224,19 @@ impl<C: Suite> PublicChild<C> {
 }
 
 #[cfg(test)]
+impl<C: Suite> PublicChild<C> {
+    /// The root itself as a key that signs: what vectors of the suite need, and no network has.
+    pub(crate) fn underived(root: Root<C>) -> Self {
+        use frost_core::Field;
+        let tweak = crate::encoding::FieldOf::<C>::zero();
+        let offset = <C::Group as Group>::identity();
+        let public_key = root.key.public_key.clone();
+        let verifying_key = VerifyingKey::deserialize(&public_key.0).expect("parsed before");
+        Self { root: Arc::new(root), child: Child { tweak, offset, verifying_key, public_key } }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use frost_secp256k1::Secp256K1Sha256 as Secp;
     use k256::ProjectivePoint;

@@ -302,6 +302,9 @@ impl SignatureShare {
 pub(crate) type FrostShares<C> = BTreeMap<FrostIdentifier<C>, round2::SignatureShare<C>>;
 
 #[cfg(test)]
+mod vectors;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

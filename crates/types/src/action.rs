@@ -19,6 +19,7 @@ pub const MAX_CHAINS: usize = 8;
 
 /// What one run may use. Every limit is at most its value in [`Limits::MAX`], which is also the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Wall-clock time, in milliseconds. Local to a node: reaching it ends the run there.
@@ -78,6 +79,7 @@ impl Default for Limits {
 
 /// What an action is and may do. Its hash is the [`ActionId`], so a grant cannot be widened without a new id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// A name for people: lower-case letters, digits and hyphens, 1 to [`MAX_NAME_BYTES`].
@@ -86,6 +88,7 @@ pub struct Manifest {
     pub component: ComponentDigest,
     /// The keccak-256 of the script that the component runs; zero where there is none.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
     pub script: B256,
     /// The hosts that it may fetch from: sorted, distinct, at most [`MAX_HOSTS`].
     #[serde(default)]
@@ -247,11 +250,13 @@ impl ComponentDigest {
 
 /// What a publisher signs to place an action on a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublishAction {
     /// The action.
     pub manifest: Manifest,
     /// Who answers for it; operators list whom they accept.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexAddress))]
     pub publisher: Address,
     /// When it was signed, in milliseconds since 1970.
     pub issued_at: u64,
@@ -273,6 +278,7 @@ impl PublishAction {
 
 /// A publication with its publisher's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedPublishAction {
     /// What is published.
@@ -302,12 +308,14 @@ impl SignedPublishAction {
 
 /// A publication together with the component that it names: the body of `POST /v1/actions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublishedAction {
     /// The signed publication.
     #[serde(flatten)]
     pub signed: SignedPublishAction,
     /// The component's bytes.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
     pub component: Bytes,
 }
 

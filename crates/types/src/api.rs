@@ -4,12 +4,14 @@ use alloy_primitives::{Address, Bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionId, EngineId, Genesis, KeyId, Manifest, NetworkId, NodeDecision, NodePublicKey, Pin, PublicKey,
-    RequestDigest, RootKeys, Scheme, SessionId, Signature, SignedVote, failure::Disagreement,
+    ActionId, EngineId, Failure, Genesis, KeyId, Manifest, NetworkId, NodeDecision, NodePublicKey, Pin,
+    PublicKey, RequestDigest, RootKeys, Scheme, SessionId, SessionTerms, Signature, SignedVote,
+    failure::{Disagreement, FailureKind},
 };
 
 /// `GET /v1/network`: what a client must know, and how the network is from this node's view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NetworkInfo {
     /// The network.
     pub network: NetworkId,
@@ -35,6 +37,7 @@ pub struct NetworkInfo {
 
 /// A member, from the answering node's view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemberInfo {
     /// The identifier, from 1.
     pub identifier: u16,
@@ -43,6 +46,7 @@ pub struct MemberInfo {
     /// The libp2p PeerId.
     pub peer_id: String,
     /// The Ethereum address.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexAddress))]
     pub address: Address,
     /// Whether it is connected, with equal protocol and engine.
     pub connected: bool,
@@ -50,6 +54,7 @@ pub struct MemberInfo {
 
 /// `GET /v1/actions`: what the node stores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActionList {
     /// In ascending order of id.
     pub actions: Vec<ActionInfo>,
@@ -57,12 +62,14 @@ pub struct ActionList {
 
 /// `GET /v1/actions/{id}`, and the answer to a publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActionInfo {
     /// The action.
     pub action_id: ActionId,
     /// What it is and may do.
     pub manifest: Manifest,
     /// Who published it here.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexAddress))]
     pub publisher: Address,
     /// The component's length in bytes.
     pub component_bytes: u64,
@@ -70,11 +77,16 @@ pub struct ActionInfo {
 
 /// `POST /v1/requests`, and `GET /v1/requests/{digest}`: the signatures, and who stands behind them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignResponse {
     /// The request.
     pub request: RequestDigest,
     /// The session that signed it.
     pub session: SessionId,
+    /// The epoch of the committee that signed.
+    pub epoch: u64,
+    /// The engine of the session's nodes.
+    pub engine: EngineId,
     /// The session's time.
     pub time_ms: u64,
     /// The blocks that reads were pinned to.
@@ -90,6 +102,7 @@ pub struct SignResponse {
     /// One for each payload.
     pub signatures: Vec<SignedPayload>,
     /// What the action tells the caller.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
     pub response: Bytes,
     /// What each node said.
     pub nodes: Vec<NodeDecision>,
@@ -97,14 +110,30 @@ pub struct SignResponse {
     pub votes: Vec<SignerVote>,
 }
 
+impl SignResponse {
+    /// The terms that the response claims; they hold if their id is [`SignResponse::session`].
+    pub fn terms(&self) -> SessionTerms {
+        SessionTerms {
+            request: self.request,
+            epoch: self.epoch,
+            engine: self.engine,
+            time_ms: self.time_ms,
+            pins: self.pins.clone(),
+        }
+    }
+}
+
 /// A payload and its signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignedPayload {
     /// The kind, by name.
     pub payload: String,
     /// What the action returned; typed data as the UTF-8 of their JSON.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
     pub content: Bytes,
     /// Exactly the bytes that the scheme's verifier takes.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
     pub message: Bytes,
     /// The signature in the scheme's own encoding.
     pub signature: Signature,
@@ -112,6 +141,7 @@ pub struct SignedPayload {
 
 /// A vote and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignerVote {
     /// The signer's identifier.
     pub signer: u16,
@@ -120,8 +150,12 @@ pub struct SignerVote {
     pub vote: SignedVote,
 }
 
+/// What every problem's type starts with.
+pub const PROBLEM_PREFIX: &str = "urn:countersign:problem:";
+
 /// Problem details (RFC 9457), with what each node said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `urn:countersign:problem:` and the failure's stable name.
     #[serde(rename = "type")]
@@ -138,4 +172,47 @@ pub struct Problem {
     /// Where the nodes disagree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disagreement: Option<Disagreement>,
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self {
+            kind: format!("{PROBLEM_PREFIX}{}", failure.kind.name()),
+            title: failure.kind.title().into(),
+            status: failure.kind.status(),
+            detail: failure.detail,
+            nodes: failure.nodes,
+            disagreement: failure.disagreement,
+        }
+    }
+}
+
+impl Problem {
+    /// The failure that this problem tells of; none if its type is unknown.
+    pub fn into_failure(self) -> Option<Failure> {
+        let kind = FailureKind::from_name(self.kind.strip_prefix(PROBLEM_PREFIX)?)?;
+        Some(Failure { kind, detail: self.detail, nodes: self.nodes, disagreement: self.disagreement })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_tells_the_whole_failure() {
+        for kind in FailureKind::ALL {
+            let nodes = vec![NodeDecision {
+                peer_id: "16Uiu2".into(),
+                decision: crate::Decision::Refuse,
+                reason: Some("too little".into()),
+            }];
+            let disagreement = Some(Disagreement { position: 1, rule: "identical".into(), saw: Vec::new() });
+            let failure = Failure { kind, detail: "why".into(), nodes, disagreement };
+            let json = serde_json::to_string(&Problem::from(failure.clone())).expect("a problem");
+            let problem: Problem = serde_json::from_str(&json).expect("a problem");
+            assert_eq!(problem.status, kind.status());
+            assert_eq!(problem.into_failure(), Some(failure));
+        }
+    }
 }

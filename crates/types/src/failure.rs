@@ -97,6 +97,36 @@ impl FailureKind {
         }
     }
 
+    /// The kind with this stable name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The kind in words: the same for every failure of this kind.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Invalid => "what was sent is malformed",
+            Self::WrongNetwork => "the request is for another network",
+            Self::Expired => "the request has expired",
+            Self::NotYetIssued => "the request was issued in the future",
+            Self::BeforeBoot => "the request was issued before the node started",
+            Self::Unauthorised => "not signed by whoever may ask",
+            Self::Refused => "the action refuses",
+            Self::PublisherNotListed => "the operator does not list this publisher",
+            Self::NotFound => "there is no such thing here",
+            Self::UnknownAction => "no node that was asked has the action",
+            Self::Disagreement => "the nodes read different values",
+            Self::NonceReused => "the nonce was used for another request",
+            Self::TooLarge => "too many bytes",
+            Self::Busy => "a bound on concurrent work is reached",
+            Self::StorageFull => "the bound on stored actions is reached",
+            Self::NotReady => "the node cannot sign yet",
+            Self::Unavailable => "too few nodes could answer",
+            Self::Deadline => "the deadline passed",
+            Self::Internal => "the node failed",
+        }
+    }
+
     /// The HTTP status that goes with it.
     pub const fn status(self) -> u16 {
         match self {
@@ -141,6 +171,7 @@ impl FailureKind {
 
 /// What one node said to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// Its own run allows, and it gave its share where it was asked for one.
@@ -173,6 +204,7 @@ impl Decision {
 
 /// One node's part in an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NodeDecision {
     /// The node, by libp2p PeerId.
     pub peer_id: String,
@@ -184,6 +216,7 @@ pub struct NodeDecision {
 
 /// A read on which the nodes do not agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Disagreement {
     /// The read's place in the run, from 0.
     pub position: u32,
@@ -195,6 +228,7 @@ pub struct Disagreement {
 
 /// What one node saw at one position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Saw {
     /// The node, by libp2p PeerId.
     pub peer_id: String,
@@ -242,6 +276,7 @@ mod tests {
         for kind in FailureKind::ALL {
             let json = serde_json::to_string(&kind).expect("a name");
             assert_eq!(json, format!("{:?}", kind.name()));
+            assert_eq!(FailureKind::from_name(kind.name()), Some(kind));
         }
         let json = serde_json::to_string(&Decision::NoAnswer).expect("a name");
         assert_eq!(json, format!("{:?}", Decision::NoAnswer.name()));

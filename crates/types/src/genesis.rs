@@ -11,9 +11,11 @@ pub const MAX_CHAINS: usize = 16;
 
 /// What a network starts from. Addresses are not in it: each node keeps them in its own configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Genesis {
     /// 32 random bytes, so that two networks of the same members differ.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
     pub nonce: B256,
     /// The members' identity keys; any order in the file, sorted where they are hashed.
     pub members: Vec<NodePublicKey>,

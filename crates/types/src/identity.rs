@@ -72,6 +72,7 @@ impl fmt::Debug for NodeKey {
 
 /// A node's public identity: a compressed point of 33 bytes that is on the curve.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^0x[0-9a-fA-F]{66}$"))]
 pub struct NodePublicKey([u8; 33]);
 
 impl NodePublicKey {
@@ -173,6 +174,7 @@ impl<'de> Deserialize<'de> for NodePublicKey {
 
 /// A 65-byte signature by a node: r, s (low) and 27 or 28.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^0x[0-9a-fA-F]{130}$"))]
 pub struct NodeSignature([u8; 65]);
 
 impl NodeSignature {

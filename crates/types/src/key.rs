@@ -14,6 +14,7 @@ use crate::{
 
 /// A kind of typed payload. A key's spec lists the kinds that it signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PayloadKind {
     /// Bytes signed under a tag with the key's id: never equal to anything else's digest.
@@ -59,6 +60,7 @@ impl FromStr for PayloadKind {
 
 /// Which blocks a key's reads may be pinned to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Finality {
     /// Only blocks that the chain calls final.
@@ -77,6 +79,7 @@ impl Finality {
 
 /// The action that decides over a key, and its settings for this key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// The action.
@@ -84,11 +87,13 @@ pub struct Policy {
     /// What the action is told besides the caller's params; fixed for the key's life. At most
     /// [`MAX_CONFIG_BYTES`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
     pub config: Bytes,
 }
 
 /// What a key allows beyond the defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeyOptions {
     /// Whether a read may rest on one node's word.
@@ -102,6 +107,7 @@ pub struct KeyOptions {
 /// What a key is. Its hash is the [`KeyId`]; the key is the scheme's root key plus a multiple of the
 /// generator that follows from both. So the address *is* the policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeySpec {
     /// The signature scheme.
@@ -115,9 +121,11 @@ pub struct KeySpec {
     pub options: KeyOptions,
     /// Who may ask for signatures; zero: anybody.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexAddress))]
     pub owner: Address,
     /// Free: different salts give different keys.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
     pub salt: B256,
 }
 

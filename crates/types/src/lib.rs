@@ -18,8 +18,10 @@ mod genesis;
 mod id;
 mod identity;
 mod key;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod outcome;
-mod payload;
+pub mod payload;
 pub mod record;
 mod request;
 mod root_keys;

@@ -16,6 +16,7 @@ pub const MAX_LIFETIME_MS: u64 = 10 * 60 * 1000;
 
 /// How a caller proves who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CallerKind {
     /// An Ethereum account whose key signs the request's EIP-712 digest (an EIP-191 version 1 signature).
@@ -33,16 +34,19 @@ impl CallerKind {
 
 /// Somebody who asks: every caller must have signed the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Caller {
     /// How they prove it.
     pub kind: CallerKind,
     /// Their 20-byte address.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexAddress))]
     pub id: Address,
 }
 
 /// A request for signatures with one key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The network that is asked.
@@ -51,10 +55,12 @@ pub struct Request {
     pub key: KeySpec,
     /// What the action is told by the caller. At most [`MAX_PARAMS_BYTES`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
     pub params: Bytes,
     /// Who asks: sorted, distinct, one to [`MAX_CALLERS`].
     pub callers: Vec<Caller>,
     /// Fresh for each request of these callers.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
     pub nonce: B256,
     /// When it was signed, in milliseconds since 1970.
     pub issued_at: u64,
@@ -171,6 +177,7 @@ impl Request {
 
 /// A caller's 65-byte signature over the request's digest: r, s and 27 or 28.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^0x[0-9a-fA-F]{130}$"))]
 #[serde(transparent)]
 pub struct CallerSignature(pub Bytes);
 
@@ -191,6 +198,7 @@ impl CallerSignature {
 
 /// A request with its callers' signatures, in the callers' order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedRequest {
     /// What is asked.

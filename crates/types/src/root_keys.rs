@@ -11,6 +11,7 @@ use crate::{
 
 /// The root key of one scheme and the public image of every member's share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RootKey {
     /// The scheme.
@@ -18,6 +19,7 @@ pub struct RootKey {
     /// The group public key.
     pub public_key: PublicKey,
     /// The verifying shares, in the order of the identifiers.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::HexBytes>))]
     pub verifying_shares: Vec<Bytes>,
 }
 
@@ -46,6 +48,7 @@ impl RootKey {
 
 /// A root key with the activations of all members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Activation {
     /// The root.
@@ -59,6 +62,7 @@ pub struct Activation {
 /// The root keys of an epoch: the file `root-keys.json`. Anybody may hand it on: it counts only with the
 /// activations of all members of the genesis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RootKeys {
     /// The network.

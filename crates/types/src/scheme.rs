@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A signature scheme. Each has a root key of its own: one key never serves two schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// FROST(secp256k1, SHA-256), RFC 9591 section 6.5. Public keys are 33-byte compressed points,
@@ -74,6 +75,7 @@ impl FromStr for Scheme {
 
 /// A group public key in the scheme's own encoding.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^0x([0-9a-fA-F]{2})*$"))]
 #[serde(transparent)]
 pub struct PublicKey(pub Bytes);
 
@@ -91,6 +93,7 @@ impl fmt::Display for PublicKey {
 
 /// A signature in the scheme's own encoding.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^0x([0-9a-fA-F]{2})*$"))]
 #[serde(transparent)]
 pub struct Signature(pub Bytes);
 

@@ -10,6 +10,7 @@ use crate::{
 
 /// A block agreed for a session: the only one that reads of its chain see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
     /// The chain, by EIP-155 id.
@@ -17,6 +18,7 @@ pub struct Pin {
     /// The block's number.
     pub number: u64,
     /// The block's hash.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
     pub hash: B256,
     /// The block's timestamp, in seconds since 1970.
     pub timestamp: u64,

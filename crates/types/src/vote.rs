@@ -11,6 +11,7 @@ use crate::{
 /// What a signer attests with its shares: that it read this record, was asked with this package, and that
 /// its own replay gave this outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Vote {
     /// The session.
     pub session: SessionId,
@@ -21,6 +22,7 @@ pub struct Vote {
     /// What its replay gave.
     pub outcome: OutcomeHash,
     /// The keccak-256 of its signature shares, in the order of the payloads.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
     pub shares: B256,
 }
 
@@ -47,6 +49,7 @@ impl Vote {
 
 /// A vote with its signer's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignedVote {
     /// What is attested.
     pub vote: Vote,

@@ -1,0 +1,2 @@
+;; Never ends.
+(func $decide (result i32) (loop $again (br $again)) (unreachable))

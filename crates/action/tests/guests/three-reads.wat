@@ -1,0 +1,17 @@
+;; Reads three balances, of accounts 0x00.., 0x01.., 0x02.., logs twice, and signs the last but only if the
+;; first is not zero in its last byte.
+(data (i32.const 2000) "three reads")
+(func $read (param $account i32)
+  (i32.store8 (i32.const 1024) (local.get $account))
+  (call $balance (i64.const 1) (i32.const 1024) (i32.const 20) (i32.const 128)))
+(func $decide (result i32)
+  (local $first i32)
+  (call $emit (i32.const 1) (i32.const 2000) (i32.const 11))
+  (call $read (i32.const 0))
+  (local.set $first (i32.load8_u offset=31 (i32.load (i32.const 132))))
+  (call $read (i32.const 1))
+  (call $read (i32.const 2))
+  (call $emit (i32.const 2) (i32.const 2000) (i32.const 5))
+  (if (result i32) (local.get $first)
+    (then (call $allow (i32.load (i32.const 132)) (i32.load (i32.const 136))))
+    (else (call $refuse (i32.const 2000) (i32.const 11)))))

@@ -1,0 +1,2 @@
+;; Traps.
+(func $decide (result i32) (unreachable))

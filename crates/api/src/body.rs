@@ -1,0 +1,102 @@
+//! Reading JSON bodies: bounded in bytes and time, and every way to get them wrong is a problem.
+
+use std::{error::Error, time::Duration};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, FromRequest, Request,
+        rejection::{BytesRejection, FailedToBufferBody, JsonRejection},
+    },
+    http::{HeaderMap, header},
+};
+use countersign_types::{
+    MAX_CALLERS, MAX_CONFIG_BYTES, MAX_PARAMS_BYTES, action::MAX_COMPONENT_BYTES, failure::FailureKind,
+};
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Failed, quoted};
+
+/// The most bytes of the body of a request for signatures: 512 KiB.
+pub const MAX_REQUEST_BODY_BYTES: usize = 512 << 10;
+/// The most bytes of the body of a publication: the largest component in hex, and 64 KiB for the rest.
+pub const MAX_PUBLICATION_BODY_BYTES: usize = 2 * MAX_COMPONENT_BYTES + (64 << 10);
+
+// A legal request fits: params and config in hex, and 1 KiB for each caller and its signature.
+const _: () =
+    assert!(2 * (MAX_PARAMS_BYTES + MAX_CONFIG_BYTES) + MAX_CALLERS * 1024 < MAX_REQUEST_BODY_BYTES);
+
+/// Bodies from this size on are parsed where they hold up nobody else.
+const BLOCKING_PARSE_BYTES: usize = 1 << 20;
+
+/// Reads a JSON body of at most `limit` bytes that arrives `within` the time given.
+pub(crate) async fn json<T>(request: Request, limit: usize, within: Duration) -> Result<T, Failed>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    check_headers(request.headers(), limit)?;
+    let bytes = tokio::time::timeout(within, read(request, limit)).await.map_err(|_| {
+        Failed::new(
+            FailureKind::Deadline,
+            format!("the body did not arrive within {} ms", within.as_millis()),
+        )
+    })??;
+    if bytes.is_empty() {
+        return Err(invalid("the body is missing: send JSON"));
+    }
+    if bytes.len() < BLOCKING_PARSE_BYTES {
+        return parse(&bytes);
+    }
+    tokio::task::spawn_blocking(move || parse(&bytes))
+        .await
+        .map_err(|_| Failed::new(FailureKind::Internal, "the body could not be parsed"))?
+}
+
+fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), Failed> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("not text"));
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let got = content_type.map_or("none".into(), quoted);
+        return Err(invalid(format!("the content type must be application/json, got {got}")));
+    }
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|bytes: u64| u64::try_from(limit).is_ok_and(|limit| bytes > limit)) {
+        return Err(too_large(limit));
+    }
+    Ok(())
+}
+
+async fn read(mut request: Request, limit: usize) -> Result<Bytes, Failed> {
+    DefaultBodyLimit::max(limit).apply(&mut request);
+    Bytes::from_request(request, &()).await.map_err(|rejection| {
+        if let BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) = rejection {
+            return too_large(limit);
+        }
+        invalid(format!("the body could not be read: {}", reason(&rejection)))
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
+    Json::from_bytes(bytes).map(|Json(value)| value).map_err(|rejection| {
+        let wrong = if matches!(rejection, JsonRejection::JsonSyntaxError(_)) {
+            "is not JSON"
+        } else {
+            "does not fit"
+        };
+        invalid(format!("the body {wrong}: {}", reason(&rejection)))
+    })
+}
+
+/// What is behind a rejection: for JSON the field's path, what was expected, line and column.
+fn reason(rejection: &dyn Error) -> String {
+    rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string)
+}
+
+fn invalid(detail: impl Into<String>) -> Failed {
+    Failed::new(FailureKind::Invalid, detail)
+}
+
+fn too_large(limit: usize) -> Failed {
+    Failed::new(FailureKind::TooLarge, format!("the body has at most {limit} bytes"))
+}

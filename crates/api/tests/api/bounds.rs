@@ -1,0 +1,148 @@
+//! Bounds on work, and what operators see.
+
+use std::sync::Arc;
+
+use countersign_api::{Config, router};
+use countersign_types::action::MAX_COMPONENT_BYTES;
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::fake::{COMPONENT_BYTES, Fake, call, filled, publication_body, request_body, send};
+
+#[tokio::test]
+async fn a_call_beyond_the_bound_is_answered_busy_and_the_others_are_not_disturbed() {
+    let backend = Arc::new(Fake::gated());
+    let router = router(backend.clone(), &Config { max_in_flight: 2, ..Config::default() });
+    let calls: Vec<_> = (0..2)
+        .map(|_| {
+            let router = router.clone();
+            tokio::spawn(async move { send(&router, "POST", "/v1/requests", request_body()).await.status })
+        })
+        .collect();
+    backend.reached(2).await;
+
+    let problem = send(&router, "POST", "/v1/requests", request_body()).await.problem();
+    assert_eq!(problem.kind, "urn:countersign:problem:busy");
+    assert_eq!(problem.status, 429);
+    assert_eq!(send(&router, "GET", "/healthz", "").await.status, 200, "health is no such call");
+
+    backend.open();
+    for call in calls {
+        assert_eq!(call.await.expect("no panic"), 200);
+    }
+    assert_eq!(
+        send(&router, "POST", "/v1/requests", request_body()).await.status,
+        200,
+        "places are free again"
+    );
+}
+
+#[tokio::test]
+async fn a_call_whose_client_left_frees_its_place() {
+    let backend = Arc::new(Fake::gated());
+    let router = router(backend.clone(), &Config { max_in_flight: 1, ..Config::default() });
+    let left = tokio::spawn({
+        let router = router.clone();
+        async move { send(&router, "POST", "/v1/requests", request_body()).await.status }
+    });
+    backend.reached(1).await;
+    left.abort();
+    assert!(left.await.expect_err("it was aborted").is_cancelled());
+    backend.open();
+    assert_eq!(send(&router, "POST", "/v1/requests", request_body()).await.status, 200);
+}
+
+#[tokio::test]
+async fn transfers_of_components_have_places_of_their_own() {
+    let backend = Arc::new(Fake::gated());
+    let router = router(backend.clone(), &Config { max_transfers: 1, ..Config::default() });
+    let publishing = tokio::spawn({
+        let router = router.clone();
+        async move { send(&router, "POST", "/v1/actions", publication_body()).await.status }
+    });
+    backend.reached(1).await;
+    let path = filled("/v1/actions/{id}/component");
+    assert_eq!(send(&router, "GET", &path, "").await.status, 429);
+    backend.open();
+    assert_eq!(send(&router, "POST", "/v1/requests", request_body()).await.status, 200);
+    assert_eq!(publishing.await.expect("no panic"), 200);
+}
+
+#[tokio::test]
+async fn a_component_holds_its_place_until_it_is_taken() {
+    use tower::ServiceExt;
+
+    let router = router(Arc::new(Fake::default()), &Config { max_transfers: 1, ..Config::default() });
+    let path = filled("/v1/actions/{id}/component");
+    let request = || axum::http::Request::get(&path).body(axum::body::Body::empty()).expect("a request");
+    let first = router.clone().oneshot(request()).await.expect("a router does not fail");
+    assert_eq!(send(&router, "GET", &path, "").await.status, 429, "the first is not taken yet");
+
+    assert_eq!(first.headers()["content-type"], "application/wasm");
+    assert_eq!(first.headers()["content-length"], COMPONENT_BYTES.to_string());
+    let body = axum::body::to_bytes(first.into_body(), usize::MAX).await.expect("a whole body");
+    assert_eq!(body, vec![7; COMPONENT_BYTES]);
+    assert_eq!(send(&router, "GET", &path, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_largest_component_can_be_published() {
+    let mut publication: serde_json::Value = serde_json::from_str(&publication_body()).expect("the example");
+    publication["component"] = format!("0x{}", "00".repeat(MAX_COMPONENT_BYTES)).into();
+    assert_eq!(call(Fake::default(), "POST", "/v1/actions", publication.to_string()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_backend_that_does_not_answer_is_given_up_at_the_deadline() {
+    let router = router(Arc::new(Fake::gated()), &Config { deadline_ms: 20, ..Config::default() });
+    for (method, path, body) in [
+        ("POST", "/v1/requests", request_body()),
+        ("GET", "/v1/requests/{digest}", String::new()),
+        ("GET", "/v1/actions", String::new()),
+        ("POST", "/v1/actions", publication_body()),
+        ("GET", "/v1/actions/{id}", String::new()),
+        ("GET", "/v1/actions/{id}/component", String::new()),
+        ("GET", "/v1/network", String::new()),
+        ("GET", "/readyz", String::new()),
+        ("GET", "/metrics", String::new()),
+    ] {
+        let answer = send(&router, method, &filled(path), body).await;
+        assert_eq!(answer.status, 504, "{path}");
+        assert_eq!(answer.problem().kind, "urn:countersign:problem:deadline");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    let router = router(Arc::new(Fake::default()), &Config { body_timeout_ms: 20, ..Config::default() });
+    let body = axum::body::Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let problem = send(&router, "POST", "/v1/requests", body).await.problem();
+    assert_eq!(problem.kind, "urn:countersign:problem:deadline");
+    assert!(problem.detail.contains("body"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_route_and_status_and_not_by_what_clients_make_up() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _installed = metrics::set_default_local_recorder(&recorder);
+    for (method, path) in [
+        ("GET", filled("/v1/actions/{id}")),
+        ("GET", "/v1/actions/nonsense".into()),
+        ("GET", "/made-up".into()),
+        ("MADE-UP", "/healthz".into()),
+    ] {
+        let answer = call(Fake::default(), method, &path, "").await;
+        assert!(answer.headers.contains_key("x-request-id"), "{path}");
+    }
+    let text = handle.render();
+    for line in [
+        r#"countersign_api_requests_total{method="GET",route="/v1/actions/{id}",status="200"} 1"#,
+        r#"countersign_api_requests_total{method="GET",route="/v1/actions/{id}",status="400"} 1"#,
+        r#"countersign_api_requests_total{method="GET",route="unmatched",status="404"} 1"#,
+        r#"countersign_api_requests_total{method="other",route="/healthz",status="405"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(text.contains("countersign_api_request_seconds"), "{text}");
+    assert!(!text.to_lowercase().contains("made-up"), "{text}");
+}

@@ -1,0 +1,220 @@
+//! A backend that answers as it is told, and calls to the router in front of it.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use countersign_api::{Backend, Config};
+use countersign_types::{
+    ActionId, Address, B256, Bytes, ComponentDigest, EngineId, Failure, Genesis, KeyId, Limits, Manifest,
+    NodeKey, NodePublicKey, PublicKey, RequestDigest, Scheme, SessionId, SignedRequest,
+    action::PublishedAction,
+    api::{ActionInfo, ActionList, NetworkInfo, Problem, SignResponse},
+};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+/// The component that the backend stores.
+pub(crate) const COMPONENT_BYTES: usize = 200_000;
+
+/// Answers with a failure if one is set, else with something legal.
+#[derive(Default)]
+pub(crate) struct Fake {
+    failure: Mutex<Option<Failure>>,
+    /// If it is set, calls wait for a permit before they answer.
+    gate: Option<Semaphore>,
+    /// How many calls have reached the backend.
+    pub(crate) calls: AtomicUsize,
+}
+
+impl Fake {
+    pub(crate) fn failing(failure: Failure) -> Self {
+        Self { failure: Mutex::new(Some(failure)), ..Self::default() }
+    }
+
+    /// Calls do not answer before [`Fake::open`].
+    pub(crate) fn gated() -> Self {
+        Self { gate: Some(Semaphore::new(0)), ..Self::default() }
+    }
+
+    pub(crate) fn open(&self) {
+        self.gate.as_ref().expect("a gated backend").add_permits(1_000);
+    }
+
+    /// Waits until so many calls have reached the backend.
+    pub(crate) async fn reached(&self, calls: usize) {
+        let wait = async {
+            while self.calls.load(Ordering::SeqCst) < calls {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.expect("the calls arrive");
+    }
+
+    async fn enter(&self) -> Result<(), Failure> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.expect("never closed").forget();
+        }
+        self.failure.lock().expect("no test panics with it").clone().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl Backend for Fake {
+    async fn network(&self) -> NetworkInfo {
+        let _ = self.enter().await;
+        let genesis = Genesis { nonce: B256::ZERO, members: vec![node()], threshold: 1, chains: vec![] };
+        NetworkInfo {
+            network: genesis.network_id(),
+            genesis,
+            epoch: 1,
+            root_keys: None,
+            members: vec![],
+            node: node(),
+            version: "0.0.0".into(),
+            engine: EngineId::from([1; 32]),
+            ready: false,
+            not_ready: Some("no root keys".into()),
+        }
+    }
+
+    async fn actions(&self) -> ActionList {
+        let _ = self.enter().await;
+        ActionList { actions: vec![info()] }
+    }
+
+    async fn action(&self, _id: ActionId) -> Result<ActionInfo, Failure> {
+        self.enter().await.map(|()| info())
+    }
+
+    async fn component(&self, _id: ActionId) -> Result<Bytes, Failure> {
+        self.enter().await.map(|()| vec![7; COMPONENT_BYTES].into())
+    }
+
+    async fn publish(&self, _action: PublishedAction) -> Result<ActionInfo, Failure> {
+        self.enter().await.map(|()| info())
+    }
+
+    async fn submit(&self, request: SignedRequest) -> Result<SignResponse, Failure> {
+        self.enter().await.map(|()| signed(request.request.digest()))
+    }
+
+    async fn request(&self, digest: RequestDigest) -> Result<SignResponse, Failure> {
+        self.enter().await.map(|()| signed(digest))
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        self.enter().await.map_err(|failure| failure.detail)
+    }
+
+    async fn metrics(&self) -> String {
+        let _ = self.enter().await;
+        "up 1\n".into()
+    }
+}
+
+fn node() -> NodePublicKey {
+    NodeKey::from_bytes([1; 32]).expect("a scalar").public_key()
+}
+
+fn info() -> ActionInfo {
+    let manifest = Manifest {
+        name: "time-lock".into(),
+        component: ComponentDigest::from([1; 32]),
+        script: B256::ZERO,
+        hosts: vec![],
+        chains: vec![],
+        limits: Limits::default(),
+    };
+    let action_id = manifest.action_id();
+    ActionInfo { action_id, manifest, publisher: Address::ZERO, component_bytes: 8 }
+}
+
+fn signed(request: RequestDigest) -> SignResponse {
+    SignResponse {
+        request,
+        session: SessionId::from([1; 32]),
+        epoch: 1,
+        engine: EngineId::from([1; 32]),
+        time_ms: 1,
+        pins: vec![],
+        action_id: info().action_id,
+        key_id: KeyId::from([1; 32]),
+        scheme: Scheme::SchnorrSecp256k1,
+        public_key: PublicKey(vec![2; 33].into()),
+        signatures: vec![],
+        response: Bytes::new(),
+        nodes: vec![],
+        votes: vec![],
+    }
+}
+
+/// The request for signatures that the document shows.
+pub(crate) fn request_body() -> String {
+    example("/v1/requests")
+}
+
+/// The publication that the document shows.
+pub(crate) fn publication_body() -> String {
+    example("/v1/actions")
+}
+
+fn example(path: &str) -> String {
+    let pointer =
+        format!("/paths/{}/post/requestBody/content/application~1json/example", path.replace('/', "~1"));
+    countersign_api::document().pointer(&pointer).expect("an example").to_string()
+}
+
+/// A path with an identifier for each parameter.
+pub(crate) fn filled(path: &str) -> String {
+    let id = format!("0x{}", "11".repeat(32));
+    path.replace("{digest}", &id).replace("{id}", &id)
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as a problem, whose status and content type fit.
+    pub(crate) fn problem(&self) -> Problem {
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
+        let problem: Problem = serde_json::from_slice(&self.body).expect("a problem");
+        assert_eq!(problem.status, self.status.as_u16());
+        problem
+    }
+}
+
+/// One call to a fresh router.
+pub(crate) async fn call(backend: Fake, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+    send(&countersign_api::router(Arc::new(backend), &Config::default()), method, path, body).await
+}
+
+/// One call, with a JSON content type.
+pub(crate) async fn send(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+    let request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).expect("a method"))
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body.into())
+        .expect("a request");
+    answer(router, request).await
+}
+
+pub(crate) async fn answer(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.expect("a router does not fail");
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a whole body");
+    Answer { status: parts.status, headers: parts.headers, body: body.to_vec() }
+}

@@ -1,0 +1,8 @@
+//! The HTTP interface over a backend that answers as it is told.
+
+mod bounds;
+mod connections;
+mod document;
+mod fake;
+mod malformed;
+mod problems;

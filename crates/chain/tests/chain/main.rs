@@ -1,0 +1,7 @@
+//! The public API against real development chains and providers that misbehave.
+
+mod pins;
+mod proxy;
+mod quorum;
+mod reads;
+mod world;

@@ -1,0 +1,116 @@
+//! How the command ends: an error with its causes, and a code that scripts can tell apart.
+
+use std::{error::Error, fmt};
+
+use countersign_client::{ClientError, NodeError};
+use countersign_types::{Failure, FailureKind};
+
+/// The codes, for `--help`.
+pub(crate) const HELP: &str = "Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 refused · \
+4 unavailable, busy, not ready or too late · 5 disagreement or nonce reused · 6 unauthorised · 7 not found · \
+8 invalid input, file or configuration · 9 a node's answer does not verify";
+
+/// An error on its way to the terminal.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) code: u8,
+    /// The stable name of the kind of error.
+    pub(crate) kind: &'static str,
+    pub(crate) message: String,
+    pub(crate) causes: Vec<String>,
+    /// What the nodes said, where it comes from a node.
+    pub(crate) failure: Option<Box<Failure>>,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Exit {
+    fn new(code: u8, kind: &'static str, error: &(dyn Error + 'static)) -> Self {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        Self { code, kind, message: error.to_string(), causes, failure: None }
+    }
+
+    /// Input, a file or a configuration that cannot be used.
+    pub(crate) fn invalid(error: impl Error + 'static) -> Self {
+        Self::new(8, "invalid", &error)
+    }
+
+    /// The same, in words.
+    pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
+        Self { code: 8, kind: "invalid", message: message.into(), causes: Vec::new(), failure: None }
+    }
+
+    /// Something that should not happen.
+    pub(crate) fn unexpected(error: impl Error + 'static) -> Self {
+        Self::new(1, "unexpected", &error)
+    }
+
+    /// A compilation in a child process ends with the code that its parent understands.
+    pub(crate) fn compile(code: u8) -> Self {
+        Self { code, kind: "compile", message: String::new(), causes: Vec::new(), failure: None }
+    }
+
+    fn of_failure(failure: &Failure, message: String) -> Self {
+        let code = match failure.kind {
+            FailureKind::Refused | FailureKind::PublisherNotListed => 3,
+            FailureKind::Busy
+            | FailureKind::NotReady
+            | FailureKind::Unavailable
+            | FailureKind::Deadline
+            | FailureKind::StorageFull => 4,
+            FailureKind::Disagreement | FailureKind::NonceReused => 5,
+            FailureKind::Unauthorised => 6,
+            FailureKind::NotFound | FailureKind::UnknownAction => 7,
+            FailureKind::Invalid
+            | FailureKind::WrongNetwork
+            | FailureKind::Expired
+            | FailureKind::NotYetIssued
+            | FailureKind::BeforeBoot
+            | FailureKind::TooLarge => 8,
+            FailureKind::Internal => 1,
+        };
+        Self {
+            code,
+            kind: failure.kind.name(),
+            message,
+            causes: Vec::new(),
+            failure: Some(Box::new(failure.clone())),
+        }
+    }
+}
+
+impl From<ClientError> for Exit {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::Failed { failure, .. } => Self::of_failure(failure, error.to_string()),
+            ClientError::NoAnswer { nodes, .. } => {
+                let lie = nodes.iter().any(|node| node.error.is_lie());
+                let last = nodes.iter().rev().find_map(|node| match &node.error {
+                    NodeError::Failure(failure) => Some(failure.clone()),
+                    _ => None,
+                });
+                let mut exit = match (lie, &last) {
+                    (true, _) => Self::new(9, "not-verified", &error),
+                    (false, Some(failure)) => Self::of_failure(failure, error.to_string()),
+                    (false, None) => Self::new(4, "unavailable", &error),
+                };
+                exit.failure = last.map(Box::new);
+                exit
+            }
+            ClientError::Http(_) => Self::new(1, "unexpected", &error),
+            ClientError::Genesis(_)
+            | ClientError::NoNodes
+            | ClientError::Network { .. }
+            | ClientError::Trust(_) => Self::new(8, "invalid", &error),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `countersign network`: the genesis.
+
+use std::{fs, path::PathBuf};
+
+use clap::Subcommand;
+use countersign_types::{B256, Genesis, NodePublicKey, RootKeys};
+use rand_core::{OsRng, RngCore};
+use serde_json::json;
+
+use crate::{
+    exit::Exit,
+    files,
+    output::{Output, facts, table},
+};
+
+/// The genesis of a network.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Write the genesis of a new network. Every operator then runs `countersign node join` with this file.
+    #[command(
+        after_help = "Example:\n  countersign network create --member 0x02.. --member 0x03.. --member 0x02.. \\\n    --threshold 2 --chain 1 --out genesis.json"
+    )]
+    Create {
+        /// A member's public key, as `countersign node init` printed it; once for each member.
+        #[arg(long = "member", required = true, value_delimiter = ',')]
+        members: Vec<NodePublicKey>,
+        /// How many members make a signature: more than half.
+        #[arg(long)]
+        threshold: u16,
+        /// A chain that actions may read, by EIP-155 id; once for each chain.
+        #[arg(long = "chain", value_delimiter = ',')]
+        chains: Vec<u64>,
+        /// The file to write; it is not overwritten.
+        #[arg(long, default_value = "genesis.json")]
+        out: PathBuf,
+    },
+    /// Show a genesis, and check root keys against it.
+    Show {
+        /// The genesis file.
+        #[arg(long, default_value = "genesis.json")]
+        genesis: PathBuf,
+        /// The root keys, to be checked.
+        #[arg(long)]
+        root_keys: Option<PathBuf>,
+    },
+}
+
+pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
+    match command {
+        Command::Create { members, threshold, chains, out } => {
+            let mut nonce = B256::ZERO;
+            OsRng.fill_bytes(nonce.as_mut_slice());
+            let genesis = Genesis { nonce, members, threshold, chains };
+            genesis.committee().map_err(Exit::invalid)?;
+            let text = serde_json::to_string_pretty(&genesis).map_err(Exit::unexpected)? + "\n";
+            write_new(&out, &text)?;
+            show(&genesis, None, output)
+        }
+        Command::Show { genesis, root_keys } => {
+            let genesis: Genesis = files::json_file(&genesis, "genesis")?;
+            let root_keys = root_keys.map(|path| files::json_file(&path, "file of root keys")).transpose()?;
+            show(&genesis, root_keys, output)
+        }
+    }
+}
+
+fn show(genesis: &Genesis, root_keys: Option<RootKeys>, output: &mut Output) -> Result<(), Exit> {
+    let committee = genesis.committee().map_err(Exit::invalid)?;
+    let network = genesis.network_id();
+    if let Some(root_keys) = &root_keys {
+        root_keys.verify(network, &committee).map_err(Exit::invalid)?;
+    }
+    let members = committee.identifiers().filter_map(|id| Some((id, committee.member(id)?)));
+    let value = json!({
+        "network": network,
+        "threshold": committee.threshold(),
+        "chains": genesis.chains,
+        "members": members.clone().map(|(id, member)| json!({
+            "identifier": id, "public_key": member, "peer_id": member.peer_id(), "address": member.address(),
+        })).collect::<Vec<_>>(),
+        "root_keys": root_keys,
+    });
+    output.result(&value, || {
+        let rows = members
+            .map(|(id, member)| vec![id.to_string(), member.peer_id(), member.address().to_string()])
+            .collect();
+        let mut lines = vec![
+            ("network", network.to_string()),
+            ("threshold", format!("{} of {}", committee.threshold(), committee.size())),
+            ("chains", genesis.chains.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+        ];
+        for key in root_keys.iter().flat_map(|keys| &keys.keys) {
+            lines.push((
+                "root key",
+                format!("{} {} (activated by all)", key.root.scheme, key.root.public_key),
+            ));
+        }
+        format!("{}\n{}", facts(&lines), table(&["#", "PeerId", "address"], rows))
+    })
+}
+
+fn write_new(path: &PathBuf, text: &str) -> Result<(), Exit> {
+    use std::io::Write;
+
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Exit::invalid_input(format!("cannot write {}: {error}", path.display())))
+}

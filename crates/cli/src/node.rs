@@ -1,0 +1,202 @@
+//! `countersign node`: a node's folder, its process, and its state.
+
+use std::{env, path::PathBuf};
+
+use clap::{Args, Subcommand};
+use countersign_action::Compiler;
+use countersign_client::Url;
+use countersign_node::{NodeConfig, NodeError, PassphraseConfig, init, logging};
+use countersign_types::{Genesis, NodePublicKey, api::NetworkInfo};
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    exit::Exit,
+    output::{Output, facts, table},
+};
+
+/// The hidden command that compiles a component in a process of its own.
+pub(crate) const COMPILE: &str = "compile-component";
+
+/// Nodes.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a node's folder: a fresh identity, sealed, and an example configuration.
+    #[command(after_help = "Example:\n  countersign node init node1 --passphrase-file passphrase")]
+    Init {
+        /// The folder to make.
+        folder: PathBuf,
+        #[command(flatten)]
+        secret: SecretArguments,
+    },
+    /// Make the node a member of a network: its database, and a copy of the genesis.
+    #[command(
+        after_help = "Example:\n  countersign node join node1 --genesis genesis.json --passphrase-file passphrase"
+    )]
+    Join {
+        /// The node's folder.
+        folder: PathBuf,
+        /// The genesis file of the network.
+        #[arg(long)]
+        genesis: PathBuf,
+        #[command(flatten)]
+        secret: SecretArguments,
+    },
+    /// Run a node until SIGTERM or Ctrl-C; a second one ends it at once.
+    Run {
+        /// The configuration file.
+        #[arg(long, default_value = "node.toml")]
+        config: PathBuf,
+    },
+    /// Ask a node how it and its network are.
+    Status {
+        /// The node's HTTP address.
+        #[arg(long, default_value = "http://127.0.0.1:8470")]
+        node: Url,
+    },
+}
+
+/// The passphrase that seals a node's keys.
+#[derive(Args)]
+pub(crate) struct SecretArguments {
+    /// A file of mode 0600 with the passphrase; else the variable COUNTERSIGN_PASSPHRASE, else the systemd
+    /// credential countersign-passphrase.
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+    /// Stretch the passphrase with next to no work: for test networks only.
+    #[arg(long, hide = true)]
+    weak_passphrase: bool,
+}
+
+impl SecretArguments {
+    fn passphrase(&self) -> Result<SecretString, Exit> {
+        PassphraseConfig { file: self.passphrase_file.clone() }.read().map_err(Exit::invalid)
+    }
+
+    fn kdf(&self, output: &Output) -> Result<countersign_node::init::KdfParameters, Exit> {
+        if !self.weak_passphrase {
+            return Ok(Default::default());
+        }
+        output.say("WARNING: the passphrase is stretched with next to no work: for test networks only");
+        countersign_node::init::KdfParameters::new(1024, 1).map_err(Exit::invalid)
+    }
+}
+
+pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
+    match command {
+        Command::Init { folder, secret } => {
+            let kdf = secret.kdf(output)?;
+            let key = init::init(&folder, &secret.passphrase()?, kdf).map_err(Exit::invalid)?;
+            shown(&key, output, || {
+                format!(
+                    "next: give the public key to whoever makes the genesis (countersign network create), then run\n\
+                     countersign node join {0} --genesis genesis.json, edit {0}/node.toml, and run\n\
+                     countersign node run --config {0}/node.toml",
+                    folder.display()
+                )
+            })
+        }
+        Command::Join { folder, genesis, secret } => {
+            let kdf = secret.kdf(output)?;
+            let network = init::join(&folder, &genesis, &secret.passphrase()?, kdf).map_err(Exit::invalid)?;
+            output.result(&json!({ "network": network }), || facts(&[("network", network.to_string())]))
+        }
+        Command::Run { config } => serve(&config, output),
+        Command::Status { node } => status(node, output),
+    }
+}
+
+fn shown(key: &NodePublicKey, output: &mut Output, next: impl FnOnce() -> String) -> Result<(), Exit> {
+    let value = json!({ "public_key": key, "peer_id": key.peer_id(), "address": key.address() });
+    output.result(&value, || {
+        let lines = facts(&[
+            ("public key", key.to_string()),
+            ("PeerId", key.peer_id()),
+            ("address", key.address().to_string()),
+        ]);
+        format!("{lines}\n\n{}", next())
+    })
+}
+
+fn serve(config: &std::path::Path, output: &mut Output) -> Result<(), Exit> {
+    let config = NodeConfig::load(config).map_err(Exit::invalid)?;
+    logging::start(&config.log).map_err(Exit::invalid)?;
+    let program = env::current_exe().map_err(Exit::unexpected)?;
+    let compiler = Compiler::new(program, [COMPILE], &config.actions.host);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Exit::unexpected)?;
+    let stop = CancellationToken::new();
+    runtime.block_on(async {
+        stop_on_signals(stop.clone()).map_err(Exit::unexpected)?;
+        let announce = |address| output.say(format!("listening on http://{address}"));
+        countersign_node::run(config, compiler, stop, announce).await.map_err(node_exit)
+    })
+}
+
+fn node_exit(error: NodeError) -> Exit {
+    match &error {
+        NodeError::Driver(_) | NodeError::Task(_) | NodeError::Store(_) | NodeError::Metrics(_) => {
+            Exit::unexpected(error)
+        }
+        _ => Exit::invalid(error),
+    }
+}
+
+/// The first signal asks the node to stop, the second ends the process.
+fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        tracing::info!("stopping: sessions under way may end; signal again to stop at once");
+        stop.cancel();
+        next().await;
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+fn status(node: Url, output: &mut Output) -> Result<(), Exit> {
+    let info = crate::sign::runtime()?.block_on(countersign_client::network_of(node))?;
+    output.result(&info, || text(&info))
+}
+
+fn text(info: &NetworkInfo) -> String {
+    let Genesis { threshold, members, chains, .. } = &info.genesis;
+    let chains: Vec<String> = chains.iter().map(u64::to_string).collect();
+    let mut lines = vec![
+        ("network", info.network.to_string()),
+        ("threshold", format!("{threshold} of {}", members.len())),
+        ("chains", chains.join(", ")),
+        ("node", format!("{} (version {})", info.node.peer_id(), info.version)),
+        ("engine", info.engine.to_string()),
+        ("ready", info.not_ready.as_ref().map_or("yes".into(), |reason| format!("no: {reason}"))),
+    ];
+    for key in info.root_keys.iter().flat_map(|keys| &keys.keys) {
+        lines.push(("root key", format!("{} {}", key.root.scheme, key.root.public_key)));
+    }
+    let rows = info
+        .members
+        .iter()
+        .map(|member| {
+            let connected = if member.connected { "connected" } else { "not connected" };
+            vec![
+                member.identifier.to_string(),
+                member.peer_id.clone(),
+                member.address.to_string(),
+                connected.into(),
+            ]
+        })
+        .collect();
+    format!("{}\n{}", facts(&lines), table(&["#", "PeerId", "address", "state"], rows))
+}

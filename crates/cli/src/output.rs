@@ -1,0 +1,101 @@
+//! What the command prints: text for people, or one JSON document.
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use comfy_table::{Cell, ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::exit::Exit;
+
+/// Where results go.
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints a result: `value` as JSON, or else `text`.
+    pub(crate) fn result(
+        &mut self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Exit> {
+        let out =
+            if self.json { serde_json::to_string_pretty(value).map_err(Exit::unexpected)? } else { text() };
+        print(&out);
+        Ok(())
+    }
+
+    /// Says something on standard error, in either form.
+    pub(crate) fn say(&self, text: impl Display) {
+        // nobody listens on standard error any more: then there is nobody to tell
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Prints an error, once, with its causes.
+    pub(crate) fn fail(&mut self, exit: &Exit) -> ExitCode {
+        if exit.message.is_empty() {
+            return ExitCode::from(exit.code);
+        }
+        if self.json {
+            let failure = exit.failure.as_deref();
+            let document = json!({ "error": {
+                "kind": exit.kind,
+                "code": exit.code,
+                "detail": exit.message,
+                "causes": exit.causes,
+                "nodes": failure.map(|failure| &failure.nodes),
+                "disagreement": failure.and_then(|failure| failure.disagreement.as_ref()),
+            }});
+            print(&format!("{document:#}"));
+        }
+        self.say(format!("error: {}", exit.message));
+        for cause in &exit.causes {
+            self.say(format!("  caused by: {cause}"));
+        }
+        for node in exit.failure.iter().flat_map(|failure| &failure.nodes) {
+            self.say(format!(
+                "  {} {}{}",
+                node.peer_id,
+                node.decision.name(),
+                node.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+            ));
+        }
+        ExitCode::from(exit.code)
+    }
+}
+
+fn print(text: &str) {
+    // a closed pipe is the reader's choice, not an error
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// A table of facts: name and value.
+pub(crate) fn facts(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
+    lines.join("\n")
+}
+
+/// A table with a head.
+pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(head.iter().map(Cell::new));
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
+}

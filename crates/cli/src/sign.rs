@@ -1,0 +1,154 @@
+//! `countersign sign` and `countersign result`: requests and what becomes of them.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use clap::Args;
+use countersign_client::{Client, ClientConfig, RequestSigner, Url, sign_request};
+use countersign_types::{B256, Bytes, Caller, CallerKind, Genesis, RequestDigest, api::SignResponse};
+use tokio::runtime::Runtime;
+
+use crate::{
+    exit::Exit,
+    files,
+    key::SpecArguments,
+    output::{Output, facts, table},
+};
+
+/// Which nodes to ask, and what to trust.
+#[derive(Args)]
+pub(crate) struct NodeArguments {
+    /// A node's HTTP address; give several, and the next one is asked where one does not answer.
+    #[arg(long = "node", required = true, value_delimiter = ',')]
+    nodes: Vec<Url>,
+    /// The genesis file: the only thing that is trusted.
+    #[arg(long, default_value = "genesis.json")]
+    genesis: PathBuf,
+    /// How long to try, in seconds.
+    #[arg(long, default_value_t = 30)]
+    timeout: u64,
+}
+
+impl NodeArguments {
+    pub(crate) fn client(&self) -> Result<Client, Exit> {
+        let genesis: Genesis = files::json_file(&self.genesis, "genesis")?;
+        let timeout = Duration::from_secs(self.timeout);
+        Ok(Client::new(ClientConfig { nodes: self.nodes.clone(), genesis, timeout })?)
+    }
+}
+
+/// What to ask for.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  countersign sign --node http://127.0.0.1:8470 --genesis genesis.json \\\n    --action 0x.. --config @config.json --params text:hello --caller-key caller.key"
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    node: NodeArguments,
+    #[command(flatten)]
+    spec: SpecArguments,
+    /// What the action is told by the caller: 0x.., text:.., or @file.
+    #[arg(long, value_parser = files::bytes, default_value = "0x")]
+    params: Bytes,
+    /// A caller's secret key; several callers sign together.
+    #[arg(long = "caller-key", required = true)]
+    caller_keys: Vec<PathBuf>,
+    /// How long the request lives, in seconds; at most 600.
+    #[arg(long, default_value_t = 60)]
+    lifetime: u64,
+    /// The request's nonce; drawn at random by default.
+    #[arg(long)]
+    nonce: Option<B256>,
+}
+
+/// Which request.
+#[derive(Args)]
+pub(crate) struct ResultArguments {
+    #[command(flatten)]
+    node: NodeArguments,
+    /// The request's digest, as `countersign sign` printed it.
+    request: RequestDigest,
+}
+
+pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit> {
+    let client = arguments.node.client()?;
+    let spec = arguments.spec.spec()?;
+    let signers =
+        arguments.caller_keys.iter().map(|path| files::signer(path)).collect::<Result<Vec<_>, _>>()?;
+    let callers =
+        signers.iter().map(|signer| Caller { kind: CallerKind::Eip191, id: signer.address() }).collect();
+    let lifetime = arguments.lifetime.saturating_mul(1000);
+    let mut request = client.build_request(spec, arguments.params, callers, now_ms()?, lifetime);
+    if let Some(nonce) = arguments.nonce {
+        request.nonce = nonce;
+    }
+    let signers: Vec<&dyn RequestSigner> =
+        signers.iter().map(|signer| signer as &dyn RequestSigner).collect();
+    let signed = sign_request(request, &signers).map_err(Exit::unexpected)?;
+    if !output.is_json() {
+        output.say(format!("request {}", signed.request.digest()));
+    }
+    let answer = runtime()?.block_on(client.sign(signed))?;
+    for failure in &answer.passed_over {
+        output.say(format!("passed over {failure}"));
+    }
+    show(&answer.answer, true, output)
+}
+
+pub(crate) fn result(arguments: ResultArguments, output: &mut Output) -> Result<(), Exit> {
+    let client = arguments.node.client()?;
+    let answer = runtime()?.block_on(client.request(arguments.request))?;
+    show(&answer, false, output)
+}
+
+fn show(answer: &SignResponse, verified: bool, output: &mut Output) -> Result<(), Exit> {
+    output.result(answer, || {
+        let mut lines = vec![
+            ("request", answer.request.to_string()),
+            ("session", answer.session.to_string()),
+            ("key", answer.key_id.to_string()),
+            ("public key", answer.public_key.to_string()),
+        ];
+        for signed in &answer.signatures {
+            lines.push(("message", format!("{} ({})", signed.message, signed.payload)));
+            lines.push(("signature", signed.signature.0.to_string()));
+        }
+        if let Ok(text) = std::str::from_utf8(&answer.response)
+            && !text.is_empty()
+        {
+            lines.push(("response", text.to_owned()));
+        }
+        lines.push((
+            "verified",
+            if verified { "yes, here" } else { "no: post the request to have it verified" }.into(),
+        ));
+        let rows = answer
+            .nodes
+            .iter()
+            .map(|node| {
+                vec![
+                    node.peer_id.clone(),
+                    node.decision.name().into(),
+                    node.reason.clone().unwrap_or_default(),
+                ]
+            })
+            .collect();
+        format!("{}\n{}", facts(&lines), table(&["node", "said", "because"], rows))
+    })
+}
+
+/// The caller's clock, in milliseconds since 1970.
+pub(crate) fn now_ms() -> Result<u64, Exit> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Exit::unexpected)?;
+    u64::try_from(since.as_millis()).map_err(Exit::unexpected)
+}
+
+pub(crate) fn runtime() -> Result<Runtime, Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Exit::unexpected)
+}

@@ -1,0 +1,167 @@
+//! Why a client has no answer, and what each node did.
+
+use std::{fmt, time::Duration};
+
+use countersign_types::{ActionId, Failure, GenesisError, NetworkId, action::ManifestError};
+use reqwest::Url;
+
+use crate::{TrustError, VerifyError};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The genesis is not one.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// No node was named.
+    #[error("a client needs the address of at least one node")]
+    NoNodes,
+    /// The HTTP client cannot be made: TLS, proxies.
+    #[error("the HTTP client cannot be made")]
+    Http(#[source] reqwest::Error),
+    /// The request is for another network than the client's.
+    #[error("the request is for network {got}, this client's is {expected}")]
+    Network {
+        /// The client's.
+        expected: NetworkId,
+        /// The request's.
+        got: NetworkId,
+    },
+    /// The key is none of this network.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A node's answer that asking others does not change.
+    #[error("{node} answers: {failure}")]
+    Failed {
+        /// The node.
+        node: Url,
+        /// What it answers.
+        failure: Box<Failure>,
+        /// What was tried before.
+        passed_over: Vec<NodeFailure>,
+    },
+    /// No node gave an answer that counts.
+    #[error("no node gave an answer that counts within {} ms: {}", waited.as_millis(), list(nodes))]
+    NoAnswer {
+        /// How long the client tried.
+        waited: Duration,
+        /// The last that was heard of each node.
+        nodes: Vec<NodeFailure>,
+    },
+}
+
+/// What one node did instead of answering.
+#[derive(Debug, thiserror::Error)]
+#[error("{node}: {error}")]
+pub struct NodeFailure {
+    /// The node.
+    pub node: Url,
+    /// What it did.
+    pub error: NodeError,
+}
+
+/// Why one node's answer does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// It was not reached, or the connection broke.
+    #[error("not reached: {reason}")]
+    Unreachable {
+        /// The whole chain of causes.
+        reason: String,
+    },
+    /// It did not answer in time.
+    #[error("no answer within {} ms", waited.as_millis())]
+    Timeout {
+        /// How long it was given.
+        waited: Duration,
+    },
+    /// Its answer is longer than any that is right.
+    #[error("the answer is longer than {most} bytes")]
+    TooLong {
+        /// The most that is read.
+        most: usize,
+    },
+    /// Its answer is not of this interface.
+    #[error("unexpected answer with status {status}: {reason}")]
+    Unexpected {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong with the body.
+        reason: String,
+    },
+    /// It says why not.
+    #[error(transparent)]
+    Failure(Failure),
+    /// It belongs to another network.
+    #[error("it is of network {got}, expected {expected}")]
+    OtherNetwork {
+        /// The client's network.
+        expected: NetworkId,
+        /// The node's.
+        got: NetworkId,
+    },
+    /// It has no root keys yet.
+    #[error("it has no root keys yet")]
+    NoRootKeys,
+    /// Its root keys are not those of the genesis.
+    #[error("its root keys do not count: {0}")]
+    RootKeys(TrustError),
+    /// Its answer is none to the request.
+    #[error("its answer does not count: {0}")]
+    Wrong(Box<VerifyError>),
+    /// It answers for another action.
+    #[error("it answers for action {got}, expected {expected}")]
+    OtherAction {
+        /// What was asked.
+        expected: ActionId,
+        /// What is answered.
+        got: ActionId,
+    },
+    /// It hands out another component than the manifest names.
+    #[error("its component does not count: {0}")]
+    Component(ManifestError),
+}
+
+impl NodeError {
+    /// Whether the node answered what no honest, healthy node of the network answers.
+    pub fn is_lie(&self) -> bool {
+        match self {
+            Self::OtherNetwork { .. }
+            | Self::RootKeys(_)
+            | Self::Wrong(_)
+            | Self::OtherAction { .. }
+            | Self::Component(_) => true,
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::TooLong { .. }
+            | Self::Unexpected { .. }
+            | Self::Failure(_)
+            | Self::NoRootKeys => false,
+        }
+    }
+
+    /// Whether the same node may answer later.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Failure(failure) => failure.kind.is_transient(),
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::NoRootKeys => true,
+            Self::TooLong { .. }
+            | Self::Unexpected { .. }
+            | Self::OtherNetwork { .. }
+            | Self::RootKeys(_)
+            | Self::Wrong(_)
+            | Self::OtherAction { .. }
+            | Self::Component(_) => false,
+        }
+    }
+}
+
+impl From<VerifyError> for NodeError {
+    fn from(error: VerifyError) -> Self {
+        Self::Wrong(Box::new(error))
+    }
+}
+
+fn list(nodes: &[NodeFailure]) -> impl fmt::Display {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

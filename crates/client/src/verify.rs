@@ -1,0 +1,179 @@
+//! What makes an answer one: signatures, votes, and that both are of the request that was asked.
+
+use std::collections::BTreeSet;
+
+use countersign_threshold as threshold;
+use countersign_types::{
+    Bytes, Identifier, KeyId, Outcome, OutcomeHash, Payload, PayloadKind, PublicKey, Request, RequestDigest,
+    SessionId, Verdict,
+    api::{SignResponse, SignedPayload},
+    outcome::OutcomeError,
+};
+
+use crate::{Trust, TrustError};
+
+/// Why an answer is none to the request: whoever gave it is wrong, or lies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// It answers another request.
+    #[error("it answers request {got}, expected {expected}")]
+    Request {
+        /// What was asked.
+        expected: RequestDigest,
+        /// What is answered.
+        got: RequestDigest,
+    },
+    /// It names another key, scheme, action or public key than the request's spec gives.
+    #[error("its {field} is {got}, the request's key gives {expected}")]
+    Key {
+        /// Which field.
+        field: &'static str,
+        /// What the spec gives.
+        expected: String,
+        /// What is answered.
+        got: String,
+    },
+    /// The session's id does not follow from request, epoch, engine, time and pins.
+    #[error("its session {got} is not of its own terms, which give {expected}")]
+    Session {
+        /// What the terms give.
+        expected: SessionId,
+        /// What is answered.
+        got: SessionId,
+    },
+    /// A payload of a kind that does not exist, or whose content is not of its kind.
+    #[error("payload {index} is no payload of kind {kind:?}")]
+    Payload {
+        /// Which payload, from 0.
+        index: usize,
+        /// The kind that it claims, cut after 80 characters.
+        kind: String,
+    },
+    /// The key signs no such payloads.
+    #[error(transparent)]
+    Outcome(#[from] OutcomeError),
+    /// The message is not what the payload gives.
+    #[error("the message of payload {index} is {got}, its content gives {expected}")]
+    Message {
+        /// Which payload, from 0.
+        index: usize,
+        /// What the content gives.
+        expected: Bytes,
+        /// What is answered.
+        got: Bytes,
+    },
+    /// A signature is wrong.
+    #[error("the signature of payload {index} does not verify")]
+    Signature {
+        /// Which payload, from 0.
+        index: usize,
+        /// Why.
+        source: threshold::VerifyError,
+    },
+    /// Too few members stand behind the outcome.
+    #[error("{got} members voted for outcome {outcome} of session {session}, expected at least {expected}")]
+    Votes {
+        /// The threshold.
+        expected: u16,
+        /// How many distinct members' votes verify for this session and outcome.
+        got: usize,
+        /// The session.
+        session: SessionId,
+        /// What payloads and response give.
+        outcome: OutcomeHash,
+    },
+    /// The request's key is none of this network.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl Trust {
+    /// Checks that an answer is one to this request.
+    ///
+    /// It is if its key is the request's, derived from the root; if every message follows from its payload and
+    /// every signature verifies; and if at least a threshold of distinct members signed votes for the outcome
+    /// in a session of this request. A signature alone would not do: it may have been made for another request
+    /// with the same key.
+    pub fn verify(&self, request: &Request, answer: &SignResponse) -> Result<(), VerifyError> {
+        let (digest, key_id) = (request.digest(), request.key.key_id());
+        if answer.request != digest {
+            return Err(VerifyError::Request { expected: digest, got: answer.request });
+        }
+        let public_key = self.public_key(request.key.scheme, &key_id)?;
+        check_key(request, &key_id, &public_key, answer)?;
+        let session = answer.terms().id(self.network);
+        if answer.session != session {
+            return Err(VerifyError::Session { expected: session, got: answer.session });
+        }
+        let outcome = outcome(request, answer)?;
+        for (index, (message, signed)) in outcome.messages().iter().zip(&answer.signatures).enumerate() {
+            if *message != signed.message {
+                let (expected, got) = (message.clone(), signed.message.clone());
+                return Err(VerifyError::Message { index, expected, got });
+            }
+            threshold::verify(request.key.scheme, &public_key, message, &signed.signature)
+                .map_err(|source| VerifyError::Signature { index, source })?;
+        }
+        self.check_votes(answer, outcome.hash())
+    }
+
+    fn check_votes(&self, answer: &SignResponse, outcome: OutcomeHash) -> Result<(), VerifyError> {
+        let voters: BTreeSet<Identifier> = answer
+            .votes
+            .iter()
+            .filter(|cast| cast.vote.vote.session == answer.session && cast.vote.vote.outcome == outcome)
+            .filter_map(|cast| {
+                let signer = Identifier::new(cast.signer)?;
+                let member = self.committee.member(signer)?;
+                cast.vote.verify(self.network, member).is_ok().then_some(signer)
+            })
+            .collect();
+        let (expected, got) = (self.committee.threshold(), voters.len());
+        if got < usize::from(expected) {
+            return Err(VerifyError::Votes { expected, got, session: answer.session, outcome });
+        }
+        Ok(())
+    }
+}
+
+fn check_key(
+    request: &Request,
+    key_id: &KeyId,
+    public_key: &PublicKey,
+    answer: &SignResponse,
+) -> Result<(), VerifyError> {
+    let check = |field, expected: &dyn ToString, got: &dyn ToString| {
+        let (expected, got) = (expected.to_string(), got.to_string());
+        if expected == got { Ok(()) } else { Err(VerifyError::Key { field, expected, got }) }
+    };
+    check("key id", key_id, &answer.key_id)?;
+    check("scheme", &request.key.scheme, &answer.scheme)?;
+    check("action", &request.key.policy.action, &answer.action_id)?;
+    check("public key", public_key, &answer.public_key)
+}
+
+/// The outcome that the answer's payloads and response make, by the same code that nodes sign by.
+fn outcome(request: &Request, answer: &SignResponse) -> Result<Outcome, VerifyError> {
+    let payloads = answer
+        .signatures
+        .iter()
+        .enumerate()
+        .map(|(index, signed)| {
+            payload(signed).ok_or_else(|| VerifyError::Payload {
+                index,
+                kind: signed.payload.chars().take(80).collect(),
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Outcome::of(Verdict::Allow { payloads, response: answer.response.clone() }, &request.key)?)
+}
+
+fn payload(signed: &SignedPayload) -> Option<Payload> {
+    let content = signed.content.clone();
+    Some(match signed.payload.parse().ok()? {
+        PayloadKind::Bytes => Payload::Bytes(content),
+        PayloadKind::PersonalMessage => Payload::PersonalMessage(content),
+        PayloadKind::TypedData => Payload::TypedData(String::from_utf8(content.to_vec()).ok()?),
+        PayloadKind::Raw => Payload::Raw(content),
+    })
+}

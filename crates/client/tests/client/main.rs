@@ -1,0 +1,6 @@
+//! The client against nodes on loopback: honest ones, dead ones and liars.
+
+mod failover;
+mod lies;
+mod nodes;
+mod world;

@@ -1,0 +1,358 @@
+//! The event loop: drives the swarm, dials, and keeps one connection with each member.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::ConnectedPoint,
+    ping,
+    swarm::{
+        ConnectionId, DialError, ListenError, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use rand_core::{OsRng, RngCore};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    Config, Hello, address,
+    backoff::Backoff,
+    event::EventSender,
+    handle::Shared,
+    link::Link,
+    peer::{self, Candidate, Peer},
+    swarm::{Behaviour, BehaviourEvent, DIALS_AT_ONCE},
+};
+
+/// How long a shutdown may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the ports may take to be free after that, and how often to look.
+const PORTS_TIMEOUT: Duration = Duration::from_secs(1);
+const PORTS_INTERVAL: Duration = Duration::from_millis(10);
+/// Links that have ended and wait to be noticed.
+const MAX_ENDED: usize = 64;
+/// How long the loop sleeps when nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the driver holds for its whole life.
+pub(crate) struct Driver {
+    swarm: Swarm<Behaviour>,
+    shared: Arc<Shared>,
+    events: EventSender,
+    own: Arc<Hello>,
+    config: Config,
+    members: BTreeMap<PeerId, Member>,
+    ended: mpsc::Sender<(PeerId, ConnectionId)>,
+    ended_links: mpsc::Receiver<(PeerId, ConnectionId)>,
+    /// When to give up on an orderly end, once it began.
+    deadline: Option<Instant>,
+}
+
+/// A member as the driver sees it.
+struct Member {
+    peer: Arc<Peer>,
+    /// Where to dial it, in this order; empty where it dials us, or no address is known.
+    addresses: Vec<Multiaddr>,
+    we_dial: bool,
+    backoff: Backoff,
+    next_dial: Option<Instant>,
+    /// In the order of their making.
+    connections: Vec<Connection>,
+}
+
+struct Connection {
+    id: ConnectionId,
+    by_lower: bool,
+    made: Instant,
+    heard: Instant,
+    end: watch::Sender<Option<String>>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        shared: Arc<Shared>,
+        events: EventSender,
+        own: Hello,
+        config: Config,
+    ) -> Self {
+        let own_id = *swarm.local_peer_id();
+        let members =
+            shared.peers.values().map(|peer| (peer.id, Member::new(Arc::clone(peer), own_id, &config)));
+        let (ended, ended_links) = mpsc::channel(MAX_ENDED);
+        Self {
+            members: members.collect(),
+            swarm,
+            shared,
+            events,
+            own: Arc::new(own),
+            config,
+            ended,
+            ended_links,
+            deadline: None,
+        }
+    }
+
+    /// Runs until it is stopped.
+    pub(crate) async fn run(mut self) {
+        let stop = self.shared.stop.clone();
+        loop {
+            let due = self.due();
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_event(event),
+                Some((peer, connection)) = self.ended_links.recv() => self.on_link_end(peer, connection),
+                () = stop.cancelled(), if self.deadline.is_none() => self.begin_stop(),
+                () = sleep_until(due) => {}
+            }
+            let now = Instant::now();
+            match self.deadline {
+                None => {
+                    self.end_silent(now);
+                    self.dial_due(now);
+                }
+                Some(deadline) => {
+                    let connected = self.members.values().any(|member| !member.connections.is_empty());
+                    if !connected || now >= deadline {
+                        break;
+                    }
+                }
+            }
+        }
+        drop(self.swarm);
+        let listening = self.shared.listening().clone();
+        await_free_ports(&listening).await;
+        self.shared.stopped.cancel();
+    }
+
+    /// The links finish by themselves; connections without one are closed when it ends.
+    fn begin_stop(&mut self) {
+        self.deadline = Some(Instant::now() + SHUTDOWN_TIMEOUT);
+    }
+
+    /// When something must be done next.
+    fn due(&self) -> Instant {
+        let silence = self.config.silence();
+        let dials = self.members.values().filter_map(|member| member.next_dial);
+        let silences =
+            self.members.values().flat_map(|member| member.connections.iter().map(|c| c.heard + silence));
+        let idle = Instant::now() + IDLE;
+        match self.deadline {
+            Some(deadline) => deadline,
+            None => dials.chain(silences).min().unwrap_or(idle),
+        }
+    }
+
+    fn dial_due(&mut self, now: Instant) {
+        for (id, member) in &mut self.members {
+            if member.next_dial.is_none_or(|at| at > now) {
+                continue;
+            }
+            member.next_dial = None;
+            let dial = DialOpts::peer_id(*id)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .override_dial_concurrency_factor(DIALS_AT_ONCE)
+                .allocate_new_port()
+                .addresses(member.addresses.clone())
+                .build();
+            if let Err(error) = self.swarm.dial(dial) {
+                self.shared.counters.failed_dial();
+                member.failed_dial(&error);
+            }
+        }
+    }
+
+    fn end_silent(&mut self, now: Instant) {
+        let silence = self.config.silence();
+        for member in self.members.values_mut() {
+            for connection in &mut member.connections {
+                if connection.heard + silence <= now {
+                    connection.heard = now;
+                    connection.end.send_replace(Some(format!("the peer was silent for {silence:?}")));
+                    self.swarm.close_connection(connection.id);
+                }
+            }
+        }
+    }
+
+    fn on_link_end(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(member) = self.members.get(&peer) else { return };
+        if member.connections.iter().any(|open| open.id == connection) {
+            self.swarm.close_connection(connection);
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "libp2p's enum is open, and the rest asks for nothing"
+    )]
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connection(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                let reason = cause.map_or("the connection was closed".into(), |cause| cause.to_string());
+                self.on_closed(peer_id, connection_id, reason);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+                self.shared.counters.failed_dial();
+                if let Some(member) = self.members.get_mut(&peer) {
+                    member.failed_dial(&error);
+                }
+            }
+            SwarmEvent::IncomingConnectionError { error, peer_id, send_back_addr, .. } => {
+                if matches!(error, ListenError::Denied { .. }) {
+                    self.shared.counters.refused_connection();
+                }
+                tracing::debug!(?peer_id, address = %send_back_addr, %error, "refused a connection");
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::NewListenAddr { address, .. } => self.shared.listening().push(address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.shared.listening().retain(|listening| *listening != address);
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::error!(?addresses, ?reason, "a listener closed");
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener failed"),
+            _ => {}
+        }
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        let Some(member) = self.members.get_mut(&event.peer) else { return };
+        // A failed ping needs no answer: what counts is how long ago the last one succeeded.
+        let Ok(rtt) = event.result else { return };
+        member.peer.measured(event.connection, rtt);
+        if let Some(connection) = member.connections.iter_mut().find(|c| c.id == event.connection) {
+            connection.heard = Instant::now();
+        }
+    }
+
+    fn on_connection(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        let arrivals = self.swarm.behaviour_mut().streams.take(connection);
+        let we_are_lower = *self.swarm.local_peer_id() < id;
+        let (Some(member), Some(arrivals), None) = (self.members.get_mut(&id), arrivals, self.deadline)
+        else {
+            self.swarm.close_connection(connection);
+            return;
+        };
+        let (end, ended) = watch::channel(None);
+        let now = Instant::now();
+        let by_lower = endpoint.is_dialer() == we_are_lower;
+        member.next_dial = None;
+        member.connections.push(Connection { id: connection, by_lower, made: now, heard: now, end });
+        let kept = peer::kept(&member.candidates());
+        for other in member.connections.iter().filter(|open| Some(open.id) != kept) {
+            other.end.send_replace(Some("replaced by another connection".into()));
+            self.swarm.close_connection(other.id);
+        }
+        if kept != Some(connection) {
+            return;
+        }
+        let link = Link {
+            peer: Arc::clone(&member.peer),
+            own: Arc::clone(&self.own),
+            connection,
+            address: endpoint.get_remote_address().clone(),
+            arrivals,
+            events: self.events.clone(),
+            counters: Arc::clone(&self.shared.counters),
+            stall: self.config.write_timeout(),
+            ended,
+            stop: self.shared.stop.clone(),
+        };
+        let report = self.ended.clone();
+        tokio::spawn(async move {
+            link.run().await;
+            let _ = report.send((id, connection)).await;
+        });
+    }
+
+    fn on_closed(&mut self, id: PeerId, connection: ConnectionId, reason: String) {
+        let (_, longest) = self.config.reconnect();
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let Some(at) = member.connections.iter().position(|open| open.id == connection) else { return };
+        let closed = member.connections.remove(at);
+        closed.end.send_if_modified(|end| {
+            let first = end.is_none();
+            end.get_or_insert(reason);
+            first
+        });
+        if closed.made.elapsed() >= longest {
+            member.backoff.reset();
+        }
+        if member.connections.is_empty() {
+            member.schedule();
+        }
+    }
+}
+
+impl Member {
+    fn new(peer: Arc<Peer>, own: PeerId, config: &Config) -> Self {
+        let we_dial = own < peer.id;
+        let configured = config.peers.get(&peer.member).map(Vec::as_slice).unwrap_or_default();
+        let addresses = if we_dial { address::in_dialling_order(configured) } else { Vec::new() };
+        match (we_dial, addresses.is_empty()) {
+            (false, _) => peer.failed("not connected yet: this member dials us"),
+            (true, true) => peer.failed("not connected: no address is configured, and this node is to dial"),
+            (true, false) => {}
+        }
+        let (shortest, longest) = config.reconnect();
+        let next_dial = (!addresses.is_empty()).then(Instant::now);
+        let backoff = Backoff::new(shortest, longest);
+        Self { peer, addresses, we_dial, backoff, next_dial, connections: Vec::new() }
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let candidate = |open: &Connection| Candidate { connection: open.id, by_lower: open.by_lower };
+        self.connections.iter().map(candidate).collect()
+    }
+
+    fn failed_dial(&mut self, error: &DialError) {
+        if matches!(error, DialError::DialPeerConditionFalse(_)) {
+            return;
+        }
+        let reason = describe(error);
+        tracing::debug!(peer = %self.peer.member, %reason, "dialling failed");
+        self.peer.failed(&reason);
+        if self.connections.is_empty() {
+            self.schedule();
+        }
+    }
+
+    /// Dials again after a while, if dialling is ours.
+    fn schedule(&mut self) {
+        if self.we_dial && !self.addresses.is_empty() {
+            self.next_dial = Some(Instant::now() + self.backoff.wait(OsRng.next_u32()));
+        }
+    }
+}
+
+/// Waits until the carriers have given their ports back, so that a restart in the same process finds them free. QUIC's
+/// does so only when the closed connections have run out.
+async fn await_free_ports(listening: &[Multiaddr]) {
+    let deadline = Instant::now() + PORTS_TIMEOUT;
+    while Instant::now() < deadline && listening.iter().any(|address| address::probe(address).is_err()) {
+        sleep(PORTS_INTERVAL).await;
+    }
+}
+
+/// One line for people, with every address that was tried.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest says enough of itself")]
+fn describe(error: &DialError) -> String {
+    match error {
+        DialError::Transport(tried) => {
+            let tried: Vec<_> = tried.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+            format!("dialling failed: {}", tried.join("; "))
+        }
+        DialError::WrongPeerId { obtained, address } => {
+            format!("dialling failed: at {address} is another peer, {obtained}")
+        }
+        other => format!("dialling failed: {other}").replace('\n', " "),
+    }
+}

@@ -1,0 +1,171 @@
+//! One other member: whether it is connected, what it said, and the way to its queues.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use countersign_types::NodePublicKey;
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+
+use crate::{
+    Hello, Lane, PeerStatus, SendError,
+    hello::Refusal,
+    identity,
+    lane::{LaneSender, Unsent},
+};
+
+/// The most characters of a reason that is kept.
+const MAX_REASON_CHARS: usize = 512;
+
+/// What the handle, the driver and the links share about a member.
+pub(crate) struct Peer {
+    pub(crate) member: NodePublicKey,
+    pub(crate) id: PeerId,
+    /// Held by the link that serves, from its `Connected` to its `Disconnected`, so that these never interleave.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    link: Option<Link>,
+    hello: Option<Hello>,
+    highest_generation: Option<u64>,
+    rtt: Option<Duration>,
+    last_error: Option<String>,
+}
+
+/// The connection that serves.
+pub(crate) struct Link {
+    pub(crate) connection: ConnectionId,
+    pub(crate) address: Multiaddr,
+    pub(crate) signing: LaneSender,
+    pub(crate) background: LaneSender,
+}
+
+impl Peer {
+    pub(crate) fn new(member: NodePublicKey) -> Self {
+        let state = State { last_error: Some("not connected yet".into()), ..State::default() };
+        Self {
+            member,
+            id: identity::peer_id(&member),
+            turn: tokio::sync::Mutex::new(()),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Judges the member's hello and remembers its generation.
+    pub(crate) fn admit(&self, own: &Hello, hello: &Hello) -> Result<(), Refusal> {
+        let mut state = self.state();
+        own.judge(hello, state.highest_generation)?;
+        state.highest_generation = Some(hello.generation);
+        Ok(())
+    }
+
+    pub(crate) fn connected(&self, hello: Hello, link: Link) {
+        let mut state = self.state();
+        state.link = Some(link);
+        state.hello = Some(hello);
+        state.last_error = None;
+    }
+
+    pub(crate) fn disconnected(&self, connection: ConnectionId, reason: &str) {
+        let mut state = self.state();
+        if state.link.as_ref().is_some_and(|link| link.connection == connection) {
+            state.link = None;
+            state.rtt = None;
+            state.last_error = Some(cut(reason));
+        }
+    }
+
+    /// Notes why there is no connection, unless there is one.
+    pub(crate) fn failed(&self, reason: &str) {
+        let mut state = self.state();
+        if state.link.is_none() {
+            state.last_error = Some(cut(reason));
+        }
+    }
+
+    pub(crate) fn measured(&self, connection: ConnectionId, rtt: Duration) {
+        let mut state = self.state();
+        if state.link.as_ref().is_some_and(|link| link.connection == connection) {
+            state.rtt = Some(rtt);
+        }
+    }
+
+    pub(crate) fn send(&self, lane: Lane, frame: Bytes) -> Result<(), SendError> {
+        let state = self.state();
+        let link = state.link.as_ref().ok_or(SendError::NotConnected)?;
+        let sender = match lane {
+            Lane::Signing => &link.signing,
+            Lane::Background => &link.background,
+        };
+        sender.send(frame).map_err(|unsent| match unsent {
+            Unsent::Full => SendError::Busy,
+            Unsent::Closed => SendError::NotConnected,
+        })
+    }
+
+    pub(crate) fn status(&self) -> PeerStatus {
+        let state = self.state();
+        PeerStatus {
+            member: self.member,
+            connected: state.link.is_some(),
+            hello: state.hello.clone(),
+            rtt: state.rtt,
+            address: state.link.as_ref().map(|link| link.address.clone()),
+            last_error: state.last_error.clone(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cut(reason: &str) -> String {
+    reason.chars().take(MAX_REASON_CHARS).collect()
+}
+
+/// A connection to a member, as the choice between two of them sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) connection: ConnectionId,
+    /// Whether the member with the lower PeerId dialled it.
+    pub(crate) by_lower: bool,
+}
+
+/// Which of several connections to one member to keep, given in the order of their making.
+///
+/// Both ends must choose the same. Only the lower PeerId dials, so one that the other side dialled gives way; and the
+/// lower dials again only when it has none, so an older one is dead and the newest is kept.
+pub(crate) fn kept(candidates: &[Candidate]) -> Option<ConnectionId> {
+    let newest = |by_lower| candidates.iter().rev().find(|candidate| candidate.by_lower == by_lower);
+    newest(true).or_else(|| newest(false)).map(|candidate| candidate.connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: usize, by_lower: bool) -> Candidate {
+        Candidate { connection: ConnectionId::new_unchecked(id), by_lower }
+    }
+
+    #[test]
+    fn both_ends_keep_the_same_of_two_simultaneous_connections() {
+        let (ours, theirs) = (candidate(1, true), candidate(2, false));
+        assert_eq!(kept(&[ours, theirs]), Some(ours.connection));
+        assert_eq!(kept(&[theirs, ours]), Some(ours.connection));
+    }
+
+    #[test]
+    fn the_newest_of_the_same_dialler_is_kept() {
+        let (dead, fresh) = (candidate(1, true), candidate(2, true));
+        assert_eq!(kept(&[dead, fresh]), Some(fresh.connection));
+        assert_eq!(kept(&[candidate(1, false)]), Some(candidate(1, false).connection));
+        assert_eq!(kept(&[]), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! Actions: publications by action id, components by digest, and how much each publisher has here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_types::{
+    ActionId, Address, ComponentDigest, SignedPublishAction,
+    action::{MAX_COMPONENT_BYTES, ManifestError},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Put, Store, StoreError,
+    layout::{Kind, Place},
+    store::{decode, encode},
+};
+
+/// The most actions that one call of [`Store::actions`] gives.
+pub const MAX_LISTED: usize = 4096;
+
+/// How much may be stored. What is there already when a bound is lowered stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of all publications and components.
+    pub total_bytes: u64,
+    /// Bytes of one publisher's publications and components.
+    pub per_publisher_bytes: u64,
+    /// Actions.
+    pub actions: u64,
+}
+
+/// How much is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ActionUsage {
+    /// Actions.
+    pub actions: u64,
+    /// Bytes. In all, a component counts once, as it is stored; for a publisher, once for each of its actions.
+    pub bytes: u64,
+}
+
+/// An action as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAction {
+    /// The publication.
+    pub signed: SignedPublishAction,
+    /// The length of its component, in bytes.
+    pub component_bytes: u64,
+}
+
+/// Why an action was not stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutActionError {
+    /// The manifest, its signature or the component does not hold.
+    #[error(transparent)]
+    Invalid(#[from] ManifestError),
+    /// There are as many actions as may be.
+    #[error("this node stores at most {most} actions")]
+    TooMany {
+        /// The bound.
+        most: u64,
+    },
+    /// All actions together would be too large.
+    #[error("this node stores at most {most} bytes of actions, has {used} and was sent {asked} more")]
+    TotalFull {
+        /// The bound, in bytes.
+        most: u64,
+        /// What there is, in bytes.
+        used: u64,
+        /// What this would add, in bytes.
+        asked: u64,
+    },
+    /// The publisher's actions would be too large.
+    #[error("{publisher} may store at most {most} bytes of actions, has {used} and sent {asked} more")]
+    PublisherFull {
+        /// The publisher.
+        publisher: Address,
+        /// The bound, in bytes.
+        most: u64,
+        /// What there is, in bytes.
+        used: u64,
+        /// What this would add, in bytes.
+        asked: u64,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The counters, derived from the records whenever the database is opened: they cannot disagree with them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) total: ActionUsage,
+    publishers: BTreeMap<Address, ActionUsage>,
+}
+
+/// What one more action takes.
+struct Cost {
+    publisher: Address,
+    publication: u64,
+    component: u64,
+    component_is_new: bool,
+}
+
+impl Cost {
+    fn for_publisher(&self) -> u64 {
+        self.publication + self.component
+    }
+
+    fn in_all(&self) -> u64 {
+        self.publication + if self.component_is_new { self.component } else { 0 }
+    }
+}
+
+impl Usage {
+    fn of(&self, publisher: &Address) -> ActionUsage {
+        self.publishers.get(publisher).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, cost: &Cost) {
+        let publisher = self.publishers.entry(cost.publisher).or_default();
+        publisher.actions += 1;
+        publisher.bytes = publisher.bytes.saturating_add(cost.for_publisher());
+        self.total.actions += 1;
+        self.total.bytes = self.total.bytes.saturating_add(cost.in_all());
+    }
+
+    fn check(&self, cost: &Cost, bounds: &Bounds) -> Result<(), PutActionError> {
+        if self.total.actions >= bounds.actions {
+            return Err(PutActionError::TooMany { most: bounds.actions });
+        }
+        let (most, used, asked) = (bounds.total_bytes, self.total.bytes, cost.in_all());
+        if used.saturating_add(asked) > most {
+            return Err(PutActionError::TotalFull { most, used, asked });
+        }
+        let publisher = cost.publisher;
+        let (most, used, asked) =
+            (bounds.per_publisher_bytes, self.of(&publisher).bytes, cost.for_publisher());
+        if used.saturating_add(asked) > most {
+            return Err(PutActionError::PublisherFull { publisher, most, used, asked });
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Stores durably an action with its component, after checking manifest, signature, digest and bounds.
+    ///
+    /// A component that two manifests name is stored once. An action that two publishers publish stays the first's.
+    pub fn put_action(
+        &self,
+        signed: &SignedPublishAction,
+        component: &[u8],
+        bounds: &Bounds,
+    ) -> Result<Put, PutActionError> {
+        const OPERATION: &str = "storing an action";
+        signed.validate(self.owner().network)?;
+        signed.publish.manifest.check_component(component)?;
+        let action = Place::Action(signed.action_id());
+        let content = Place::Component(signed.publish.manifest.component);
+        let record =
+            encode(&StoredAction { signed: signed.clone(), component_bytes: component.len() as u64 });
+
+        let mut writer = self.writer()?;
+        if self.database().get(OPERATION, action)?.is_some() {
+            return Ok(Put::AlreadyThere);
+        }
+        let cost = Cost {
+            publisher: signed.publish.publisher,
+            publication: record.len() as u64,
+            component: component.len() as u64,
+            component_is_new: self.database().get(OPERATION, content)?.is_none(),
+        };
+        writer.usage.check(&cost, bounds)?;
+        let records = [(action, record.as_slice()), (content, component)];
+        let records = if cost.component_is_new { &records[..] } else { &records[..1] };
+        self.commit(&mut writer, OPERATION, records, |head| head.actions += 1)?;
+        writer.usage.add(&cost);
+        Ok(Put::Stored)
+    }
+
+    /// The publication of an action.
+    pub fn action(&self, id: &ActionId) -> Result<Option<StoredAction>, StoreError> {
+        const OPERATION: &str = "reading an action";
+        let place = Place::Action(*id);
+        self.database()
+            .get(OPERATION, place)?
+            .map(|bytes| decode_action(OPERATION, place, &bytes))
+            .transpose()
+    }
+
+    /// The bytes of a component, checked against the digest: damaged ones are an error and never returned.
+    pub fn component(&self, digest: &ComponentDigest) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(bytes) = self.database().get("reading a component", Place::Component(*digest))? else {
+            return Ok(None);
+        };
+        let (expected, got) = (*digest, ComponentDigest::of(&bytes));
+        if got == expected { Ok(Some(bytes)) } else { Err(StoreError::CorruptComponent { expected, got }) }
+    }
+
+    /// The actions after an id, or the first, in the order of their ids: at most `limit` and [`MAX_LISTED`].
+    pub fn actions(&self, after: Option<ActionId>, limit: usize) -> Result<Vec<StoredAction>, StoreError> {
+        const OPERATION: &str = "listing the actions";
+        let limit = limit.min(MAX_LISTED);
+        let mut page = Vec::new();
+        if limit == 0 {
+            return Ok(page);
+        }
+        let after = after.map(Place::Action);
+        self.database().visit(OPERATION, &Kind::Action.prefix(), after, |place, bytes| {
+            page.push(decode_action(OPERATION, place, bytes)?);
+            Ok(page.len() < limit)
+        })?;
+        Ok(page)
+    }
+
+    /// How much all actions take.
+    pub fn action_usage(&self) -> Result<ActionUsage, StoreError> {
+        Ok(self.writer()?.usage.total)
+    }
+
+    /// How much the actions of a publisher take.
+    pub fn publisher_usage(&self, publisher: &Address) -> Result<ActionUsage, StoreError> {
+        Ok(self.writer()?.usage.of(publisher))
+    }
+
+    /// Counts what there is.
+    pub(crate) fn load_usage(&self, operation: &'static str) -> Result<Usage, StoreError> {
+        let (mut usage, mut components) = (Usage::default(), BTreeSet::new());
+        self.database().visit(operation, &Kind::Action.prefix(), None, |place, bytes| {
+            let action = decode_action(operation, place, bytes)?;
+            if action.component_bytes > MAX_COMPONENT_BYTES as u64 {
+                return Err(StoreError::corrupt(operation, format!("{place:?} has an impossible length")));
+            }
+            usage.add(&Cost {
+                publisher: action.signed.publish.publisher,
+                publication: bytes.len() as u64,
+                component: action.component_bytes,
+                component_is_new: components.insert(action.signed.publish.manifest.component),
+            });
+            Ok(true)
+        })?;
+        Ok(usage)
+    }
+}
+
+fn decode_action(operation: &'static str, place: Place, bytes: &[u8]) -> Result<StoredAction, StoreError> {
+    let action: StoredAction = decode(operation, place, bytes)?;
+    if Place::Action(action.signed.action_id()) == place {
+        Ok(action)
+    } else {
+        Err(StoreError::corrupt(operation, format!("{place:?} holds another action")))
+    }
+}

@@ -1,0 +1,225 @@
+//! Where each record lies: the names of files and the encoding of keys.
+//!
+//! | type | fields of the key | value |
+//! |---|---|---|
+//! | 1 head | | sealed [`Head`](crate::store::Head) |
+//! | 2 identity | | sealed secret key, 32 bytes |
+//! | 3 pending share | epoch 8, scheme 1, attempt 32 | sealed terms, root and share |
+//! | 4 activation | epoch 8, scheme 1 | sealed attempt and confirmations |
+//! | 5 root keys | epoch 8 | sealed `RootKeys` |
+//! | 6 action | action id 32 | signed publication and the component's length |
+//! | 7 component | digest 32 | the component's bytes |
+//!
+//! Sealed values are a nonce of 24 bytes, the ciphertext, and a tag of 16. Structured values are postcard.
+
+use countersign_types::{ActionId, AttemptId, ComponentDigest, NetworkId, NodePublicKey, Scheme};
+
+/// The version of the layout. A store of another version is refused, never guessed at.
+pub const SCHEMA: u32 = 1;
+
+pub(crate) const HEADER: &str = "header";
+pub(crate) const HEADER_COPY: &str = "header.copy";
+pub(crate) const WATERMARK: &str = "watermark";
+pub(crate) const ROCKSDB: &str = "rocksdb";
+
+/// A record's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Head,
+    Identity,
+    PendingShare { epoch: u64, scheme: Scheme, attempt: AttemptId },
+    Activation { epoch: u64, scheme: Scheme },
+    RootKeys { epoch: u64 },
+    Action(ActionId),
+    Component(ComponentDigest),
+}
+
+/// A record's type: the first byte of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Head = 1,
+    Identity = 2,
+    PendingShare = 3,
+    Activation = 4,
+    RootKeys = 5,
+    Action = 6,
+    Component = 7,
+}
+
+impl Kind {
+    /// What every key of this type starts with.
+    pub(crate) fn prefix(self) -> Vec<u8> {
+        vec![self as u8]
+    }
+}
+
+impl Place {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Head => Kind::Head,
+            Self::Identity => Kind::Identity,
+            Self::PendingShare { .. } => Kind::PendingShare,
+            Self::Activation { .. } => Kind::Activation,
+            Self::RootKeys { .. } => Kind::RootKeys,
+            Self::Action(_) => Kind::Action,
+            Self::Component(_) => Kind::Component,
+        }
+    }
+
+    /// The key of the record that lies here.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        let mut key = self.kind().prefix();
+        match self {
+            Self::Head | Self::Identity => {}
+            Self::PendingShare { epoch, scheme, attempt } => {
+                key.extend(epoch.to_be_bytes());
+                key.push(code(*scheme));
+                key.extend(attempt.as_bytes());
+            }
+            Self::Activation { epoch, scheme } => {
+                key.extend(epoch.to_be_bytes());
+                key.push(code(*scheme));
+            }
+            Self::RootKeys { epoch } => key.extend(epoch.to_be_bytes()),
+            Self::Action(id) => key.extend(id.as_bytes()),
+            Self::Component(digest) => key.extend(digest.as_bytes()),
+        }
+        key
+    }
+
+    /// The place that a key names; none if it names none.
+    pub(crate) fn parse(key: &[u8]) -> Option<Self> {
+        let (kind, mut fields) = key.split_first()?;
+        let fields = &mut fields;
+        let place = match *kind {
+            1 => Self::Head,
+            2 => Self::Identity,
+            3 => Self::PendingShare {
+                epoch: number(fields)?,
+                scheme: scheme(fields)?,
+                attempt: AttemptId::from(take(fields)?),
+            },
+            4 => Self::Activation { epoch: number(fields)?, scheme: scheme(fields)? },
+            5 => Self::RootKeys { epoch: number(fields)? },
+            6 => Self::Action(ActionId::from(take(fields)?)),
+            7 => Self::Component(ComponentDigest::from(take(fields)?)),
+            _ => return None,
+        };
+        fields.is_empty().then_some(place)
+    }
+
+    /// What every pending share of an epoch and scheme starts with.
+    pub(crate) fn pending_shares(epoch: u64, scheme: Scheme) -> Vec<u8> {
+        let mut prefix = Kind::PendingShare.prefix();
+        prefix.extend(epoch.to_be_bytes());
+        prefix.push(code(scheme));
+        prefix
+    }
+
+    /// The associated data of a sealed record: every field has a fixed length up to the key, which is last.
+    pub(crate) fn associated_data(&self, network: NetworkId, node: &NodePublicKey) -> Vec<u8> {
+        [
+            b"countersign-store/record".as_slice(),
+            &SCHEMA.to_be_bytes(),
+            network.as_bytes(),
+            node.as_bytes(),
+            &self.key(),
+        ]
+        .concat()
+    }
+}
+
+/// A scheme's byte in keys. Never reuse one.
+fn code(scheme: Scheme) -> u8 {
+    match scheme {
+        Scheme::SchnorrSecp256k1 => 1,
+    }
+}
+
+fn take<const N: usize>(fields: &mut &[u8]) -> Option<[u8; N]> {
+    let (field, rest) = fields.split_first_chunk::<N>()?;
+    *fields = rest;
+    Some(*field)
+}
+
+fn number(fields: &mut &[u8]) -> Option<u64> {
+    take(fields).map(u64::from_be_bytes)
+}
+
+fn scheme(fields: &mut &[u8]) -> Option<Scheme> {
+    let [byte] = take(fields)?;
+    Scheme::ALL.into_iter().find(|scheme| code(*scheme) == byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place() -> impl Strategy<Value = Place> {
+        let scheme = || proptest::sample::select(Scheme::ALL.as_slice());
+        let epoch = || prop_oneof![any::<u64>(), 0..4u64];
+        prop_oneof![
+            Just(Place::Head),
+            Just(Place::Identity),
+            (epoch(), scheme(), any::<[u8; 32]>()).prop_map(|(epoch, scheme, attempt)| {
+                Place::PendingShare { epoch, scheme, attempt: attempt.into() }
+            }),
+            (epoch(), scheme()).prop_map(|(epoch, scheme)| Place::Activation { epoch, scheme }),
+            epoch().prop_map(|epoch| Place::RootKeys { epoch }),
+            any::<[u8; 32]>().prop_map(|id| Place::Action(id.into())),
+            any::<[u8; 32]>().prop_map(|digest| Place::Component(digest.into())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_place_is_read_back_from_its_key(place in place()) {
+            prop_assert_eq!(Place::parse(&place.key()), Some(place));
+        }
+
+        #[test]
+        fn two_places_have_two_keys_and_neither_is_a_prefix_of_the_other(a in place(), b in place()) {
+            prop_assert_eq!(a == b, a.key() == b.key());
+            prop_assert!(a == b || !a.key().starts_with(&b.key()));
+        }
+
+        #[test]
+        fn shares_sort_by_epoch_then_by_attempt(a in any::<(u64, [u8; 32])>(), b in any::<(u64, [u8; 32])>()) {
+            let key = |(epoch, attempt): (u64, [u8; 32])| {
+                let scheme = Scheme::SchnorrSecp256k1;
+                Place::PendingShare { epoch, scheme, attempt: attempt.into() }.key()
+            };
+            prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn only_the_shares_of_an_epoch_start_with_its_prefix(place in place(), epoch in 0..4u64) {
+            let inside = matches!(place, Place::PendingShare { epoch: own, .. } if own == epoch);
+            let prefix = Place::pending_shares(epoch, Scheme::SchnorrSecp256k1);
+            prop_assert_eq!(place.key().starts_with(&prefix), inside);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_a_place_or_nothing(key in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Some(place) = Place::parse(&key) {
+                prop_assert_eq!(place.key(), key);
+            }
+        }
+
+        #[test]
+        fn associated_data_tells_owners_and_places_apart(a in place(), b in place()) {
+            let node = |byte| {
+                countersign_types::NodeKey::from_bytes([byte; 32]).expect("a scalar").public_key()
+            };
+            let data = |place: Place, network: u8, byte| {
+                place.associated_data(NetworkId::from([network; 32]), &node(byte))
+            };
+            prop_assert_eq!(a == b, data(a, 1, 1) == data(b, 1, 1));
+            prop_assert_ne!(data(a, 1, 1), data(a, 2, 1));
+            prop_assert_ne!(data(a, 1, 1), data(a, 1, 2));
+        }
+    }
+}

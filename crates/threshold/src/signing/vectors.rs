@@ -1,0 +1,87 @@
+//! Both rounds against the vectors of RFC 9591, appendix E.5.
+
+use countersign_types::{PublicKey, RootKey, Signature};
+use frost_core::{
+    VerifyingKey,
+    keys::{KeyPackage, SigningShare, VerifyingShare},
+};
+use frost_secp256k1::Secp256K1Sha256 as Secp;
+
+use super::*;
+use crate::{
+    derive::{DerivedPublic, PublicChild},
+    root::Root,
+};
+
+#[derive(Deserialize)]
+struct Vector {
+    threshold: u16,
+    public_key: PublicKey,
+    message: Bytes,
+    shares: Vec<Bytes>,
+    signers: Vec<Signer>,
+    signature: Signature,
+}
+
+#[derive(Deserialize)]
+struct Signer {
+    identifier: Identifier,
+    hiding_nonce: Bytes,
+    binding_nonce: Bytes,
+    commitments: Commitments,
+    signature_share: SignatureShare,
+}
+
+impl Vector {
+    fn root(&self) -> Root<Secp> {
+        let image =
+            |share: &Bytes| VerifyingShare::<Secp>::from(secret(share)).serialize().expect("not zero");
+        let key = RootKey {
+            scheme: Secp::SCHEME,
+            public_key: self.public_key.clone(),
+            verifying_shares: self.shares.iter().map(|share| image(share).into()).collect(),
+        };
+        Root::parse(&key, self.threshold).expect("a sharing")
+    }
+
+    fn share(&self, me: Identifier) -> DerivedShare {
+        let secret = secret(&self.shares[usize::from(me.get()) - 1]);
+        let key = VerifyingKey::deserialize(&self.public_key.0).expect("a point");
+        let id = frost_identifier::<Secp>(me);
+        let package = KeyPackage::new(id, secret, secret.into(), key, self.threshold);
+        let public_key = self.public_key.clone();
+        DerivedShare(Secp::wrap(ShareOfChild { me, package, size: 3, public_key }))
+    }
+}
+
+impl Signer {
+    fn nonces(&self) -> Nonces<Secp> {
+        let nonce = |bytes: &Bytes| round1::Nonce::deserialize(bytes).expect("a scalar");
+        let nonces =
+            round1::SigningNonces::from_nonces(nonce(&self.hiding_nonce), nonce(&self.binding_nonce));
+        let commitments = Commitments::encode(nonces.commitments());
+        Nonces { nonces, commitments }
+    }
+}
+
+fn secret(bytes: &[u8]) -> SigningShare<Secp> {
+    SigningShare::deserialize(bytes).expect("a scalar")
+}
+
+#[test]
+fn both_rounds_give_the_vector_of_the_rfc() {
+    let vector = include_str!("../../vectors/rfc9591-secp256k1.json");
+    let vector: Vector = serde_json::from_str(vector).expect("a vector");
+    let commitments = vector.signers.iter().map(|s| (s.identifier, s.commitments.clone())).collect();
+    let package = SigningPackage::new(commitments, vector.message.clone());
+    let mut shares = BTreeMap::new();
+    for signer in &vector.signers {
+        let nonces = signer.nonces();
+        assert_eq!(nonces.commitments, signer.commitments);
+        let share = nonces.sign(&package, &vector.share(signer.identifier)).expect("a package");
+        assert_eq!(share, signer.signature_share);
+        shares.insert(signer.identifier, share);
+    }
+    let public = DerivedPublic(Secp::wrap(PublicChild::underived(vector.root())));
+    assert_eq!(public.aggregate(&package, &shares), Ok(vector.signature));
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask check`: everything that is asked of the code besides that it works.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use anyhow::Result;
+
+use crate::{
+    command::{on_path, run, run_within},
+    guests,
+    places::Places,
+    purity,
+    report::{Report, Went},
+    setup::{self, Consent, Scope},
+    toolchain::cargo,
+    tools::{DENY, MACHETE},
+};
+
+/// How long the database of advisories may take to fetch.
+const ADVISORIES_BOUND: Duration = Duration::from_secs(120);
+
+/// Set-up and all checks.
+pub(crate) fn run_checks(places: &Places, consent: Consent) -> Result<()> {
+    let mut report = Report::default();
+    if report.step("set-up", || setup::run(places, Scope::Check, consent).map(|()| Went::well())) {
+        report.step("format", || format(places));
+        report.step("purity", || purity::check(places).map(|()| Went::well()));
+        report.step("actions", || guests::check(places).map(Went::Well));
+        report.step("unused dependencies", || unused(places));
+        report.step("spelling", || spelling(places));
+        report.step("licences, sources, bans", || licences(places));
+        report.step("advisories", || advisories(places));
+        report.step("lints", || lints(places));
+        report.step("documentation", || documentation(places));
+    }
+    report.finish()
+}
+
+/// The workspace's manifest, and the guests'.
+fn manifests(places: &Places) -> [PathBuf; 2] {
+    [&places.root, &places.actions()].map(|folder| folder.join("Cargo.toml"))
+}
+
+fn format(places: &Places) -> Result<Went> {
+    for manifest in manifests(places) {
+        run(cargo().args(["fmt", "--all", "--check", "--manifest-path"]).arg(manifest))?;
+    }
+    Ok(Went::well())
+}
+
+fn lints(places: &Places) -> Result<Went> {
+    let clippy = |workspace: &[&str]| {
+        let mut command = cargo();
+        command.arg("clippy").args(workspace).args(["--locked", "--all-targets", "--", "-D", "warnings"]);
+        command
+    };
+    run(clippy(&["--workspace"]).current_dir(&places.root))?;
+    let target = places.guests().join("native");
+    run(clippy(&[]).current_dir(places.actions()).env("CARGO_TARGET_DIR", target))?;
+    Ok(Went::well())
+}
+
+fn documentation(places: &Places) -> Result<Went> {
+    let mut command = cargo();
+    command.args(["doc", "--workspace", "--locked", "--no-deps"]).current_dir(&places.root);
+    run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Went::well())
+}
+
+fn licences(places: &Places) -> Result<Went> {
+    for manifest in manifests(places) {
+        run(deny(places, &manifest)?.args(["check", "bans", "licenses", "sources"]))?;
+    }
+    Ok(Went::well())
+}
+
+/// The advisories change without us, and their database is not everywhere within reach.
+fn advisories(places: &Places) -> Result<Went> {
+    let [workspace, guests] = manifests(places);
+    if let Err(error) = run_within(ADVISORIES_BOUND, deny(places, &workspace)?.args(["fetch", "db"])) {
+        return Ok(Went::Skipped(format!("the database of advisories cannot be fetched: {error:#}")));
+    }
+    for manifest in [workspace, guests] {
+        run(deny(places, &manifest)?.args(["check", "advisories"]))?;
+    }
+    Ok(Went::well())
+}
+
+fn deny(places: &Places, manifest: &PathBuf) -> Result<Command> {
+    let mut command = DENY.command(places)?;
+    command.arg("--manifest-path").arg(manifest).arg("--locked");
+    command.arg("--config").arg(places.root.join("deny.toml"));
+    Ok(command)
+}
+
+fn unused(places: &Places) -> Result<Went> {
+    run(MACHETE.command(places)?.args(["crates", "testnet", "actions"]).current_dir(&places.root))?;
+    Ok(Went::well())
+}
+
+fn spelling(places: &Places) -> Result<Went> {
+    if on_path("typos").is_none() {
+        return Ok(Went::Skipped("typos is not installed".into()));
+    }
+    run(Command::new("typos").current_dir(&places.root))?;
+    Ok(Went::well())
+}
