@@ -170,7 +170,8 @@ pub struct AttemptTerms {
     pub epoch: u64,
     /// The scheme.
     pub scheme: Scheme,
-    /// Which attempt of its starter this is, counted from 1.
+    /// When it began, in milliseconds since 1970 by its starter's clock: greater than that of every earlier
+    /// attempt of its starter.
     pub number: u64,
     /// Who started it, by identifier.
     pub starter: crate::Identifier,
