@@ -24,6 +24,7 @@ pub(crate) struct Endpoint {
 pub(crate) const FORM: &str = "/ip4/<address> or /ip6/<address>, then /udp/<port>/quic-v1 or /tcp/<port>, then /p2p/<peer id> or nothing";
 
 /// Parses an address; none where it has not the [`FORM`].
+#[expect(clippy::wildcard_enum_match_arm, reason = "libp2p knows many more parts, and none of them is taken")]
 pub(crate) fn parse(address: &Multiaddr) -> Option<Endpoint> {
     let mut parts = address.iter();
     let ip = match parts.next()? {
@@ -48,10 +49,11 @@ pub(crate) fn parse(address: &Multiaddr) -> Option<Endpoint> {
 ///
 /// libp2p's TCP sockets share their port with every other that allows it, so two nodes on one port would both start
 /// and each get half of the connections. A plain socket does not share.
-pub(crate) fn probe(endpoint: &Endpoint) -> std::io::Result<()> {
-    match endpoint.carrier {
-        Carrier::Quic => UdpSocket::bind(endpoint.socket).map(drop),
-        Carrier::Tcp => TcpListener::bind(endpoint.socket).map(drop),
+pub(crate) fn probe(address: &Multiaddr) -> std::io::Result<()> {
+    match parse(address) {
+        Some(Endpoint { carrier: Carrier::Quic, socket, .. }) => UdpSocket::bind(socket).map(drop),
+        Some(Endpoint { carrier: Carrier::Tcp, socket, .. }) => TcpListener::bind(socket).map(drop),
+        None => Err(std::io::ErrorKind::Unsupported.into()),
     }
 }
 

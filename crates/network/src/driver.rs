@@ -15,11 +15,11 @@ use libp2p::{
 use rand_core::{OsRng, RngCore};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
-    Config, Hello,
+    Config, Hello, address,
     backoff::Backoff,
     event::EventSender,
     handle::Shared,
@@ -30,6 +30,9 @@ use crate::{
 
 /// How long a shutdown may take.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the ports may take to be free after that, and how often to look.
+const PORTS_TIMEOUT: Duration = Duration::from_secs(1);
+const PORTS_INTERVAL: Duration = Duration::from_millis(10);
 /// Links that have ended and wait to be noticed.
 const MAX_ENDED: usize = 64;
 /// How long the loop sleeps when nothing is due.
@@ -119,6 +122,9 @@ impl Driver {
                 }
             }
         }
+        drop(self.swarm);
+        let listening = self.shared.listening().clone();
+        await_free_ports(&listening).await;
         self.shared.stopped.cancel();
     }
 
@@ -290,7 +296,7 @@ impl Member {
     fn new(peer: Arc<Peer>, own: PeerId, config: &Config) -> Self {
         let we_dial = own < peer.id;
         let configured = config.peers.get(&peer.member).map(Vec::as_slice).unwrap_or_default();
-        let addresses = if we_dial { crate::address::in_dialling_order(configured) } else { Vec::new() };
+        let addresses = if we_dial { address::in_dialling_order(configured) } else { Vec::new() };
         match (we_dial, addresses.is_empty()) {
             (false, _) => peer.failed("not connected yet: this member dials us"),
             (true, true) => peer.failed("not connected: no address is configured, and this node is to dial"),
@@ -324,6 +330,15 @@ impl Member {
         if self.we_dial && !self.addresses.is_empty() {
             self.next_dial = Some(Instant::now() + self.backoff.wait(OsRng.next_u32()));
         }
+    }
+}
+
+/// Waits until the carriers have given their ports back, so that a restart in the same process finds them free. QUIC's
+/// does so only when the closed connections have run out.
+async fn await_free_ports(listening: &[Multiaddr]) {
+    let deadline = Instant::now() + PORTS_TIMEOUT;
+    while Instant::now() < deadline && listening.iter().any(|address| address::probe(address).is_err()) {
+        sleep(PORTS_INTERVAL).await;
     }
 }
 

@@ -65,7 +65,7 @@ impl Handle {
         self.0.counters.read()
     }
 
-    /// Sends what is queued, closes all connections and waits for it: about three seconds at most. Later sends fail
+    /// Sends what is queued, closes all connections and waits for it: about four seconds at most. Later sends fail
     /// with [`SendError::NotConnected`]; the events end.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();

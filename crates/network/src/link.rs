@@ -159,7 +159,10 @@ impl Link {
             if closed == Lane::ALL.len() {
                 return if drained > 0 { "this node shuts down".into() } else { by_peer() };
             }
-            linger.get_or_insert_with(|| Instant::now() + LINGER);
+            // The end of our own queues is no reason to hurry while one of them is still being written.
+            if drained != 1 || closed > 0 {
+                linger.get_or_insert_with(|| Instant::now() + LINGER);
+            }
         }
     }
 }

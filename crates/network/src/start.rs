@@ -132,18 +132,19 @@ fn check(
 
 /// Listens on every address, and waits until the system has given all of them.
 async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<Vec<Multiaddr>, StartError> {
-    let mut waiting = BTreeMap::new();
+    // All first: our own IPv4 socket would stand in the way of the probe of IPv6 on the same port.
     for address in addresses {
-        if let Some(endpoint) = address::parse(address) {
-            address::probe(&endpoint).map_err(|source| refused(address, source))?;
-        }
+        address::probe(address).map_err(|source| refused(address, source))?;
+    }
+    let mut waiting = Vec::new();
+    for address in addresses {
         let listener = swarm.listen_on(address.clone()).map_err(|error| match error {
             TransportError::Other(source) => refused(address, source),
             TransportError::MultiaddrNotSupported(_) => {
                 refused(address, io::Error::from(io::ErrorKind::Unsupported))
             }
         })?;
-        waiting.insert(listener, address.clone());
+        waiting.push((listener, address.clone()));
     }
     let mut listening = Vec::new();
     let all = timeout(LISTEN_TIMEOUT, async {
@@ -156,7 +157,7 @@ async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result
         Ok(Ok(())) => Ok(listening),
         Ok(Err(error)) => Err(error),
         Err(_) => {
-            let address = waiting.into_values().next().unwrap_or_else(Multiaddr::empty);
+            let address = waiting.pop().map_or_else(Multiaddr::empty, |(_, address)| address);
             Err(refused(&address, io::ErrorKind::TimedOut.into()))
         }
     }
@@ -168,17 +169,18 @@ async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result
 )]
 async fn await_address(
     swarm: &mut Swarm<Behaviour>,
-    waiting: &mut BTreeMap<ListenerId, Multiaddr>,
+    waiting: &mut Vec<(ListenerId, Multiaddr)>,
     listening: &mut Vec<Multiaddr>,
 ) -> Result<(), StartError> {
     match swarm.select_next_some().await {
         SwarmEvent::NewListenAddr { listener_id, address } => {
-            waiting.remove(&listener_id);
+            waiting.retain(|(listener, _)| *listener != listener_id);
             listening.push(address);
             Ok(())
         }
         SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
-            let address = waiting.remove(&listener_id).unwrap_or_else(Multiaddr::empty);
+            let closed = waiting.iter().find(|(listener, _)| *listener == listener_id);
+            let address = closed.map_or_else(Multiaddr::empty, |(_, address)| address.clone());
             Err(refused(&address, reason.err().unwrap_or_else(|| io::ErrorKind::NotConnected.into())))
         }
         _ => Ok(()),

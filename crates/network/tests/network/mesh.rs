@@ -10,11 +10,10 @@ use crate::world::{Node, config, eventually, hello, keys, members};
 async fn three_members_connect_by_themselves() {
     let keys = keys(3);
     let mut nodes = Node::start_all(&keys).await;
-    for index in 0..nodes.len() {
-        let others: Vec<_> = members(&keys).into_iter().filter(|other| *other != nodes[index].own).collect();
+    for node in &mut nodes {
         let mut seen = Vec::new();
-        for _ in &others {
-            match nodes[index].next().await {
+        for _ in 1..keys.len() {
+            match node.next().await {
                 Event::Connected { peer, hello: theirs } => {
                     assert_eq!(theirs, hello(1));
                     seen.push(peer);
@@ -22,11 +21,11 @@ async fn three_members_connect_by_themselves() {
                 event @ (Event::Disconnected { .. } | Event::Frame { .. }) => panic!("{event:?}"),
             }
         }
+        seen.push(node.own);
         seen.sort();
-        let mut expected = others.clone();
-        expected.sort();
-        assert_eq!(seen, expected);
-        let node = &nodes[index];
+        let mut everybody = members(&keys);
+        everybody.sort();
+        assert_eq!(seen, everybody);
         assert_eq!(node.handle.own(), node.own);
         eventually("every round trip is measured", || node.handle.peers().iter().all(|p| p.rtt.is_some()))
             .await;
@@ -73,9 +72,9 @@ async fn frames_arrive_in_order_and_name_their_sender() {
 #[tokio::test]
 async fn the_largest_frame_passes_and_a_larger_one_is_refused() {
     let mut nodes = Node::start_all(&keys(2)).await;
-    let to = nodes[1].own;
+    let (from, to) = (nodes[0].own, nodes[1].own);
     nodes[0].connected(to).await;
-    nodes[1].connected(nodes[0].own).await;
+    nodes[1].connected(from).await;
     for lane in Lane::ALL {
         let most = lane.max_frame_bytes();
         let got = most + 1;
@@ -87,8 +86,7 @@ async fn the_largest_frame_passes_and_a_larger_one_is_refused() {
             event @ (Event::Connected { .. } | Event::Disconnected { .. }) => panic!("{event:?}"),
         }
     }
-    let own = nodes[0].own;
-    assert_eq!(nodes[0].handle.send(&own, Lane::Signing, Bytes::new()), Err(SendError::NotAMember));
+    assert_eq!(nodes[0].handle.send(&from, Lane::Signing, Bytes::new()), Err(SendError::NotAMember));
 }
 
 #[tokio::test]
@@ -177,8 +175,8 @@ async fn a_shutdown_delivers_what_was_queued() {
 async fn dropping_the_receiver_shuts_down() {
     let keys = keys(2);
     let mut nodes = Node::start_all(&keys).await;
-    let other = nodes[1].own;
-    nodes[1].connected(nodes[0].own).await;
+    let (leaver, other) = (nodes[0].own, nodes[1].own);
+    nodes[1].connected(leaver).await;
     let gone = nodes.remove(0);
     let address = gone.handle.listen_addresses();
     drop(gone.events);

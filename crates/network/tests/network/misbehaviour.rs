@@ -136,3 +136,40 @@ async fn a_second_connection_leaves_one_that_works() {
     node.handle.send(&other(&node), Lane::Background, Bytes::from_static(b"me too")).expect("connected");
     assert_eq!(read_frame(&mut greeted.incoming[1]).await, b"me too");
 }
+
+#[tokio::test]
+async fn a_flood_of_streams_costs_little_and_disturbs_nobody_else() {
+    const STREAMS: usize = 10_000;
+    let keys = keys(3);
+    let members = members(&keys);
+    let mut honest = Node::start(&keys[2], &members, hello(1), config(&[])).await;
+    let known = config(&[(honest.own, honest.handle.listen_addresses())]);
+    let mut node = Node::start(&keys[1], &members, hello(1), known).await;
+    node.connected(honest.own).await;
+    honest.connected(node.own).await;
+
+    let mut raw = Raw::start(&keys[0], true).await;
+    let address = node.handle.listen_addresses().swap_remove(0);
+    assert_eq!(raw.dial(node.own, &address).await, None);
+    let _greeted = raw.greet(node.own, &hello(1)).await;
+    node.connected(members[0]).await;
+    let before = resident_bytes();
+    for _ in 0..STREAMS {
+        let unknown = libp2p::StreamProtocol::new("/unknown/1");
+        assert!(raw.open(node.own, unknown).await.is_none());
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes");
+    assert!(node.status(members[0]).connected, "unknown protocols are refused, not punished");
+    honest.handle.send(&node.own, Lane::Signing, Bytes::from_static(b"undisturbed")).expect("connected");
+    let frame =
+        Event::Frame { from: honest.own, lane: Lane::Signing, bytes: Bytes::from_static(b"undisturbed") };
+    assert_eq!(node.next().await, frame);
+}
+
+/// The memory that this process holds.
+fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize = status.split(' ').nth(1).expect("resident").parse().expect("a number");
+    pages * 4096
+}

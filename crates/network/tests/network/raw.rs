@@ -79,6 +79,7 @@ impl Raw {
         let lanes = [SIGNING_PROTOCOL, BACKGROUND_PROTOCOL].map(|lane| control.accept(lane).expect("once"));
         let (dials, mut to_dial) = mpsc::channel::<(PeerId, Multiaddr, oneshot::Sender<Option<String>>)>(1);
         let (count, connections) = watch::channel(0);
+        #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else matters here")]
         let task = tokio::spawn(async move {
             let mut dialled = None;
             loop {

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use countersign_network::{Config, Event, Lane, Multiaddr};
+use libp2p::multiaddr::Protocol;
 use tokio::{net::UdpSocket, task::JoinHandle, time::Instant};
 
 use crate::world::{Node, addresses, config, hello, keys, members};
@@ -68,8 +69,7 @@ async fn a_partition_is_noticed_by_both_and_healed() {
     settings.heartbeat_ms = 250;
     settings.silence_ms = 1_500;
     let mut higher = Node::start(&keys[1], &members, hello(1), settings.clone()).await;
-    let behind = socket(&higher.handle.listen_addresses()[0]);
-    let proxy = Proxy::start(behind).await;
+    let proxy = Proxy::start(udp_socket(&higher.handle.listen_addresses())).await;
     settings.peers.insert(higher.own, vec![quic(proxy.address)]);
     let mut lower = Node::start(&keys[0], &members, hello(1), settings).await;
     lower.connected(higher.own).await;
@@ -133,8 +133,8 @@ fn quic(socket: SocketAddr) -> Multiaddr {
     format!("/ip4/{}/udp/{}/quic-v1", socket.ip(), socket.port()).parse().expect("an address")
 }
 
-fn socket(address: &Multiaddr) -> SocketAddr {
-    let text = address.to_string();
-    let port = text.split('/').nth(4).expect("a port").parse().expect("a number");
+fn udp_socket(addresses: &[Multiaddr]) -> SocketAddr {
+    let udp = |part| if let Protocol::Udp(port) = part { Some(port) } else { None };
+    let port = addresses.iter().flatten().find_map(udp).expect("listens on UDP");
     SocketAddr::from(([127, 0, 0, 1], port))
 }
