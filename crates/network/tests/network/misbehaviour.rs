@@ -21,8 +21,7 @@ async fn greeted(node_is_lower: bool, answers_ping: bool) -> (Node, Raw, Greeted
     settings.silence_ms = 1_500;
     let mut node = Node::start(ours, &members(&keys), hello(1), settings).await;
     if node_is_lower {
-        let mut connections = raw.connections.clone();
-        connections.wait_for(|count| *count == 1).await.expect("runs");
+        raw.until_connections(1).await;
     } else {
         let address = node.handle.listen_addresses().swap_remove(1);
         assert_eq!(raw.dial(node.own, &address).await, None);
@@ -56,7 +55,7 @@ async fn an_oversize_length_ends_the_connection() {
     let reason = node.disconnected(other(&node)).await;
     assert!(reason.contains("262145 were announced"), "{reason}");
     assert_eq!(node.handle.stats().violations, 1);
-    raw.connections.clone().wait_for(|count| *count == 0).await.expect("the connection is closed");
+    raw.until_connections(0).await;
 }
 
 #[tokio::test]
@@ -104,7 +103,7 @@ async fn a_member_that_never_greets_is_dropped() {
     let address = node.handle.listen_addresses().swap_remove(0);
     assert_eq!(raw.dial(node.own, &address).await, None);
     eventually("it is given up", || node.last_error(other(&node)).contains("did not greet")).await;
-    raw.connections.clone().wait_for(|count| *count == 0).await.expect("the connection is closed");
+    raw.until_connections(0).await;
 }
 
 #[tokio::test]
@@ -127,8 +126,7 @@ async fn a_second_connection_leaves_one_that_works() {
     let (mut node, mut raw, mut greeted) = greeted(true, true).await;
     let address = node.handle.listen_addresses().swap_remove(0);
     assert_eq!(raw.dial(node.own, &address).await, None);
-    let mut connections = raw.connections.clone();
-    connections.wait_for(|count| *count == 1).await.expect("runs");
+    raw.until_connections(1).await;
     write_frame(&mut greeted.signing, b"still here").await;
     let frame =
         Event::Frame { from: other(&node), lane: Lane::Signing, bytes: Bytes::from_static(b"still here") };

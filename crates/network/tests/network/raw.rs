@@ -37,7 +37,7 @@ pub(crate) struct Raw {
     lanes: [IncomingStreams; 2],
     dials: mpsc::Sender<(PeerId, Multiaddr, oneshot::Sender<Option<String>>)>,
     /// How many connections there are.
-    pub(crate) connections: watch::Receiver<u32>,
+    connections: watch::Receiver<u32>,
     pub(crate) address: Multiaddr,
     task: JoinHandle<()>,
 }
@@ -108,6 +108,12 @@ impl Raw {
             }
         });
         Self { control, hellos, lanes, dials, connections, address, task }
+    }
+
+    pub(crate) async fn until_connections(&self, wanted: u32) {
+        let mut connections = self.connections.clone();
+        let reached = connections.wait_for(|count| *count == wanted);
+        timeout(PATIENCE, reached).await.expect("as many connections in time").expect("runs");
     }
 
     /// Dials; says why it failed.
