@@ -78,14 +78,15 @@ pub async fn has_token(url: &str, token: Address) -> Result<bool> {
     Ok(!provider.get_code_at(token).await?.is_empty())
 }
 
-/// Sends tokens from anvil's first account, and waits until the block is final.
-pub async fn fund(url: &str, token: Address, to: Address, amount: U256) -> Result<()> {
+/// Sends tokens from anvil's first account, waits until the block is final, and returns its number.
+pub async fn fund(url: &str, token: Address, to: Address, amount: U256) -> Result<u64> {
     let provider = ProviderBuilder::new().wallet(wallet()?).connect_http(url.parse()?);
     let token = TestToken::new(token, &provider);
     let pending = token.transfer(to, amount).send().await?;
     let receipt = tokio::time::timeout(PATIENCE, pending.get_receipt()).await.context("not mined")??;
     let block = receipt.block_number.context("a receipt without a block")?;
-    wait_final(url, block).await
+    wait_final(url, block).await?;
+    Ok(block)
 }
 
 /// Waits until a block is final.

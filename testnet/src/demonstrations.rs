@@ -142,8 +142,10 @@ pub async fn prepare(network: &Network) -> Result<Stage> {
     let balance_gate = network.publish("balance-gate").await?.action_id;
     let time_lock = network.publish("time-lock").await?.action_id;
     let (alice, bob) = (network.key("alice")?, network.key("bob")?);
-    chain::fund(&network.chain_url(), network.token()?, alice.address(), one_token() * U256::from(10))
-        .await?;
+    let block =
+        chain::fund(&network.chain_url(), network.token()?, alice.address(), one_token() * U256::from(10))
+            .await?;
+    network.wait_final_view(block).await?;
     network.wait_replicated(balance_gate).await?;
     network.wait_replicated(time_lock).await?;
     Ok(Stage { balance_gate, time_lock, alice, bob })

@@ -270,6 +270,19 @@ impl Network {
         Ok(())
     }
 
+    /// Waits until every running node has seen that a block of the dev chain is final.
+    pub async fn wait_final_view(&self, block: u64) -> Result<()> {
+        let name = format!("countersign_chain_final_block{{chain=\"{CHAIN_ID}\"}}");
+        let until = Instant::now() + READY_PATIENCE;
+        for node in self.nodes.iter().filter(|node| node.process.is_some()) {
+            while self.rpc.metric(&node.api, &name).await? < block as f64 {
+                ensure!(Instant::now() < until, "node {} does not see block {block} final", node.number);
+                sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
     /// The root keys, checked against the genesis.
     pub async fn trust(&self) -> Result<Trust> {
         let node = self.nodes.iter().find(|node| node.process.is_some()).context("no node runs")?;
