@@ -101,7 +101,11 @@ fn run(arguments: Arguments) -> Result<()> {
 /// The `countersign` program that was built beside this one.
 fn program() -> Result<PathBuf> {
     let program = env::current_exe()?.with_file_name("countersign");
-    ensure!(program.exists(), "{} is not built: run `cargo build --workspace --all-targets`", program.display());
+    ensure!(
+        program.exists(),
+        "{} is not built: run `cargo build --workspace --all-targets`",
+        program.display()
+    );
     Ok(program)
 }
 

@@ -35,6 +35,8 @@ use crate::{
 
 /// How long nodes may take to be ready.
 const READY_PATIENCE: Duration = Duration::from_secs(90);
+/// How long a node may take to end: sessions under way are let go on for ten seconds.
+const END_PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(25);
 const STATE_FILE: &str = "state.json";
 
@@ -78,8 +80,14 @@ impl Node {
 
     /// Lets the process end by itself (SIGTERM); fails if it does not end with success.
     pub fn terminate(&mut self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        self.wait_end()
+    }
+
+    /// Waits until a process that was told to end has done so; fails if it does not end with success.
+    fn wait_end(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
-        let status = process.terminate()?;
+        let status = process.wait(END_PATIENCE)?;
         ensure!(status.success(), "node {} ended with {status}", self.number);
         Ok(())
     }
@@ -317,7 +325,8 @@ impl Network {
         }
         let mut failed = None;
         for node in &mut self.nodes {
-            if let Err(error) = node.terminate() {
+            // signalled above: a second signal would end it at once
+            if let Err(error) = node.wait_end() {
                 failed.get_or_insert(error);
             }
         }
