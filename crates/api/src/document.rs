@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use countersign_types::{
-    MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES, action,
+    Limits, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES, action,
     api::Problem,
     failure::FailureKind::{self, *},
 };
@@ -84,6 +84,9 @@ fn plain(text: &str) -> String {
         ("MAX_NAME_BYTES", action::MAX_NAME_BYTES.to_string()),
         ("MAX_HOSTS", action::MAX_HOSTS.to_string()),
         ("MAX_CHAINS", action::MAX_CHAINS.to_string()),
+        ("Limits::MAX", serde_json::json!(Limits::MAX).to_string()),
+        ("RootKey::activation_digest", "the EIP-712 digest of Activate".into()),
+        ("PublishAction::digest", "the EIP-712 digest of PublishAction".into()),
     ];
     let linked = |text: String, (name, value): &(&str, String)| text.replace(&format!("[`{name}`]"), value);
     values.iter().fold(text.to_owned(), linked).replace("[`", "").replace("`]", "")

@@ -59,7 +59,8 @@ fn post(body: &str) -> String {
 #[tokio::test]
 async fn a_call_in_progress_is_answered_after_the_shutdown_and_nothing_new_is() {
     let served = served(Fake::gated(), Config::default()).await;
-    let (mut busy, mut idle) = (served.connect().await, served.connect().await);
+    // Connections are accepted in their order: the idle one is when the call of the other arrives.
+    let (mut idle, mut busy) = (served.connect().await, served.connect().await);
     busy.write_all(post(&request_body()).as_bytes()).await.expect("sent");
     served.backend.reached(1).await;
 

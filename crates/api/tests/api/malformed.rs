@@ -37,7 +37,7 @@ async fn a_malformed_request_is_told_where_it_is_wrong() {
         ("null".into(), vec!["does not fit", "null"]),
         ("{}".into(), vec!["missing field `request`"]),
         ("\u{0}".into(), vec!["not JSON"]),
-        ("[".repeat(10_000), vec!["recursion", "line 1"]),
+        ("[".repeat(10_000), vec!["line 1"]),
         (change("/request/network", "\"0x12\""), vec!["request.network", "column"]),
         (change("/request/network", "7"), vec!["request.network", "7"]),
         (change("/request/params", "\"0xzz\""), vec!["request.params"]),
@@ -71,7 +71,7 @@ async fn a_malformed_publication_is_told_what_is_wrong() {
         (change("/publish/extra", "1"), vec!["unknown field `extra`"]),
         (change("/publish/manifest/limits/fuel", "\"much\""), vec!["much"]),
         (change("/publish/manifest/chains", "[-1]"), vec!["-1"]),
-        (change("/signature", "null"), vec!["signature"]),
+        (change("/signature", "null"), vec!["null"]),
     ] {
         invalid(&call(Fake::default(), "POST", "/v1/actions", body.clone()).await, &told, &body);
     }
