@@ -4,7 +4,7 @@
 //     node crates/contracts/compile.mjs [--check]
 //
 // solc is the npm package of exactly the version below. It is looked for in $COUNTERSIGN_NPM/node_modules, in
-// ${XDG_CACHE_HOME:-~/.cache}/countersign/npm/node_modules (where `cargo xtask setup` puts it), and beside this file.
+// ${XDG_CACHE_HOME:-~/.cache}/countersign/npm/node_modules (`npm install --prefix` that folder), and beside this file.
 //
 // Exit status: 0 done or equal, 1 different or a compiler error, 2 wrong usage, 3 no such solc.
 
@@ -49,7 +49,7 @@ function loadCompiler() {
     if (found === VERSION) return createRequire(manifest)("solc");
     console.error(`passing over solc ${found} in ${place}`);
   }
-  fail(3, `the npm package solc@${VERSION} is in none of ${places.join(", ")}: run \`cargo xtask setup\``);
+  fail(3, `the npm package solc@${VERSION} is in none of ${places.join(", ")}: npm install --prefix ${places[0]} solc@${VERSION}`);
 }
 
 function compile(solc) {

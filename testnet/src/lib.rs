@@ -5,9 +5,11 @@
 //! that can be ended.
 
 pub mod chain;
+mod create;
 pub mod demonstrations;
 pub mod independent;
 pub mod network;
+pub mod node;
 pub mod process;
 pub mod report;
 pub mod rpc;

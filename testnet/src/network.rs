@@ -1,33 +1,26 @@
 //! A network of real processes.
 
 use std::{
-    collections::BTreeMap,
     fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use countersign_chain::{ChainConfig, ProviderConfig};
 use countersign_client::{LocalSigner, RequestSigner, Trust, sign_publication};
-use countersign_node::{
-    NodeConfig, PassphraseConfig,
-    config::{ActionsConfig, Anybody, Publishers},
-};
 use countersign_types::{
-    ActionId, Address, B256, Bytes, ComponentDigest, Genesis, Limits, Manifest, NodePublicKey, PublishAction,
-    RootKeys, action::PublishedAction, api::ActionInfo,
+    ActionId, Address, B256, Bytes, Genesis, Manifest, PublishAction, RootKeys,
+    action::{ManifestSource, PublishedAction},
+    api::ActionInfo,
 };
 use rand_core::{OsRng, RngCore};
 use rustix::process::Signal;
-use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
+pub use crate::node::Node;
 use crate::{
     chain,
+    create::{create, node_folder, write_private},
     process::{Process, Record},
     rpc::Rpc,
     settings::{CHAIN_ID, Plan, Settings},
@@ -35,84 +28,8 @@ use crate::{
 
 /// How long nodes may take to be ready.
 const READY_PATIENCE: Duration = Duration::from_secs(90);
-/// How long a node may take to end: sessions under way are let go on for ten seconds.
-const END_PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(25);
 const STATE_FILE: &str = "state.json";
-
-/// One node: its folder, and its process while it runs.
-pub struct Node {
-    /// From 1.
-    pub number: usize,
-    /// Its folder.
-    pub folder: PathBuf,
-    /// Its identity.
-    pub public_key: NodePublicKey,
-    /// Its HTTP interface.
-    pub api: String,
-    /// Its process, while it runs.
-    pub process: Option<Process>,
-    log: PathBuf,
-    program: PathBuf,
-}
-
-impl Node {
-    /// Starts the process; does nothing while it runs.
-    pub fn start(&mut self) -> Result<()> {
-        if self.process.is_some() {
-            return Ok(());
-        }
-        let mut command = Command::new(&self.program);
-        command.args(["node", "run", "--config"]).arg(self.folder.join("node.toml"));
-        // the test network's own settings, whatever this shell has set
-        command.env_remove("RUST_LOG").env_remove("COUNTERSIGN_PASSPHRASE");
-        self.process = Some(Process::start(&format!("node {}", self.number), &mut command, &self.log)?);
-        Ok(())
-    }
-
-    /// Kills the process at once (SIGKILL).
-    pub fn kill(&mut self) -> Result<()> {
-        match self.process.take() {
-            Some(mut process) => process.kill(),
-            None => Ok(()),
-        }
-    }
-
-    /// Lets the process end by itself (SIGTERM); fails if it does not end with success.
-    pub fn terminate(&mut self) -> Result<()> {
-        self.signal(Signal::TERM)?;
-        self.wait_end()
-    }
-
-    /// Waits until a process that was told to end has done so; fails if it does not end with success.
-    fn wait_end(&mut self) -> Result<()> {
-        let Some(mut process) = self.process.take() else { return Ok(()) };
-        let status = process.wait(END_PATIENCE)?;
-        ensure!(status.success(), "node {} ended with {status}", self.number);
-        Ok(())
-    }
-
-    /// Sends any signal.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.as_ref().map_or(Ok(()), |process| process.signal(signal))
-    }
-
-    /// Everything that it has logged.
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Its configuration.
-    pub fn config(&self) -> Result<NodeConfig> {
-        let text = fs::read_to_string(self.folder.join("node.toml"))?;
-        Ok(toml::from_str(&text)?)
-    }
-
-    /// Writes its configuration; it counts from the next start.
-    pub fn write_config(&self, config: &NodeConfig) -> Result<()> {
-        Ok(fs::write(self.folder.join("node.toml"), toml::to_string_pretty(config)?)?)
-    }
-}
 
 /// A test network.
 pub struct Network {
@@ -366,30 +283,11 @@ pub fn running(folder: &Path) -> Result<Vec<Record>> {
 
 /// An action that comes with the project: manifest and component.
 pub fn action(name: &str) -> Result<(Manifest, Bytes)> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct File {
-        name: String,
-        #[serde(default)]
-        hosts: Vec<String>,
-        #[serde(default)]
-        chains: Vec<u64>,
-        #[serde(default)]
-        limits: Limits,
-    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../actions").join(name);
-    let file: File = toml::from_str(&fs::read_to_string(folder.join("manifest.toml"))?)?;
+    let source: ManifestSource = toml::from_str(&fs::read_to_string(folder.join("manifest.toml"))?)?;
     let component = fs::read(folder.join(format!("{name}.wasm")))
         .with_context(|| format!("the action {name} is not built: run `cargo xtask actions`"))?;
-    let manifest = Manifest {
-        name: file.name,
-        component: ComponentDigest::of(&component),
-        script: B256::ZERO,
-        hosts: file.hosts,
-        chains: file.chains,
-        limits: file.limits,
-    };
-    Ok((manifest, component.into()))
+    Ok((source.with_component(&component), component.into()))
 }
 
 /// Milliseconds since 1970.
@@ -397,117 +295,4 @@ pub fn now_ms() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-fn node_folder(folder: &Path, number: usize) -> PathBuf {
-    folder.join(format!("nodes/{number}"))
-}
-
-/// Makes identities, genesis, databases and configurations, with the program itself.
-fn create(plan: &Plan, settings: &Settings) -> Result<()> {
-    let mut keys: Vec<NodePublicKey> = Vec::new();
-    for number in 1..=settings.nodes.len() {
-        let folder = node_folder(&plan.folder, number);
-        fs::create_dir_all(&folder)?;
-        let mut passphrase = [0; 24];
-        OsRng.fill_bytes(&mut passphrase);
-        let file = folder.join("passphrase");
-        write_private(&file, &format!("{}\n", Bytes::copy_from_slice(&passphrase)))?;
-        let made = countersign(
-            plan,
-            &["--json", "node", "init", "--weak-passphrase", "--passphrase-file"],
-            &[&file, &folder],
-        )?;
-        let made: serde_json::Value = serde_json::from_str(&made)?;
-        let key = made["public_key"].as_str().context("no public key")?;
-        fs::write(folder.join("public-key"), format!("{key}\n"))?;
-        keys.push(key.parse()?);
-    }
-    let members: Vec<String> = keys.iter().map(ToString::to_string).collect();
-    let genesis = plan.folder.join("genesis.json");
-    let (threshold, chain) = (settings.threshold.to_string(), CHAIN_ID.to_string());
-    countersign(
-        plan,
-        &[
-            "network",
-            "create",
-            "--threshold",
-            &threshold,
-            "--chain",
-            &chain,
-            "--member",
-            &members.join(","),
-            "--out",
-        ],
-        &[&genesis],
-    )?;
-    for (index, ports) in settings.nodes.iter().enumerate() {
-        let folder = node_folder(&plan.folder, index + 1);
-        let config = node_config(settings, &keys, ports)?;
-        fs::write(folder.join("node.toml"), toml::to_string_pretty(&config)?)?;
-        let file = folder.join("passphrase");
-        countersign(
-            plan,
-            &["node", "join", "--weak-passphrase", "--passphrase-file"],
-            &[&file, Path::new("--genesis"), &genesis, &folder],
-        )?;
-    }
-    Ok(())
-}
-
-fn node_config(
-    settings: &Settings,
-    keys: &[NodePublicKey],
-    ports: &crate::settings::Ports,
-) -> Result<NodeConfig> {
-    let addresses = |port: u16| -> Result<Vec<_>> {
-        Ok(vec![
-            format!("/ip4/127.0.0.1/udp/{port}/quic-v1").parse()?,
-            format!("/ip4/127.0.0.1/tcp/{port}").parse()?,
-        ])
-    };
-    let peers = keys
-        .iter()
-        .zip(&settings.nodes)
-        .map(|(key, ports)| Ok((*key, addresses(ports.peers)?)))
-        .collect::<Result<BTreeMap<_, _>>>()?;
-    let network =
-        countersign_network::Config { listen: addresses(ports.peers)?, peers, ..Default::default() };
-    let api = countersign_api::Config { listen: ([127, 0, 0, 1], ports.api).into(), ..Default::default() };
-    let provider = ProviderConfig::new("anvil", format!("http://127.0.0.1:{}", settings.chain_port));
-    let mut chain = ChainConfig::new(CHAIN_ID, vec![provider]);
-    // a final block a second, two slots to an epoch: two steps are four blocks, as many as a busy machine is late
-    chain.finality_step_blocks = 8;
-    chain.poll_interval_ms = 500;
-    Ok(NodeConfig {
-        data: "data".into(),
-        genesis: "genesis.json".into(),
-        passphrase: PassphraseConfig { file: Some("passphrase".into()) },
-        log: Default::default(),
-        network,
-        api,
-        chains: vec![chain],
-        actions: ActionsConfig { publishers: Publishers::Word(Anybody::Anybody), ..Default::default() },
-    })
-}
-
-fn countersign(plan: &Plan, arguments: &[&str], paths: &[&Path]) -> Result<String> {
-    let output = Command::new(&plan.program)
-        .args(arguments)
-        .args(paths)
-        .output()
-        .with_context(|| format!("cannot run {}", plan.program.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "countersign {} failed: {said}", arguments.join(" "));
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))
 }

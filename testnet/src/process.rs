@@ -87,7 +87,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
         let pid = i32::try_from(child.id())?;
-        let started = start_time(pid).unwrap_or_default();
+        let started = alive_since(pid).unwrap_or_default();
         let record = Record { name: name.into(), pid, started };
         Ok(Self { record, child, log: log.into(), detached: false })
     }
@@ -185,10 +185,6 @@ fn alive_since(pid: i32) -> Option<u64> {
         return None;
     }
     fields.get(19)?.parse().ok()
-}
-
-fn start_time(pid: i32) -> Option<u64> {
-    alive_since(pid)
 }
 
 #[cfg(test)]

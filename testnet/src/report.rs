@@ -140,11 +140,11 @@ fn word(decision: Decision) -> &'static str {
 pub fn next_steps(network: &Network, shown: &[Demonstration]) -> String {
     let Some(first) = shown.first() else { return String::new() };
     let node = &network.nodes[0].api;
-    let folder = network.plan.folder.display();
+    let (program, folder) = (network.plan.program.display(), network.plan.folder.display());
     let config = String::from_utf8_lossy(&first.request.request.key.policy.config).into_owned();
     format!(
         "Ask for a signature yourself:\n\n  \
-         countersign sign --node {node} --genesis {folder}/genesis.json \\\n    \
+         {program} sign \\\n    --node {node} --genesis {folder}/genesis.json \\\n    \
          --action {} \\\n    --config 'text:{config}' \\\n    \
          --params text:anything --caller-key {folder}/keys/alice.key\n\n\
          How the network is:   testnet/status\n\

@@ -56,6 +56,12 @@ impl Rpc {
         Ok(Answer { status: response.status().as_u16(), body: response.text().await? })
     }
 
+    /// `GET` of bytes.
+    pub async fn get_bytes(&self, url: &str) -> Result<Vec<u8>> {
+        let response = self.http.get(url).send().await.with_context(|| format!("GET {url}"))?;
+        Ok(response.error_for_status()?.bytes().await?.into())
+    }
+
     /// `POST` of a JSON text.
     pub async fn post_text(&self, url: &str, body: String) -> Result<Answer> {
         let request = self.http.post(url).header("content-type", "application/json").body(body);

@@ -24,7 +24,6 @@ mod logs;
 mod read;
 mod run;
 mod slots;
-mod typed_data;
 mod verdict;
 
 pub use abort::Abort;

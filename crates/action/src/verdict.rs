@@ -1,11 +1,10 @@
 //! From what an action returned to a verdict.
 
-use countersign_types::{Limits, Payload, Verdict, outcome::cut, payload::MAX_PAYLOAD_BYTES};
+use countersign_types::{Limits, Payload, Verdict, outcome::cut, payload::MAX_PAYLOAD_BYTES, typed_data};
 
 use crate::{
     abort::Abort,
     bindings::countersign::action::outcome::{self as wit, Decision, Refusal},
-    typed_data,
 };
 
 /// The verdict, unless it is beyond the manifest's limits.

@@ -5,15 +5,13 @@ use std::{error::Error, time::Duration};
 use axum::{
     Json,
     body::Bytes,
-    extract::{
-        DefaultBodyLimit, FromRequest, Request,
-        rejection::{BytesRejection, FailedToBufferBody, JsonRejection},
-    },
+    extract::{Request, rejection::JsonRejection},
     http::{HeaderMap, header},
 };
 use countersign_types::{
     MAX_CALLERS, MAX_CONFIG_BYTES, MAX_PARAMS_BYTES, action::MAX_COMPONENT_BYTES, failure::FailureKind,
 };
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use crate::problem::{Failed, quoted};
@@ -26,6 +24,10 @@ pub const MAX_PUBLICATION_BODY_BYTES: usize = 2 * MAX_COMPONENT_BYTES + (64 << 1
 // A legal request fits: params and config in hex, and 1 KiB for each caller and its signature.
 const _: () =
     assert!(2 * (MAX_PARAMS_BYTES + MAX_CONFIG_BYTES) + MAX_CALLERS * 1024 < MAX_REQUEST_BODY_BYTES);
+
+/// How much of a body that is too large is read and thrown away: a caller that is still sending when the connection
+/// closes does not read the answer.
+const DRAINED_BYTES: usize = 64 << 20;
 
 /// Bodies from this size on are parsed where they hold up nobody else.
 const BLOCKING_PARSE_BYTES: usize = 1 << 20;
@@ -61,20 +63,30 @@ fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), Failed> {
         return Err(invalid(format!("the content type must be application/json, got {got}")));
     }
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|bytes: u64| u64::try_from(limit).is_ok_and(|limit| bytes > limit)) {
+    let most = if headers.contains_key(header::EXPECT) { limit } else { limit + DRAINED_BYTES };
+    if announced.is_some_and(|bytes: u64| u64::try_from(most).is_ok_and(|most| bytes > most)) {
         return Err(too_large(limit));
     }
     Ok(())
 }
 
-async fn read(mut request: Request, limit: usize) -> Result<Bytes, Failed> {
-    DefaultBodyLimit::max(limit).apply(&mut request);
-    Bytes::from_request(request, &()).await.map_err(|rejection| {
-        if let BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) = rejection {
-            return too_large(limit);
+/// Reads to the end, keeping at most `limit` bytes.
+async fn read(request: Request, limit: usize) -> Result<Bytes, Failed> {
+    let mut chunks = request.into_body().into_data_stream();
+    let (mut kept, mut total) = (Vec::new(), 0usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| invalid(format!("the body could not be read: {error}")))?;
+        total = total.saturating_add(chunk.len());
+        if total <= limit {
+            kept.extend_from_slice(&chunk);
+            continue;
         }
-        invalid(format!("the body could not be read: {}", reason(&rejection)))
-    })
+        kept = Vec::new();
+        if total > limit + DRAINED_BYTES {
+            break;
+        }
+    }
+    if total > limit { Err(too_large(limit)) } else { Ok(kept.into()) }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {

@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_bound_that_is_broken_is_named() {
-        let changes: [(&str, fn(&mut Config)); 4] = [
+        type Change = fn(&mut Config);
+        let changes: [(&str, Change); 4] = [
             ("max_connections", |c| c.max_connections = 0),
             ("max_in_flight", |c| c.max_in_flight = MAX_PLACES + 1),
             ("deadline_ms", |c| c.deadline_ms = MAX_DEADLINE_MS + 1),

@@ -4,8 +4,7 @@ use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_client::{RequestSigner, sign_publication};
-use countersign_types::{ActionId, Bytes, ComponentDigest, Limits, Manifest, PublishAction, api::ActionInfo};
-use serde::Deserialize;
+use countersign_types::{ActionId, Bytes, Manifest, PublishAction, action::ManifestSource, api::ActionInfo};
 use serde_json::json;
 
 use crate::{
@@ -55,36 +54,16 @@ pub(crate) struct ManifestArguments {
     component: PathBuf,
 }
 
-/// A manifest as authors write it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ManifestFile {
-    name: String,
-    #[serde(default)]
-    hosts: Vec<String>,
-    #[serde(default)]
-    chains: Vec<u64>,
-    #[serde(default)]
-    limits: Limits,
-}
-
 impl ManifestArguments {
     fn read(&self) -> Result<(Manifest, Bytes), Exit> {
         let unreadable =
             |path: &PathBuf, error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
         let text = fs::read_to_string(&self.manifest).map_err(|error| unreadable(&self.manifest, error))?;
-        let file: ManifestFile = toml::from_str(&text).map_err(|error| {
+        let source: ManifestSource = toml::from_str(&text).map_err(|error| {
             Exit::invalid_input(format!("{} is no manifest: {error}", self.manifest.display()))
         })?;
         let component = fs::read(&self.component).map_err(|error| unreadable(&self.component, error))?;
-        let manifest = Manifest {
-            name: file.name,
-            component: ComponentDigest::of(&component),
-            script: countersign_types::B256::ZERO,
-            hosts: file.hosts,
-            chains: file.chains,
-            limits: file.limits,
-        };
+        let manifest = source.with_component(&component);
         manifest.validate().map_err(Exit::invalid)?;
         manifest.check_component(&component).map_err(Exit::invalid)?;
         Ok((manifest, component.into()))

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use countersign_client::{ClientError, NodeError};
+use countersign_client::ClientError;
 use countersign_types::{Failure, FailureKind};
 
 /// The codes, for `--help`.
@@ -89,10 +89,7 @@ impl From<ClientError> for Exit {
             ClientError::Failed { failure, .. } => Self::of_failure(failure, error.to_string()),
             ClientError::NoAnswer { nodes, .. } => {
                 let lie = nodes.iter().any(|node| node.error.is_lie());
-                let last = nodes.iter().rev().find_map(|node| match &node.error {
-                    NodeError::Failure(failure) => Some(failure.clone()),
-                    _ => None,
-                });
+                let last = nodes.iter().rev().find_map(|node| node.error.failure().cloned());
                 let mut exit = match (lie, &last) {
                     (true, _) => Self::new(9, "not-verified", &error),
                     (false, Some(failure)) => Self::of_failure(failure, error.to_string()),

@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::{exit::Exit, output::Output};
 
+/// The mode of a file that only its owner may read.
+const PRIVATE: u32 = 0o600;
+
 /// Keys of callers and publishers.
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -58,14 +61,19 @@ fn make_key(path: &Path) -> Result<LocalSigner, Exit> {
         }
     };
     let text = Zeroizing::new(format!("{}\n", Bytes::copy_from_slice(secret.as_slice())));
+    write_new(path, &text, PRIVATE)?;
+    LocalSigner::from_bytes(*key.to_bytes()).map_err(Exit::invalid)
+}
+
+/// Writes a file that must not exist.
+pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Exit> {
     fs::OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Exit::invalid_input(format!("cannot write {}: {error}", path.display())))?;
-    LocalSigner::from_bytes(*key.to_bytes()).map_err(Exit::invalid)
+        .map_err(|error| Exit::invalid_input(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Reads a secret key: 0x and 64 hexadecimal digits, in a file that only its owner can read.

@@ -1,6 +1,6 @@
 //! `countersign network`: the genesis.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use countersign_types::{B256, Genesis, NodePublicKey, RootKeys};
@@ -12,6 +12,9 @@ use crate::{
     files,
     output::{Output, facts, table},
 };
+
+/// The mode of a file that everybody may read.
+const PUBLIC: u32 = 0o644;
 
 /// The genesis of a network.
 #[derive(Subcommand)]
@@ -53,7 +56,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             let genesis = Genesis { nonce, members, threshold, chains };
             genesis.committee().map_err(Exit::invalid)?;
             let text = serde_json::to_string_pretty(&genesis).map_err(Exit::unexpected)? + "\n";
-            write_new(&out, &text)?;
+            files::write_new(&out, &text, PUBLIC)?;
             show(&genesis, None, output)
         }
         Command::Show { genesis, root_keys } => {
@@ -99,15 +102,4 @@ fn show(genesis: &Genesis, root_keys: Option<RootKeys>, output: &mut Output) -> 
         }
         format!("{}\n{}", facts(&lines), table(&["#", "PeerId", "address"], rows))
     })
-}
-
-fn write_new(path: &PathBuf, text: &str) -> Result<(), Exit> {
-    use std::io::Write;
-
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Exit::invalid_input(format!("cannot write {}: {error}", path.display())))
 }

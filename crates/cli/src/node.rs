@@ -135,12 +135,11 @@ fn serve(config: &std::path::Path, output: &mut Output) -> Result<(), Exit> {
 }
 
 fn node_exit(error: NodeError) -> Exit {
-    match &error {
-        NodeError::Driver(_) | NodeError::Task(_) | NodeError::Store(_) | NodeError::Metrics(_) => {
-            Exit::unexpected(error)
-        }
-        _ => Exit::invalid(error),
-    }
+    let own_fault = matches!(
+        error,
+        NodeError::Driver(_) | NodeError::Task(_) | NodeError::Store(_) | NodeError::Metrics(_)
+    );
+    if own_fault { Exit::unexpected(error) } else { Exit::invalid(error) }
 }
 
 /// The first signal asks the node to stop, the second ends the process.

@@ -123,6 +123,11 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// What the node says, where it answers that it cannot.
+    pub fn failure(&self) -> Option<&Failure> {
+        if let Self::Failure(failure) = self { Some(failure) } else { None }
+    }
+
     /// Whether the node answered what no honest, healthy node of the network answers.
     pub fn is_lie(&self) -> bool {
         match self {

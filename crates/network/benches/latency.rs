@@ -97,7 +97,7 @@ type Side = (Handle, EventReceiver);
 
 /// A member that dials and one that is dialled.
 async fn pair(listen: Multiaddr) -> Outcome<(Side, Side, NodePublicKey)> {
-    let mut keys = vec![NodeKey::from_bytes([1; 32])?, NodeKey::from_bytes([2; 32])?];
+    let mut keys = [NodeKey::from_bytes([1; 32])?, NodeKey::from_bytes([2; 32])?];
     keys.sort_by_key(|key| libp2p::PeerId::from_public_key(&countersign_network::keypair(key).public()));
     let members: Vec<_> = keys.iter().map(NodeKey::public_key).collect();
     let hello = Hello {

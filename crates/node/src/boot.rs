@@ -10,7 +10,7 @@ use countersign_session::{
     keygen::{Journal, KeyGen, Pending},
     participant::Participant,
 };
-use countersign_store::{Bounds, Owner, Store};
+use countersign_store::{Bounds, IdentityFile, Owner, Store};
 use countersign_threshold::RootShare;
 use countersign_types::{Genesis, NodeKey, RootKeys, Scheme};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -20,10 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::NodeBackend,
+    causes::with_causes,
     clock::Clock,
-    config::NodeConfig,
+    config::{ActionsConfig, NodeConfig},
     driver::{Driver, MAX_INPUTS, Parts},
+    heads::Heads,
     library::Library,
+    questions::Questions,
     replication::Replication,
     runs::Runs,
     status::Status,
@@ -49,6 +52,9 @@ pub enum NodeError {
     /// There is no passphrase.
     #[error(transparent)]
     Passphrase(#[from] crate::PassphraseError),
+    /// The sealed identity is damaged.
+    #[error("the node's sealed identity cannot be read")]
+    Identity(#[from] countersign_store::IdentityFileError),
     /// The database does not open.
     #[error("cannot open the database")]
     Open(#[from] countersign_store::OpenError),
@@ -79,7 +85,7 @@ pub enum NodeError {
     #[error("the folder of compiled actions cannot be used")]
     Artefacts(#[from] countersign_action::ArtefactError),
     /// The network does not start.
-    #[error("the connections between members do not start")]
+    #[error("the connections between members do not start: see the section [network] of the configuration")]
     Network(#[from] countersign_network::StartError),
     /// The interface's address cannot be had.
     #[error(
@@ -127,6 +133,7 @@ pub async fn run(
     let metrics = install_metrics()?;
     let status = Arc::new(Status::default());
     let clock = Arc::new(Clock::new(store.last_time()?));
+    clock.catch_up().await;
     let boot = clock.now();
 
     let mut participant = Participant::new(Arc::clone(&membership), Arc::clone(&identity), boot);
@@ -142,11 +149,7 @@ pub async fn run(
         keygens.push(KeyGen::resume(Arc::clone(&membership), Arc::clone(&identity), scheme, journal, boot));
     }
 
-    let listener = TcpListener::bind(config.api.listen)
-        .await
-        .map_err(|source| NodeError::Listen { address: config.api.listen, source })?;
-    let address =
-        listener.local_addr().map_err(|source| NodeError::Listen { address: config.api.listen, source })?;
+    let (listener, address) = listen(config.api.listen).await?;
     let hello = Hello {
         network,
         protocol: countersign_session::PROTOCOL,
@@ -158,27 +161,21 @@ pub async fn run(
         countersign_network::start(&identity, hello, membership.committee.members(), config.network.clone())
             .await?;
     let chains = Arc::new(Chains::start(config.chains.clone())?);
-    let key = ArtefactKey::new(*store.artefact_key());
-    let artefacts =
-        Artefacts::open(config.data.join("compiled"), key, &engine, config.actions.host.artefact_bytes)?;
-    let host = Host::new(&config.actions.host, engine, Compilation::Child(compiler), Some(artefacts))?;
+    let host = host(&config, engine, compiler, &store)?;
 
     let (inputs, queue) = mpsc::channel(MAX_INPUTS);
-    let replication = Arc::new(Replication::new(Arc::new(handle.clone()), Arc::clone(&store)));
-    let bounds = Bounds {
-        total_bytes: config.actions.total_bytes,
-        per_publisher_bytes: config.actions.publisher_bytes,
-        actions: config.actions.count,
-    };
+    let questions = Arc::new(Questions::new(Arc::new(handle.clone())));
+    let replication = Arc::new(Replication::new(Arc::clone(&questions), Arc::clone(&store)));
+    let heads = Arc::new(Heads::new(Arc::clone(&chains), Arc::clone(&questions)));
     let library = Arc::new(Library::new(
         network,
         Arc::clone(&store),
         host.clone(),
         Arc::clone(&replication),
         config.actions.publishers.clone(),
-        bounds,
+        bounds(&config.actions),
     ));
-    let runs = Runs::new(Arc::clone(&library), host, Arc::clone(&chains), inputs.clone());
+    let runs = Runs::new(Arc::clone(&library), host, Arc::clone(&chains), Arc::clone(&heads), inputs.clone());
     let driver = Driver::new(Parts {
         membership: Arc::clone(&membership),
         clock,
@@ -186,7 +183,9 @@ pub async fn run(
         keygens,
         transport: Arc::new(handle.clone()),
         library: Arc::clone(&library),
+        questions,
         replication,
+        heads,
         runs,
         store,
         status: Arc::clone(&status),
@@ -216,6 +215,29 @@ pub async fn run(
     driver.map_err(|error| NodeError::Driver(Box::new(error)))
 }
 
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let failed = |source| NodeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// What runs actions, with the compiled ones of earlier lives at hand.
+fn host(config: &NodeConfig, engine: Engine, compiler: Compiler, store: &Store) -> Result<Host, NodeError> {
+    let key = ArtefactKey::new(*store.artefact_key());
+    let host = &config.actions.host;
+    let artefacts = Artefacts::open(config.data.join("compiled"), key, &engine, host.artefact_bytes)?;
+    Ok(Host::new(host, engine, Compilation::Child(compiler), Some(artefacts))?)
+}
+
+fn bounds(config: &ActionsConfig) -> Bounds {
+    Bounds {
+        total_bytes: config.total_bytes,
+        per_publisher_bytes: config.publisher_bytes,
+        actions: config.count,
+    }
+}
+
 async fn shut_down(
     handle: Handle,
     interface: tokio::task::JoinHandle<Result<(), countersign_api::ConfigError>>,
@@ -235,10 +257,15 @@ async fn open_store(
 ) -> Result<(Arc<Store>, Arc<NodeKey>), NodeError> {
     let path = config.database();
     let network = genesis.network_id();
+    let identity = config.identity.exists().then(|| IdentityFile::read_public_key(&config.identity));
+    let expected = identity.transpose()?;
     // the derivation of the key takes a second of work and much memory: not on an async thread
     let opened = spawn_blocking(move || {
-        let owner = Store::read_owner(&path)?;
-        Store::open(&path, &Owner { network, node: owner.node }, &passphrase)
+        let node = match expected {
+            Some(node) => node,
+            None => Store::read_owner(&path)?.node,
+        };
+        Store::open(&path, &Owner { network, node }, &passphrase)
     })
     .await;
     let store = Arc::new(opened.map_err(|error| NodeError::Task(error.to_string()))??);
@@ -257,7 +284,7 @@ fn add_roots(
             return Err(NodeError::Share(format!("there is no share of the root key for {scheme}")));
         };
         let share = RootShare::from_bytes(scheme, &stored.share)
-            .map_err(|error| NodeError::Share(crate::library::chain(&error)))?;
+            .map_err(|error| NodeError::Share(with_causes(&error)))?;
         if share.root_key() != key.root {
             return Err(NodeError::Share(format!("the share for {scheme} is of another root key")));
         }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use countersign_session::Millis;
@@ -23,11 +23,24 @@ impl Clock {
 
     /// The time.
     pub(crate) fn now(&self) -> Millis {
-        let system = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let system = system();
         self.latest.fetch_max(system, Ordering::Relaxed).max(system)
     }
+
+    /// Waits until the system's clock has reached the floor, for at most one lease: a request that is signed once
+    /// the node answers is not from before its boot then. A system clock that was set back further is left behind.
+    pub(crate) async fn catch_up(&self) {
+        let ahead = self.latest.load(Ordering::Relaxed).saturating_sub(system());
+        if ahead > LEASE_MS {
+            tracing::warn!(ahead_ms = ahead, "the system's clock is behind the time that was stored");
+        }
+        tokio::time::sleep(Duration::from_millis(ahead.min(LEASE_MS))).await;
+    }
+}
+
+fn system() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -40,5 +53,13 @@ mod tests {
         let clock = Clock::new(ahead);
         assert_eq!(clock.now(), ahead);
         assert!(Clock::new(0).now() > 0);
+    }
+
+    #[tokio::test]
+    async fn after_a_crash_the_clock_waits_for_the_system() {
+        let clock = Clock::new(system() + 50);
+        let floor = clock.now();
+        clock.catch_up().await;
+        assert!(system() >= floor, "a request that is signed now would be from before the boot");
     }
 }

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{logging::LogConfig, passphrase::PassphraseConfig};
 
+/// The sealed identity in a node's folder.
+pub const IDENTITY_FILE: &str = "identity.sealed";
+
 /// Everything that an operator sets. Relative paths are relative to the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +22,9 @@ pub struct NodeConfig {
     pub data: PathBuf,
     /// The genesis file of the network.
     pub genesis: PathBuf,
+    /// The node's sealed identity. While the file is there, no other node's database is opened.
+    #[serde(default = "default_identity")]
+    pub identity: PathBuf,
     /// Where the passphrase comes from that opens the sealed keys.
     #[serde(default)]
     pub passphrase: PassphraseConfig,
@@ -140,6 +146,7 @@ impl NodeConfig {
         let base = path.parent().unwrap_or(Path::new("."));
         config.data = base.join(&config.data);
         config.genesis = base.join(&config.genesis);
+        config.identity = base.join(&config.identity);
         config.passphrase.resolve(base);
         Ok(config)
     }
@@ -153,6 +160,10 @@ impl NodeConfig {
     pub fn database(&self) -> PathBuf {
         self.data.join("db")
     }
+}
+
+fn default_identity() -> PathBuf {
+    IDENTITY_FILE.into()
 }
 
 /// Reads a genesis file.

@@ -11,14 +11,12 @@ use countersign_store::{CreateError, IdentityFile, IdentityFileError, Store};
 use countersign_types::{Genesis, GenesisError, NetworkId, NodePublicKey};
 use secrecy::SecretString;
 
-use crate::config::{ConfigError, NodeConfig, load_genesis};
+use crate::config::{ConfigError, IDENTITY_FILE, NodeConfig, load_genesis};
 
 /// The configuration file in a node's folder.
 pub const CONFIG_FILE: &str = "node.toml";
 /// The genesis file in a node's folder.
 pub const GENESIS_FILE: &str = "genesis.json";
-/// The sealed identity in a node's folder.
-pub const IDENTITY_FILE: &str = "identity.sealed";
 
 /// The configuration that a new node starts from: every setting with its meaning.
 pub const CONFIG_EXAMPLE: &str = include_str!("../node.example.toml");

@@ -6,13 +6,16 @@
 
 mod backend;
 mod boot;
+mod causes;
 mod clock;
 pub mod config;
 mod driver;
+mod heads;
 pub mod init;
 mod library;
 pub mod logging;
 mod passphrase;
+mod questions;
 mod replication;
 mod runs;
 mod status;

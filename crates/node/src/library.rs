@@ -17,7 +17,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use crate::{config::Publishers, replication::Replication};
+use crate::{causes::with_causes, config::Publishers, replication::Replication};
 
 /// The most actions that are kept ready; when full, all are dropped and loaded again as they are used.
 const MAX_READY: usize = 256;
@@ -192,7 +192,7 @@ impl Library {
         let result = spawn_blocking(move || read(&store)).await;
         result
             .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?
-            .map_err(|error| Failure::new(FailureKind::Internal, chain(&error)))
+            .map_err(|error| Failure::new(FailureKind::Internal, with_causes(&error)))
     }
 }
 
@@ -234,25 +234,21 @@ fn load_failure(error: LoadError) -> Failure {
             | CompilerError::TooLarge,
         ) => FailureKind::Invalid,
     };
-    Failure::new(kind, chain(&error))
+    Failure::new(kind, with_causes(&error))
 }
 
 fn put_failure(error: PutActionError) -> Failure {
-    let kind = match &error {
-        PutActionError::Store(_) => FailureKind::Internal,
-        _ => FailureKind::StorageFull,
+    let kind = match error {
+        PutActionError::Invalid(error) => return manifest_failure(error),
+        PutActionError::TooMany { .. }
+        | PutActionError::TotalFull { .. }
+        | PutActionError::PublisherFull { .. } => FailureKind::StorageFull,
+        // the disk, and whatever else may come
+        PutActionError::Store(_) | _ => FailureKind::Internal,
     };
-    Failure::new(kind, chain(&error))
-}
-
-/// An error with its causes, for people.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+    let failure = Failure::new(kind, with_causes(&error));
+    if kind == FailureKind::Internal {
+        tracing::error!(%failure, "an action was not stored");
     }
-    text
+    failure
 }

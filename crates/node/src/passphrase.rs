@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 /// The environment variable that is read where no file is set.
-pub const VARIABLE: &str = "COUNTERSIGN_PASSPHRASE";
+pub(crate) const VARIABLE: &str = "COUNTERSIGN_PASSPHRASE";
 /// The name of the systemd credential that is read where neither file nor variable is set.
-pub const CREDENTIAL: &str = "countersign-passphrase";
+pub(crate) const CREDENTIAL: &str = "countersign-passphrase";
 /// The longest passphrase, in bytes.
 const MAX_BYTES: u64 = 4096;
 

@@ -14,7 +14,9 @@ use futures::future::try_join_all;
 use tokio::sync::mpsc;
 
 use crate::{
+    causes::with_causes,
     driver::Input,
+    heads::Heads,
     library::{Library, Ready},
 };
 
@@ -30,6 +32,7 @@ pub(crate) struct Runs {
     library: Arc<Library>,
     host: Host,
     chains: Arc<Chains>,
+    heads: Arc<Heads>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -38,9 +41,10 @@ impl Runs {
         library: Arc<Library>,
         host: Host,
         chains: Arc<Chains>,
+        heads: Arc<Heads>,
         inputs: mpsc::Sender<Input>,
     ) -> Self {
-        Self { library, host, chains, inputs }
+        Self { library, host, chains, heads, inputs }
     }
 
     /// Gets the action ready and fixes a block for each of its chains, for a session to be proposed.
@@ -55,10 +59,10 @@ impl Runs {
     async fn pins(&self, action: ActionId) -> Result<Vec<Pin>, Failure> {
         let ready = self.library.ready(action).await?;
         let heads = ready.manifest.chains.iter().map(|chain| async move {
-            self.chains.head(*chain).await.map_err(|error| {
+            self.heads.to_pin(*chain).await.map_err(|error| {
                 let detail = format!(
-                    "this node has no final block of chain {chain}: {}; ask another node, or later",
-                    crate::library::chain(&error)
+                    "neither this node nor its peers have a final block of chain {chain}: {}; ask again later",
+                    with_causes(&error)
                 );
                 Failure::new(FailureKind::Unavailable, detail)
             })
@@ -105,7 +109,7 @@ impl Runs {
         }
         let checks = run.context.pins.iter().map(|pin| async {
             self.chains.check_pin(pin).await.map_err(|error| {
-                let detail = format!("chain {}: {}", pin.chain_id, crate::library::chain(&error));
+                let detail = format!("chain {}: {}", pin.chain_id, with_causes(&error));
                 Failure::new(FailureKind::Unavailable, detail)
             })
         });
@@ -148,9 +152,19 @@ fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalF
     let verdict = end.map_err(|abort| {
         let kind = match &abort {
             Abort::Busy => FailureKind::Busy,
-            _ => FailureKind::Unavailable,
+            Abort::Fuel { .. }
+            | Abort::Memory { .. }
+            | Abort::Time { .. }
+            | Abort::Trap { .. }
+            | Abort::Read { .. }
+            | Abort::NoPin { .. }
+            | Abort::Limit { .. }
+            | Abort::InvalidResult { .. }
+            | Abort::Diverged { .. }
+            | Abort::NotAgreed { .. }
+            | Abort::Host { .. } => FailureKind::Unavailable,
         };
-        LocalFailure { kind, reason: crate::library::chain(&abort) }
+        LocalFailure { kind, reason: with_causes(&abort) }
     })?;
     Outcome::of(verdict, key)
         .map_err(|error| LocalFailure { kind: FailureKind::Unavailable, reason: error.to_string() })
@@ -170,8 +184,9 @@ struct ChainReader {
 #[async_trait]
 impl Reader for ChainReader {
     async fn evm(&self, pin: &Pin, read: &EvmRead) -> Result<EvmValue, ReadFailure> {
-        self.chains.read(pin, read).await.map_err(|error| {
-            ReadFailure::new(format!("chain {}: {}", pin.chain_id, crate::library::chain(&error)))
-        })
+        self.chains
+            .read(pin, read)
+            .await
+            .map_err(|error| ReadFailure::new(format!("chain {}: {}", pin.chain_id, with_causes(&error))))
     }
 }

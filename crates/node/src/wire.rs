@@ -8,7 +8,7 @@ use countersign_session::{
 use countersign_types::Scheme;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::replication::Message as Replication;
+use crate::{questions::Message as Question, replication::Announcement};
 
 /// The first byte of every frame. The members' protocol version is compared when they connect; this one
 /// keeps a frame from being read as what it is not.
@@ -25,7 +25,8 @@ pub(crate) enum SigningFrame {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum BackgroundFrame {
     KeyGeneration { scheme: Scheme, message: keygen::Message },
-    Replication(Replication),
+    Announcement(Announcement),
+    Question(Question),
 }
 
 /// Why a frame cannot be read.

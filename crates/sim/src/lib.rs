@@ -33,6 +33,7 @@ mod violation;
 mod watch;
 mod world;
 
+pub use network::Links;
 pub use scenario::{Mutant, Scenario};
 pub use trace::Trace;
 pub use violation::{Broken, Violation};

@@ -5,7 +5,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign_session::Millis;
 use countersign_types::Identifier;
 
-use crate::{chance::Chance, scenario::Scenario};
+use crate::chance::Chance;
+
+/// How bad the links between members are; each world draws its rates up to these.
+#[derive(Debug, Clone, Copy)]
+pub struct Links {
+    /// Messages lost, in a thousand.
+    pub loss: u64,
+    /// Messages delivered twice, in a thousand.
+    pub duplication: u64,
+    /// The longest ordinary delay of a message, in milliseconds.
+    pub delay_ms: Millis,
+    /// Messages that take up to a hundred times as long, in a thousand.
+    pub stragglers: u64,
+    /// Whether messages between two members keep their order, as they do on one stream.
+    pub in_order: bool,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { loss: 150, duplication: 150, delay_ms: 50, stragglers: 50, in_order: false }
+    }
+}
+
+impl Links {
+    /// No message is lost, doubled, or late.
+    pub fn calm() -> Self {
+        Self { loss: 0, duplication: 0, stragglers: 0, ..Self::default() }
+    }
+}
 
 /// The links of one world, with the rates that its seed drew.
 pub(crate) struct Network {
@@ -21,13 +49,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(scenario: &Scenario, mut chance: Chance) -> Self {
+    pub(crate) fn new(links: &Links, mut chance: Chance) -> Self {
         Self {
-            loss: chance.between(0, scenario.loss),
-            duplication: chance.between(0, scenario.duplication),
-            delay_ms: chance.between(1, scenario.delay_ms.max(1)),
-            stragglers: chance.between(0, scenario.stragglers),
-            in_order: scenario.in_order,
+            loss: chance.between(0, links.loss),
+            duplication: chance.between(0, links.duplication),
+            delay_ms: chance.between(1, links.delay_ms.max(1)),
+            stragglers: chance.between(0, links.stragglers),
+            in_order: links.in_order,
             calm: false,
             cut: BTreeSet::new(),
             last: BTreeMap::new(),

@@ -2,6 +2,8 @@
 
 use countersign_session::Millis;
 
+use crate::network::Links;
+
 /// A world's ingredients. Rates are the most that a seed draws: each world has its own, from none to these,
 /// so that some faults are met alone and some together.
 #[derive(Debug, Clone)]
@@ -14,16 +16,8 @@ pub struct Scenario {
     pub requests: u64,
     /// How long faults go on, in milliseconds.
     pub faults_ms: Millis,
-    /// Messages lost, in a thousand.
-    pub loss: u64,
-    /// Messages delivered twice, in a thousand.
-    pub duplication: u64,
-    /// The longest ordinary delay of a message, in milliseconds.
-    pub delay_ms: Millis,
-    /// Messages that take up to a hundred times as long, in a thousand.
-    pub stragglers: u64,
-    /// Whether messages between two nodes keep their order.
-    pub in_order: bool,
+    /// What becomes of messages.
+    pub links: Links,
     /// Crashes at each named point, in a thousand.
     pub crashes: u64,
     /// How many crashes fall on random moments.
@@ -51,11 +45,7 @@ impl Default for Scenario {
             threshold: 3,
             requests: 5,
             faults_ms: 20_000,
-            loss: 150,
-            duplication: 150,
-            delay_ms: 50,
-            stragglers: 50,
-            in_order: false,
+            links: Links::default(),
             crashes: 15,
             random_crashes: 2,
             partitions: 3,
@@ -72,7 +62,7 @@ impl Default for Scenario {
 impl Scenario {
     /// No faults, no liars: what a healthy network does.
     pub fn calm() -> Self {
-        Self { loss: 0, duplication: 0, stragglers: 0, ..Self::sluggish() }
+        Self { links: Links::calm(), ..Self::sluggish() }
     }
 
     /// A bad network and slow nodes, and nothing worse: every request must be signed.

@@ -1,6 +1,6 @@
 //! Nodes that are built wrong: the invariants see every one of them, and the right node passes the same seeds.
 
-use countersign_sim::{Mutant, Scenario, Violation, World, keygen};
+use countersign_sim::{Links, Mutant, Scenario, Violation, World, keygen};
 
 /// Every mutant is caught within so many seeds.
 const MOST: u64 = 500;
@@ -115,8 +115,13 @@ fn a_member_that_confirms_before_it_has_stored_its_share_is_seen() {
 #[test]
 fn a_member_that_forgets_its_activation_activates_twice() {
     // three members, and links so bad that an activation may reach nobody
-    let scenario =
-        keygen::Scenario { members: 3, threshold: 2, loss: 600, crashes: 600, ..keygen::Scenario::default() };
+    let scenario = keygen::Scenario {
+        members: 3,
+        threshold: 2,
+        links: Links { loss: 600, ..Links::default() },
+        crashes: 600,
+        ..keygen::Scenario::default()
+    };
     let violation = caught_in(&scenario, keygen::Mutant::ForgetsActivation);
     let seen = matches!(violation, Violation::TwoActivations { .. } | Violation::Split { .. });
     assert!(seen, "{violation}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_sim::{Report, Scenario, World};
+use countersign_sim::{Links, Report, Scenario, World};
 use countersign_types::FailureKind;
 
 /// How many seeds: `COUNTERSIGN_SEEDS`, or so many.
@@ -55,7 +55,8 @@ fn invariants_hold_under_faults_and_liars() {
 
 #[test]
 fn invariants_hold_on_links_that_keep_the_order() {
-    run(&Scenario { in_order: true, ..Scenario::default() }, 10_000..10_000 + seeds(30));
+    let in_order = Links { in_order: true, ..Links::default() };
+    run(&Scenario { links: in_order, ..Scenario::default() }, 10_000..10_000 + seeds(30));
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn invariants_hold_in_a_larger_committee() {
 
 #[test]
 fn a_calm_network_signs_every_request_at_once() {
-    let totals = run(&Scenario { stragglers: 0, ..Scenario::calm() }, 30_000..30_000 + seeds(20));
+    let totals = run(&Scenario::calm(), 30_000..30_000 + seeds(20));
     assert!(totals.failed.is_empty(), "{totals:?}");
 }
 

@@ -127,7 +127,7 @@ pub enum CreateError {
 #[non_exhaustive]
 pub enum OpenError {
     /// There is none.
-    #[error("there is no database in {path:?}: create it with `countersign node init`")]
+    #[error("there is no database in {path:?}: create it with `countersign node join`")]
     Missing {
         /// The folder.
         path: PathBuf,

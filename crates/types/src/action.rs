@@ -101,6 +101,37 @@ pub struct Manifest {
     pub limits: Limits,
 }
 
+/// A manifest as authors write it: all but the digests, which follow from what is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestSource {
+    /// [`Manifest::name`].
+    pub name: String,
+    /// [`Manifest::hosts`].
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// [`Manifest::chains`].
+    #[serde(default)]
+    pub chains: Vec<u64>,
+    /// [`Manifest::limits`].
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+impl ManifestSource {
+    /// The manifest of a component that runs no script.
+    pub fn with_component(self, component: &[u8]) -> Manifest {
+        Manifest {
+            name: self.name,
+            component: ComponentDigest::of(component),
+            script: B256::ZERO,
+            hosts: self.hosts,
+            chains: self.chains,
+            limits: self.limits,
+        }
+    }
+}
+
 /// Why a manifest is not one, or its publication not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {

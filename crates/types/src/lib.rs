@@ -27,6 +27,7 @@ mod request;
 mod root_keys;
 mod scheme;
 mod session;
+pub mod typed_data;
 mod vote;
 
 pub use action::{Limits, Manifest, PublishAction, SignedPublishAction};
@@ -40,7 +41,9 @@ pub use id::{
 pub use identity::{IdentityError, NodeKey, NodePublicKey, NodeSignature};
 pub use key::{Finality, KeyOptions, KeySpec, KeySpecError, PayloadKind, Policy};
 pub use outcome::{Outcome, Verdict};
-pub use payload::{MAX_PAYLOAD_BYTES, MAX_PAYLOADS, Payload, PayloadError, typed_data_digest};
+pub use payload::{
+    MAX_PAYLOAD_BYTES, MAX_PAYLOADS, Payload, PayloadError, TypedDataError, typed_data_digest,
+};
 pub use record::{Record, RecordEntry};
 pub use request::{
     Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES,

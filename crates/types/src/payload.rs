@@ -5,7 +5,7 @@ use alloy_primitives::{Bytes, eip191_hash_message};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{KeyId, KeySpec, PayloadKind, Scheme};
+use crate::{KeyId, KeySpec, PayloadKind, Scheme, typed_data};
 
 /// The most payloads that one decision may ask to sign.
 pub const MAX_PAYLOADS: usize = 8;
@@ -107,7 +107,7 @@ impl Payload {
             }
             Self::TypedData(json) => {
                 ethereum()?;
-                typed_data_digest(json).map_err(|reason| PayloadError::TypedData { reason })
+                typed_data_digest(json).map_err(|error| PayloadError::TypedData { reason: error.to_string() })
             }
             Self::Raw(bytes) => Ok(bytes.clone()),
         }
@@ -125,10 +125,23 @@ fn tagged(key: &KeyId, content: &[u8]) -> Bytes {
     Bytes::copy_from_slice(&digest)
 }
 
-/// The EIP-712 digest of typed data in JSON, 32 bytes; else what is wrong with them.
-pub fn typed_data_digest(json: &str) -> Result<Bytes, String> {
-    let data: TypedData = serde_json::from_str(json).map_err(|error| error.to_string())?;
-    let digest = data.eip712_signing_hash().map_err(|error| error.to_string())?;
+/// Why typed data have no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TypedDataError {
+    /// Beyond the bounds of [`typed_data`]; the text is fixed, and so the same on every node.
+    #[error("{0}")]
+    Bounds(&'static str),
+    /// The parser refuses them; the text is the parser's own.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// The EIP-712 digest of typed data in JSON, 32 bytes. Their types are bounded before anything expands them.
+pub fn typed_data_digest(json: &str) -> Result<Bytes, TypedDataError> {
+    typed_data::check(json).map_err(TypedDataError::Bounds)?;
+    let data: TypedData =
+        serde_json::from_str(json).map_err(|error| TypedDataError::Malformed(error.to_string()))?;
+    let digest = data.eip712_signing_hash().map_err(|error| TypedDataError::Malformed(error.to_string()))?;
     Ok(digest.0.into())
 }
 
@@ -186,6 +199,25 @@ mod tests {
         }
         let circular = r#"{"types":{"EIP712Domain":[],"A":[{"name":"a","type":"A"}]},"primaryType":"A","domain":{},"message":{"a":{}}}"#;
         assert!(typed_data_digest(circular).is_err());
+    }
+
+    /// Without the bound the first takes longer than the universe, and the second overflows the stack.
+    #[test]
+    fn types_that_double_or_nest_without_end_are_refused_at_once() {
+        let levels: Vec<String> = (0..200)
+            .map(|i| format!(r#""T{i}":[{{"name":"a","type":"T{0}"}},{{"name":"b","type":"T{0}"}}]"#, i + 1))
+            .collect();
+        let doubling = format!(
+            r#"{{"types":{{"EIP712Domain":[],{},"T200":[]}},"primaryType":"T0","domain":{{}},"message":{{}}}}"#,
+            levels.join(",")
+        );
+        let nesting = format!(
+            r#"{{"types":{{"EIP712Domain":[],"A":[{{"name":"a","type":"uint8{}"}}]}},"primaryType":"A","domain":{{}},"message":{{"a":[]}}}}"#,
+            "[]".repeat(20_000)
+        );
+        for json in [doubling, nesting] {
+            assert!(matches!(typed_data_digest(&json), Err(TypedDataError::Bounds(_))), "{json:.60}");
+        }
     }
 
     #[test]

@@ -22,7 +22,6 @@ const ALLOWED: [(&str, &[&str]); 3] = [
             "rand_core",
             "serde",
             "thiserror",
-            "zeroize",
         ],
     ),
     (

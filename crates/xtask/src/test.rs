@@ -40,7 +40,11 @@ pub(crate) fn run_tests(places: &Places, consent: Consent) -> Result<()> {
 
 /// Runs the tests. Where nobody watches, their summary is also left in `nextest-summary.txt` in the target
 /// folder, for whoever reports it.
+///
+/// Everything is built first, with one set of features: tests of whole networks run the program `countersign`,
+/// which belongs to another package.
 fn tests(places: &Places) -> Result<Went> {
+    run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))?;
     let mut command = NEXTEST.command(places)?;
     command.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]).current_dir(&places.root);
     let command = with_anvil(places, &mut command)?;

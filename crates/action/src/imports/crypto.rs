@@ -1,7 +1,7 @@
 //! Hashes and signatures. What is malformed does not verify; nothing here ends a run but its fuel.
 
 use alloy_primitives::{Address, keccak256};
-use countersign_types::payload::typed_data_digest;
+use countersign_types::{TypedDataError, typed_data_digest};
 use k256::ecdsa::signature::hazmat::PrehashVerifier;
 use sha2::{Digest, Sha256};
 use wasmtime::component::LinkerInstance;
@@ -9,7 +9,6 @@ use wasmtime::component::LinkerInstance;
 use crate::{
     fuel::{COSTS, charge},
     run::RunState,
-    typed_data,
 };
 
 pub(super) const NAME: &str = "countersign:action/crypto@0.1.0";
@@ -125,8 +124,10 @@ fn sec1(key: &[u8]) -> Option<&[u8]> {
 }
 
 fn digest_of_typed_data(json: &str) -> Result<Vec<u8>, String> {
-    typed_data::check(json)?;
-    typed_data_digest(json).map(|digest| digest.to_vec()).map_err(|_| NOT_TYPED_DATA.into())
+    typed_data_digest(json).map(|digest| digest.to_vec()).map_err(|error| match error {
+        TypedDataError::Bounds(reason) => reason.into(),
+        TypedDataError::Malformed(_) => NOT_TYPED_DATA.into(),
+    })
 }
 
 #[cfg(test)]

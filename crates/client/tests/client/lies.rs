@@ -14,9 +14,11 @@ use crate::{
 };
 
 type Lie = fn(&World, &Request) -> SignResponse;
+type Unmasks = fn(&VerifyError) -> bool;
+type Falsify = fn(&mut NetworkInfo, &World);
 
 /// Every lie, and whether an error is the one that unmasks it.
-const LIES: [(&str, Lie, fn(&VerifyError) -> bool); 19] = [
+const LIES: [(&str, Lie, Unmasks); 19] = [
     (
         "another request's answer",
         |w, _| w.answer(&w.request(2).request),
@@ -239,7 +241,7 @@ async fn a_liar_is_not_asked_twice() {
 #[tokio::test]
 async fn root_keys_that_not_all_members_of_the_genesis_activated_are_passed_over_and_named() {
     let (world, other) = (Arc::new(World::new()), World::new());
-    let lies: [(&str, fn(&mut NetworkInfo, &World)); 5] = [
+    let lies: [(&str, Falsify); 5] = [
         ("another root", |info, other| {
             info.root_keys.as_mut().expect("keys").keys[0].root = other.root_keys.keys[0].root.clone();
         }),

@@ -13,7 +13,7 @@ use countersign_types::{Activation, Identifier, RootKeys, Scheme};
 use rand_core::OsRng;
 
 use super::{Driver, DriverError};
-use crate::{library::chain, wire::BackgroundFrame};
+use crate::{causes::with_causes, wire::BackgroundFrame};
 
 impl Driver {
     pub(super) fn key_generation(&mut self, from: Identifier, scheme: Scheme, message: Message, now: Millis) {
@@ -146,5 +146,5 @@ pub(crate) fn write_root_keys(path: &std::path::Path, root_keys: &RootKeys) {
 }
 
 fn fatal(error: impl std::error::Error) -> DriverError {
-    DriverError::KeyGeneration(chain(&error))
+    DriverError::KeyGeneration(with_causes(&error))
 }

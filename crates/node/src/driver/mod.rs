@@ -7,11 +7,7 @@ mod keygen;
 mod requests;
 mod sessions;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use countersign_network::{Event, EventReceiver, Lane, Transport};
 use countersign_session::{
@@ -35,8 +31,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, LEASE_MS},
+    heads::Heads,
     library::Library,
-    replication::{Message as ReplicationMessage, Replication},
+    questions::{Ask, Message as Question, Questions},
+    replication::{Announcement, Replication},
     runs::{Recorded, Runs},
     status::Status,
     wire::{self, BackgroundFrame, SigningFrame},
@@ -87,7 +85,9 @@ pub(crate) struct Parts {
     pub(crate) keygens: Vec<KeyGen>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) library: Arc<Library>,
+    pub(crate) questions: Arc<Questions>,
     pub(crate) replication: Arc<Replication>,
+    pub(crate) heads: Arc<Heads>,
     pub(crate) runs: Runs,
     pub(crate) store: Arc<Store>,
     pub(crate) status: Arc<Status>,
@@ -189,6 +189,10 @@ impl Driver {
         self.parts.status.set_key_generation(texts.join("; "));
         metrics::gauge!("countersign_sessions_open").set(self.parts.participant.open_sessions() as f64);
         metrics::gauge!("countersign_members_connected").set(self.connected.len() as f64);
+        self.count_shares();
+    }
+
+    fn count_shares(&self) {
         metrics::counter!("countersign_signature_shares_made_total")
             .absolute(self.parts.participant.shares_made());
     }
@@ -205,6 +209,8 @@ impl Driver {
             }
             Input::Replayed { run, attempt, end } => {
                 let effects = self.parts.participant.replayed(&run, attempt, end, now);
+                // before a share leaves, so that whoever sees a signature sees it counted
+                self.count_shares();
                 self.participant_effects(effects);
             }
         }
@@ -256,24 +262,31 @@ impl Driver {
     ) -> Result<(), wire::FrameError> {
         match lane {
             Lane::Signing => match wire::decode(bytes)? {
-                SigningFrame::ToParticipant(message) => self.to_participant(member, message, now),
-                SigningFrame::ToCoordinator(message) => self.to_coordinator(member, message, now),
+                SigningFrame::ToParticipant(message) => self.participant_received(member, message, now),
+                SigningFrame::ToCoordinator(message) => self.coordinator_received(member, message, now),
             },
             Lane::Background => match wire::decode(bytes)? {
                 BackgroundFrame::KeyGeneration { scheme, message } => {
                     self.key_generation(member, scheme, message, now);
                 }
-                BackgroundFrame::Replication(ReplicationMessage::Announce { action }) => {
+                BackgroundFrame::Announcement(Announcement { action }) => {
                     self.parts.library.announced(action);
                 }
-                BackgroundFrame::Replication(
-                    message @ (ReplicationMessage::Ask { .. } | ReplicationMessage::Answer { .. }),
-                ) => {
-                    self.parts.replication.receive(from, message);
+                BackgroundFrame::Question(Question::Ask { id, ask }) => self.asked(from, id, ask),
+                BackgroundFrame::Question(Question::Answer { id, answer }) => {
+                    self.parts.questions.answered(from, id, answer);
                 }
             },
         }
         Ok(())
+    }
+
+    /// Answers a peer, from elsewhere than this task.
+    fn asked(&self, from: NodePublicKey, id: u64, ask: Ask) {
+        match ask {
+            Ask::Stored(wanted) => self.parts.replication.answer(from, id, wanted),
+            Ask::FinalBlock { chain_id } => self.parts.heads.answer(from, id, chain_id),
+        }
     }
 
     fn identifier(&self, peer: &NodePublicKey) -> Option<Identifier> {
@@ -283,14 +296,14 @@ impl Driver {
     /// Sends on the signing lane; to this node itself directly.
     fn send_to_participant(&mut self, to: Identifier, message: ToParticipant, now: Millis) {
         if to == self.parts.membership.me {
-            return self.to_participant(to, message, now);
+            return self.participant_received(to, message, now);
         }
         self.send(to, Lane::Signing, &SigningFrame::ToParticipant(message));
     }
 
     fn send_to_coordinator(&mut self, to: Identifier, message: ToCoordinator, now: Millis) {
         if to == self.parts.membership.me {
-            return self.to_coordinator(to, message, now);
+            return self.coordinator_received(to, message, now);
         }
         self.send(to, Lane::Signing, &SigningFrame::ToCoordinator(message));
     }
@@ -309,8 +322,7 @@ impl Driver {
     fn order(&self, salt: u8) -> Vec<Identifier> {
         let membership = &self.parts.membership;
         let equal = self.connected.iter().filter(|(_, engine)| **engine == membership.engine);
-        let others: BTreeSet<Identifier> = equal.map(|(member, _)| *member).collect();
-        let mut others: Vec<Identifier> = others.into_iter().collect();
+        let mut others: Vec<Identifier> = equal.map(|(member, _)| *member).collect();
         if !others.is_empty() {
             // another start for each request, so that all members carry an equal load
             let shift = usize::from(salt) % others.len();

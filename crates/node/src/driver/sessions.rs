@@ -93,7 +93,7 @@ impl Driver {
         Failure::new(FailureKind::Unavailable, detail).with_nodes(nodes)
     }
 
-    pub(super) fn to_participant(&mut self, from: Identifier, message: ToParticipant, now: Millis) {
+    pub(super) fn participant_received(&mut self, from: Identifier, message: ToParticipant, now: Millis) {
         let effects = self.parts.participant.receive(from, message, now, &mut rand_core::OsRng);
         self.participant_effects(effects);
     }
@@ -111,7 +111,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn to_coordinator(&mut self, from: Identifier, message: ToCoordinator, now: Millis) {
+    pub(super) fn coordinator_received(&mut self, from: Identifier, message: ToCoordinator, now: Millis) {
         let session = message.session();
         let Some((coordinator, _)) = self.coordinators.get_mut(&session) else { return };
         let effects = coordinator.receive(from, message, now);

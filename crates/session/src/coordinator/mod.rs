@@ -180,14 +180,14 @@ impl Coordinator {
         }
         let mut effects = match message {
             ToCoordinator::Observed(observation) => self.observed(from, *observation),
-            ToCoordinator::Declined { attempt: None, decline, .. } => self.declined(from, decline, now),
+            ToCoordinator::Declined { attempt: None, decline, .. } => self.declined(from, decline),
             ToCoordinator::Declined { attempt: Some(attempt), decline, .. } => {
-                self.package_declined(from, attempt, &decline, now)
+                self.package_declined(from, attempt, &decline)
             }
             ToCoordinator::Committed { attempt, commitments, .. } => {
                 self.committed(from, attempt, commitments, now)
             }
-            ToCoordinator::Signed(signed) => self.signed(from, *signed, now),
+            ToCoordinator::Signed(signed) => self.signed(from, *signed),
         };
         effects.extend(self.advance(now));
         effects
@@ -199,8 +199,10 @@ impl Coordinator {
             return Vec::new();
         }
         self.standings.disconnected(member);
-        let mut effects = if self.is_awaited(member) { self.next_attempt(now) } else { Vec::new() };
-        effects.extend(self.propose(usize::MAX));
+        if self.is_awaited(member) {
+            self.give_attempt_up();
+        }
+        let mut effects = self.propose(usize::MAX);
         effects.extend(self.advance(now));
         effects
     }
@@ -241,8 +243,7 @@ impl Coordinator {
         };
         if let Some(late) = late {
             self.standings.mark_slow(late, "it allowed, and did not return its share in time");
-            effects.extend(self.propose(usize::MAX));
-            effects.extend(self.next_attempt(now));
+            effects.extend(self.next_attempt());
         }
         effects.extend(self.advance(now));
         effects
@@ -275,17 +276,16 @@ impl Coordinator {
         if allows { Vec::new() } else { self.propose(usize::MAX) }
     }
 
-    fn declined(&mut self, from: Identifier, decline: Decline, now: Millis) -> Vec<Effect> {
+    fn declined(&mut self, from: Identifier, decline: Decline) -> Vec<Effect> {
         let awaited = self.is_awaited(from);
         if !awaited && !self.standings.is_waiting(from) {
             return Vec::new();
         }
         self.standings.declined(from, decline);
-        let mut effects = self.propose(usize::MAX);
         if awaited {
-            effects.extend(self.next_attempt(now));
+            self.give_attempt_up();
         }
-        effects
+        self.propose(usize::MAX)
     }
 
     /// Whether the current attempt cannot go on without this member.
@@ -311,7 +311,8 @@ impl Coordinator {
         }
         if Some(fresh.len()) != expected {
             self.standings.misbehaved(from, "it committed to another number of payloads than before");
-            return self.next_attempt(now);
+            self.give_attempt_up();
+            return Vec::new();
         }
         commitments.insert(from, fresh);
         if commitments.len() < signers.len() {
@@ -326,14 +327,15 @@ impl Coordinator {
         if !matches!(self.phase, Phase::Observing) {
             return Vec::new();
         }
-        if let Some(signers) = self.select() {
+        let groups = self.agreeing_groups();
+        if let Some(signers) = self.select(&groups) {
             return self.start_attempt(signers, now);
         }
-        if !self.is_exhausted() {
+        if !self.is_exhausted(&groups) {
             self.grace_ends = None;
             // members that were held back are needed as soon as those asked cannot suffice
             let asked_suffice = self.standings.asked_may_suffice(self.setup.membership.threshold());
-            let disagree = self.observed_disagree();
+            let disagree = groups.len() > 1;
             return if asked_suffice && !disagree { Vec::new() } else { self.propose(usize::MAX) };
         }
         let ends = *self.grace_ends.get_or_insert(now.saturating_add(GRACE_MS));
@@ -364,9 +366,14 @@ impl Coordinator {
     }
 
     /// Gives the current attempt up; [`Coordinator::advance`] chooses the next signers.
-    fn next_attempt(&mut self, _now: Millis) -> Vec<Effect> {
+    fn give_attempt_up(&mut self) {
         self.phase = Phase::Observing;
-        Vec::new()
+    }
+
+    /// Gives the current attempt up and asks everybody who was held back.
+    fn next_attempt(&mut self) -> Vec<Effect> {
+        self.give_attempt_up();
+        self.propose(usize::MAX)
     }
 
     fn resend(&mut self) -> Vec<Effect> {

@@ -8,33 +8,29 @@ use countersign_types::{Identifier, Record};
 use super::Coordinator;
 use crate::message::Observation;
 
+/// Members that allow, each group's records agreeing to the end.
+pub(super) type Groups = Vec<Vec<Identifier>>;
+
 impl Coordinator {
     /// A threshold of members that allow and agree, if there is one that was not tried in vain.
-    pub(super) fn select(&self) -> Option<BTreeSet<Identifier>> {
+    pub(super) fn select(&self, groups: &Groups) -> Option<BTreeSet<Identifier>> {
         let threshold = self.setup.membership.threshold();
-        self.agreeing_groups().into_iter().find_map(|group| first_untried(&group, threshold, &self.tried))
+        groups.iter().find_map(|group| first_untried(group, threshold, &self.tried))
     }
 
-    /// Whether no threshold can come together any more, whatever those answer that have not.
-    pub(super) fn is_exhausted(&self) -> bool {
-        let largest = self.agreeing_groups().iter().map(Vec::len).max().unwrap_or(0);
-        let threshold = self.setup.membership.threshold();
-        if largest + self.standings.pending() < threshold {
-            return true;
-        }
-        // every set of those that agree was tried, and nobody else can come
-        largest >= threshold && self.standings.pending() == 0 && self.select().is_none()
-    }
-
-    /// Whether members that allow read different things.
-    pub(super) fn observed_disagree(&self) -> bool {
-        self.agreeing_groups().len() > 1
+    /// Whether no threshold can come together any more, whatever those answer that have not, given that none
+    /// can be selected now.
+    pub(super) fn is_exhausted(&self, groups: &Groups) -> bool {
+        let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+        let (threshold, pending) = (self.setup.membership.threshold(), self.standings.pending());
+        // too few are left; or every set of those that agree was tried, and nobody else can come
+        largest + pending < threshold || pending == 0
     }
 
     /// Members that allow, grouped so that the records of each group agree to the end.
     ///
     /// In a further attempt the agreed record is fixed, and only members whose own record holds it count.
-    fn agreeing_groups(&self) -> Vec<Vec<Identifier>> {
+    pub(super) fn agreeing_groups(&self) -> Groups {
         let allowing = self.standings.allowing();
         if let Some(agreed) = self.agreed() {
             let payloads = self.base_payloads();

@@ -108,7 +108,6 @@ impl Coordinator {
         from: Identifier,
         attempt: u32,
         decline: &Decline,
-        now: Millis,
     ) -> Vec<Effect> {
         let Phase::Signing { signing, .. } = &self.phase else { return Vec::new() };
         if attempt != self.attempt || !signing.missing().contains(&from) {
@@ -123,13 +122,11 @@ impl Coordinator {
         for culprit in culprits {
             self.standings.misbehaved(culprit, "its commitments are malformed");
         }
-        let mut effects = self.propose(usize::MAX);
-        effects.extend(self.next_attempt(now));
-        effects
+        self.next_attempt()
     }
 
     /// Takes a signer's shares and vote.
-    pub(super) fn signed(&mut self, from: Identifier, signed: SignedMessage, now: Millis) -> Vec<Effect> {
+    pub(super) fn signed(&mut self, from: Identifier, signed: SignedMessage) -> Vec<Effect> {
         let key = &self.setup.request.request().key;
         let Phase::Signing { signing, .. } = &mut self.phase else { return Vec::new() };
         let asked = signing.package.signers.contains_key(&from) && !signing.answers.contains_key(&from);
@@ -148,22 +145,20 @@ impl Coordinator {
         }
         if let Err(reason) = checked {
             self.standings.misbehaved(from, reason);
-            let mut effects = self.propose(usize::MAX);
-            effects.extend(self.next_attempt(now));
-            return effects;
+            return self.next_attempt();
         }
         signing.answers.insert(from, signed);
-        if signing.missing().is_empty() { self.aggregate(now) } else { Vec::new() }
+        if signing.missing().is_empty() { self.aggregate() } else { Vec::new() }
     }
 
-    fn aggregate(&mut self, now: Millis) -> Vec<Effect> {
+    fn aggregate(&mut self) -> Vec<Effect> {
         let Phase::Signing { signing, .. } = std::mem::replace(&mut self.phase, Phase::Observing) else {
             return Vec::new();
         };
         let differing = differing_outcomes(&signing);
         let messages = signing.outcome.as_ref().map(Outcome::messages).unwrap_or_default();
         if differing || messages.len() != signing.package.payloads() {
-            return self.unnamed_failure(&signing, now);
+            return self.unnamed_failure(&signing);
         }
         let mut signatures = Vec::with_capacity(messages.len());
         for (index, message) in messages.into_iter().enumerate() {
@@ -178,11 +173,9 @@ impl Coordinator {
                     for culprit in culprits {
                         self.standings.misbehaved(culprit, "its signature share is wrong");
                     }
-                    let mut effects = self.propose(usize::MAX);
-                    effects.extend(self.next_attempt(now));
-                    return effects;
+                    return self.next_attempt();
                 }
-                Err(_) => return self.unnamed_failure(&signing, now),
+                Err(_) => return self.unnamed_failure(&signing),
             }
         }
         self.succeed(*signing, signatures)
@@ -191,7 +184,7 @@ impl Coordinator {
     /// The attempt failed and nobody can be blamed for sure: another set of signers is tried.
     ///
     /// Where this node is a signer itself, it knows what the others should have voted for.
-    fn unnamed_failure(&mut self, signing: &Signing, now: Millis) -> Vec<Effect> {
+    fn unnamed_failure(&mut self, signing: &Signing) -> Vec<Effect> {
         self.tried.insert(signing.package.signers.keys().copied().collect());
         let me = self.setup.membership.me;
         if let Some(own) = signing.answers.get(&me).map(|answer| answer.vote.vote.outcome) {
@@ -200,9 +193,7 @@ impl Coordinator {
                 self.standings.misbehaved(*id, "it voted for another outcome over the same agreed record");
             }
         }
-        let mut effects = self.propose(usize::MAX);
-        effects.extend(self.next_attempt(now));
-        effects
+        self.next_attempt()
     }
 
     fn succeed(&mut self, signing: Signing, signatures: Vec<Signature>) -> Vec<Effect> {

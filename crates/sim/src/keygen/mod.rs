@@ -13,7 +13,7 @@ use countersign_types::Identifier;
 
 pub use world::World;
 
-use crate::Trace;
+use crate::{Trace, network::Links};
 
 /// What a world of key generation is made of. Rates are the most that a seed draws.
 #[derive(Debug, Clone)]
@@ -24,16 +24,8 @@ pub struct Scenario {
     pub threshold: u16,
     /// How long faults go on, in milliseconds.
     pub faults_ms: Millis,
-    /// Messages lost, in a thousand.
-    pub loss: u64,
-    /// Messages delivered twice, in a thousand.
-    pub duplication: u64,
-    /// The longest ordinary delay of a message, in milliseconds.
-    pub delay_ms: Millis,
-    /// Messages that take up to a hundred times as long, in a thousand.
-    pub stragglers: u64,
-    /// Whether messages between two members keep their order, as they do on one stream.
-    pub in_order: bool,
+    /// What becomes of messages.
+    pub links: Links,
     /// Crashes before and after every write to a disk, in a thousand.
     pub crashes: u64,
     /// How many crashes fall on random moments.
@@ -52,11 +44,7 @@ impl Default for Scenario {
             members: 4,
             threshold: 3,
             faults_ms: 40_000,
-            loss: 50,
-            duplication: 150,
-            delay_ms: 50,
-            stragglers: 50,
-            in_order: false,
+            links: Links { loss: 50, ..Links::default() },
             crashes: 100,
             random_crashes: 2,
             partitions: 2,
@@ -69,15 +57,7 @@ impl Default for Scenario {
 impl Scenario {
     /// No faults, and a liar if it is told to lie.
     pub fn calm() -> Self {
-        Self {
-            loss: 0,
-            duplication: 0,
-            stragglers: 0,
-            crashes: 0,
-            random_crashes: 0,
-            partitions: 0,
-            ..Self::default()
-        }
+        Self { links: Links::calm(), crashes: 0, random_crashes: 0, partitions: 0, ..Self::default() }
     }
 
     /// With one member that lies in one of these ways, as the seed draws.

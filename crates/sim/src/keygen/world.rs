@@ -77,14 +77,6 @@ impl World {
             let identity = NodeKey::from_bytes(identities[&me]).expect("a scalar");
             Liar::new(me, lie, committee.clone(), identity, Chance::of(seed, LIAR))
         });
-        let links = crate::Scenario {
-            loss: scenario.loss,
-            duplication: scenario.duplication,
-            delay_ms: scenario.delay_ms,
-            stragglers: scenario.stragglers,
-            in_order: scenario.in_order,
-            ..crate::Scenario::calm()
-        };
         let report = Report {
             trace: Trace::default(),
             given_up: 0,
@@ -100,7 +92,7 @@ impl World {
             faulty: true,
             crash_rate: chance.between(0, scenario.crashes),
             queue: Queue::default(),
-            network: Network::new(&links, Chance::of(seed, NETWORK)),
+            network: Network::new(&scenario.links, Chance::of(seed, NETWORK)),
             hosts: BTreeMap::new(),
             noticed: BTreeMap::new(),
             watch: Watch::new(liar.is_none()),

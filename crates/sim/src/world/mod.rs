@@ -122,7 +122,7 @@ impl World {
             faulty: true,
             crash_rate: chance.between(0, scenario.crashes),
             queue: Queue::default(),
-            network: Network::new(&scenario, Chance::of(seed, NETWORK)),
+            network: Network::new(&scenario.links, Chance::of(seed, NETWORK)),
             hosts: BTreeMap::new(),
             noticed: BTreeMap::new(),
             conspiracy: Conspiracy::new(liars.clone(), Arc::clone(&roots), Chance::of(seed, LIARS)),

@@ -60,7 +60,7 @@ fn a_missing_database_says_how_to_make_one() {
     for path in [folder.path().to_path_buf(), folder.path().join("none")] {
         let error = open(&path).expect_err("there is none");
         assert!(matches!(error, OpenError::Missing { .. }), "{error}");
-        assert!(error.to_string().contains("countersign node init"));
+        assert!(error.to_string().contains("countersign node join"));
         assert!(matches!(Store::read_owner(&path), Err(OpenError::Missing { .. })));
     }
 }

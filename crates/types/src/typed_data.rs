@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use countersign_types::payload::MAX_PAYLOAD_BYTES;
 use serde_json::{Map, Value};
+
+use crate::payload::MAX_PAYLOAD_BYTES;
 
 /// The most members of the primary type once every struct in it is written out.
 const MAX_EXPANDED: u64 = 4_096;
@@ -18,7 +19,7 @@ const MAX_DIMENSIONS: usize = 8;
 const MAX_WORK: u64 = 16 << 20;
 
 /// Says what is beyond the bounds. The text is fixed, so that it is the same on every node.
-pub(crate) fn check(json: &str) -> Result<(), &'static str> {
+pub fn check(json: &str) -> Result<(), &'static str> {
     if json.len() > MAX_PAYLOAD_BYTES {
         return Err("more than 64 KiB");
     }

@@ -1,0 +1,125 @@
+//! What a node asks its peers outside sessions, and how an answer finds whoever waits for it.
+//!
+//! Nothing that a peer answers is believed: actions are checked by digest, and a block that a peer calls final is
+//! a proposal that every member checks in its own view.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use countersign_network::{Lane, Transport};
+use countersign_types::{ActionId, Bytes, ComponentDigest, NodePublicKey, Pin, SignedPublishAction};
+use serde::{Deserialize, Serialize};
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::wire::{self, BackgroundFrame};
+
+/// How long a peer may take for one answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// The most questions that wait for peers' answers.
+const MAX_OPEN: usize = 64;
+
+/// A question or an answer, with the number that the asking node gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Message {
+    Ask { id: u64, ask: Ask },
+    Answer { id: u64, answer: Answer },
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// Something that is stored.
+    Stored(Wanted),
+    /// The final block of a chain in the peer's view.
+    FinalBlock { chain_id: u64 },
+}
+
+/// What may be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wanted {
+    /// An action's publication.
+    Action(ActionId),
+    /// A piece of a component.
+    Chunk { component: ComponentDigest, offset: u32 },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Action { signed: Box<SignedPublishAction>, component_bytes: u32 },
+    Chunk(Bytes),
+    FinalBlock(Pin),
+    Unknown,
+    Busy,
+}
+
+/// The questions that wait for an answer.
+pub(crate) struct Questions {
+    transport: Arc<dyn Transport>,
+    open: Mutex<BTreeMap<u64, (NodePublicKey, oneshot::Sender<Answer>)>>,
+    next: AtomicU64,
+}
+
+impl Questions {
+    pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, open: Mutex::new(BTreeMap::new()), next: AtomicU64::new(1) }
+    }
+
+    /// Asks a peer and waits for its answer.
+    pub(crate) async fn ask(&self, peer: NodePublicKey, ask: Ask) -> Result<Answer, &'static str> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            if open.len() >= MAX_OPEN {
+                return Err("too many questions are open");
+            }
+            open.insert(id, (peer, sender));
+        }
+        self.send(&peer, &BackgroundFrame::Question(Message::Ask { id, ask }));
+        let answer = timeout(ANSWER_TIMEOUT, receiver).await;
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        match answer {
+            Ok(Ok(Answer::Busy)) => Err("it is busy"),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => Err("it did not answer in time"),
+        }
+    }
+
+    /// Takes a peer's answer. One that was not asked for, or not of this peer, is nothing.
+    pub(crate) fn answered(&self, from: NodePublicKey, id: u64, answer: Answer) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.get(&id).is_some_and(|(asked, _)| *asked == from)
+            && let Some((_, waiting)) = open.remove(&id)
+        {
+            // whoever asked may have stopped waiting
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// Answers a peer.
+    pub(crate) fn answer(&self, to: NodePublicKey, id: u64, answer: Answer) {
+        self.send(&to, &BackgroundFrame::Question(Message::Answer { id, answer }));
+    }
+
+    /// The peers that can be asked now.
+    pub(crate) fn peers(&self) -> Vec<NodePublicKey> {
+        self.transport.peers().into_iter().filter(|peer| peer.connected).map(|peer| peer.member).collect()
+    }
+
+    /// Sends a frame on the background lane, where there is room.
+    pub(crate) fn send(&self, to: &NodePublicKey, frame: &BackgroundFrame) {
+        let sent = wire::encode(frame)
+            .map_err(|error| error.to_string())
+            .and_then(|frame| self.transport.send(to, Lane::Background, frame).map_err(|e| e.to_string()));
+        if let Err(error) = sent {
+            tracing::debug!(peer = %to.peer_id(), error, "a background frame was not sent");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! From a stored share to a root key that all activated: confirmations, activation, completion.
+
+use countersign_types::{Activation, AttemptId, B256, Identifier, NodeSignature};
+
+use super::{
+    Effect, KeyGen, Message,
+    attempt::{Running, Step},
+    pending::Candidate,
+};
+use crate::Millis;
+
+impl KeyGen {
+    /// The pending share is stored: only now is the root confirmed.
+    pub fn stored_pending(&mut self, attempt: AttemptId) -> Vec<Effect> {
+        let storing = |running: &mut Running| running.id == attempt && running.step.is_storing();
+        let Some(mut running) = self.running.take_if(storing) else { return Vec::new() };
+        let Step::Storing { root } = std::mem::replace(&mut running.step, Step::Over) else {
+            return Vec::new();
+        };
+        let mut candidate = Candidate::new(root);
+        candidate.confirm_own(&self.membership, &self.identity, attempt);
+        candidate.early(&self.membership, attempt, std::mem::take(&mut running.early_confirmations));
+        let message = candidate.confirmation(&self.membership, attempt);
+        self.pending.insert(attempt, candidate);
+        self.latest = Some(attempt);
+        self.start_at = running.ends;
+        self.settled = Some(Box::new(running));
+        let mut effects = message.map(|message| self.to_all(&message)).unwrap_or_default();
+        effects.extend(self.try_activate(attempt));
+        effects
+    }
+
+    /// The activation is stored: only now is it signed.
+    pub fn stored_activation(&mut self, attempt: AttemptId) -> Vec<Effect> {
+        if self.activated != Some(attempt) {
+            return Vec::new();
+        }
+        let Some(candidate) = self.pending.get_mut(&attempt) else { return Vec::new() };
+        candidate.activate_own(&self.membership, &self.identity, attempt);
+        let message = candidate.activation(&self.membership, attempt);
+        let mut effects = message.map(|message| self.to_all(&message)).unwrap_or_default();
+        effects.extend(self.try_complete(attempt));
+        effects
+    }
+
+    pub(super) fn confirmed(
+        &mut self,
+        from: Identifier,
+        attempt: AttemptId,
+        root: B256,
+        signature: NodeSignature,
+        now: Millis,
+    ) -> Vec<Effect> {
+        if let Some(running) = self.running.as_mut().filter(|running| running.id == attempt) {
+            running.early_confirmations.insert(from, (root, signature));
+            return Vec::new();
+        }
+        let Some(candidate) = self.pending.get_mut(&attempt) else { return Vec::new() };
+        if let Err(reason) = candidate.confirmed(&self.membership, attempt, from, root, signature) {
+            self.schedule_next(now);
+            return vec![Effect::GivenUp { attempt, reason, culprits: Vec::new() }];
+        }
+        // whoever confirmed a later attempt follows an earlier one only if another member activated it:
+        // else two attempts could each be activated by some
+        if self.latest == Some(attempt) { self.try_activate(attempt) } else { Vec::new() }
+    }
+
+    pub(super) fn activation(
+        &mut self,
+        from: Identifier,
+        attempt: AttemptId,
+        confirmations: &[NodeSignature],
+        signature: NodeSignature,
+    ) -> Vec<Effect> {
+        let Some(candidate) = self.pending.get_mut(&attempt) else { return Vec::new() };
+        candidate.all_confirmed(&self.membership, attempt, confirmations);
+        candidate.activated(&self.membership, attempt, from, signature);
+        let mut effects = self.try_activate(attempt);
+        effects.extend(self.try_complete(attempt));
+        effects
+    }
+
+    /// Activates an attempt that all confirmed, if this member has activated no other.
+    fn try_activate(&mut self, attempt: AttemptId) -> Vec<Effect> {
+        if self.activated.is_some() {
+            return Vec::new();
+        }
+        let confirmations = self.pending.get(&attempt).and_then(|c| c.confirmations(&self.membership));
+        let Some(confirmations) = confirmations else { return Vec::new() };
+        self.activated = Some(attempt);
+        self.settled = None;
+        let mut effects = Vec::new();
+        if let Some(running) = self.running.take() {
+            let reason = format!("attempt {attempt} is confirmed by all");
+            effects.push(Effect::GivenUp { attempt: running.id, reason, culprits: Vec::new() });
+        }
+        effects.push(Effect::StoreActivation { attempt, confirmations });
+        effects
+    }
+
+    fn try_complete(&mut self, attempt: AttemptId) -> Vec<Effect> {
+        if self.complete.is_some() || self.activated != Some(attempt) {
+            return Vec::new();
+        }
+        let complete = self.pending.get(&attempt).and_then(|c| c.complete(&self.membership, attempt));
+        let Some(activation) = complete else { return Vec::new() };
+        self.complete = Some(activation.clone());
+        vec![Effect::Completed(Box::new(activation))]
+    }
+
+    /// A root key that all activated, from a member that has it complete.
+    pub(super) fn activated_by_all(&mut self, activation: Activation) -> Vec<Effect> {
+        let membership = &self.membership;
+        let fits = activation.root.scheme == self.scheme
+            && activation.verify(membership.network, membership.epoch, &membership.committee).is_ok()
+            && self.pending.get(&activation.attempt).is_some_and(|own| own.root() == &activation.root);
+        if !fits {
+            return Vec::new();
+        }
+        (self.running, self.settled) = (None, None);
+        self.activated = Some(activation.attempt);
+        self.complete = Some(activation.clone());
+        vec![Effect::Completed(Box::new(activation))]
+    }
+
+    pub(super) fn answer_latecomer(&self, from: Identifier, message: &Message) -> Vec<Effect> {
+        let (Some(complete), Message::Start { .. } | Message::Confirm { .. } | Message::Activate { .. }) =
+            (&self.complete, message)
+        else {
+            return Vec::new();
+        };
+        vec![Effect::Send { to: from, message: Message::Activated(Box::new(complete.clone())) }]
+    }
+}

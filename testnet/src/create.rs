@@ -1,0 +1,133 @@
+//! How a test network comes about: identities, genesis, databases and configurations, made by the program itself.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use countersign_chain::{ChainConfig, ProviderConfig};
+use countersign_node::{
+    NodeConfig, PassphraseConfig,
+    config::{ActionsConfig, Anybody, Publishers},
+};
+use countersign_types::{Bytes, NodePublicKey};
+use rand_core::{OsRng, RngCore};
+
+use crate::settings::{CHAIN_ID, Plan, Ports, Settings};
+
+/// The folder of a node, by its number from 1.
+pub(crate) fn node_folder(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("nodes/{number}"))
+}
+
+/// Makes identities, genesis, databases and configurations, with the program itself.
+pub(crate) fn create(plan: &Plan, settings: &Settings) -> Result<()> {
+    let mut keys: Vec<NodePublicKey> = Vec::new();
+    for number in 1..=settings.nodes.len() {
+        let folder = node_folder(&plan.folder, number);
+        fs::create_dir_all(&folder)?;
+        let mut passphrase = [0; 24];
+        OsRng.fill_bytes(&mut passphrase);
+        let file = folder.join("passphrase");
+        write_private(&file, &format!("{}\n", Bytes::copy_from_slice(&passphrase)))?;
+        let made = countersign(
+            plan,
+            &["--json", "node", "init", "--weak-passphrase", "--passphrase-file"],
+            &[&file, &folder],
+        )?;
+        let made: serde_json::Value = serde_json::from_str(&made)?;
+        let key = made["public_key"].as_str().context("no public key")?;
+        fs::write(folder.join("public-key"), format!("{key}\n"))?;
+        keys.push(key.parse()?);
+    }
+    let members: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let genesis = plan.folder.join("genesis.json");
+    let (threshold, chain) = (settings.threshold.to_string(), CHAIN_ID.to_string());
+    countersign(
+        plan,
+        &[
+            "network",
+            "create",
+            "--threshold",
+            &threshold,
+            "--chain",
+            &chain,
+            "--member",
+            &members.join(","),
+            "--out",
+        ],
+        &[&genesis],
+    )?;
+    for (index, ports) in settings.nodes.iter().enumerate() {
+        let folder = node_folder(&plan.folder, index + 1);
+        let config = node_config(settings, &keys, ports)?;
+        fs::write(folder.join("node.toml"), toml::to_string_pretty(&config)?)?;
+        let file = folder.join("passphrase");
+        countersign(
+            plan,
+            &["node", "join", "--weak-passphrase", "--passphrase-file"],
+            &[&file, Path::new("--genesis"), &genesis, &folder],
+        )?;
+    }
+    Ok(())
+}
+
+fn node_config(settings: &Settings, keys: &[NodePublicKey], ports: &Ports) -> Result<NodeConfig> {
+    let addresses = |port: u16| -> Result<Vec<_>> {
+        Ok(vec![
+            format!("/ip4/127.0.0.1/udp/{port}/quic-v1").parse()?,
+            format!("/ip4/127.0.0.1/tcp/{port}").parse()?,
+        ])
+    };
+    let peers = keys
+        .iter()
+        .zip(&settings.nodes)
+        .map(|(key, ports)| Ok((*key, addresses(ports.peers)?)))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    let network =
+        countersign_network::Config { listen: addresses(ports.peers)?, peers, ..Default::default() };
+    let api = countersign_api::Config { listen: ([127, 0, 0, 1], ports.api).into(), ..Default::default() };
+    let provider = ProviderConfig::new("anvil", format!("http://127.0.0.1:{}", settings.chain_port));
+    let mut chain = ChainConfig::new(CHAIN_ID, vec![provider]);
+    // a final block a second, two slots to an epoch: two steps are four blocks, as many as a busy machine is late
+    chain.finality_step_blocks = 8;
+    chain.poll_interval_ms = 500;
+    Ok(NodeConfig {
+        data: "data".into(),
+        genesis: "genesis.json".into(),
+        identity: "identity.sealed".into(),
+        passphrase: PassphraseConfig { file: Some("passphrase".into()) },
+        log: Default::default(),
+        network,
+        api,
+        chains: vec![chain],
+        actions: ActionsConfig { publishers: Publishers::Word(Anybody::Anybody), ..Default::default() },
+    })
+}
+
+fn countersign(plan: &Plan, arguments: &[&str], paths: &[&Path]) -> Result<String> {
+    let output = Command::new(&plan.program)
+        .args(arguments)
+        .args(paths)
+        .output()
+        .with_context(|| format!("cannot run {}", plan.program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "countersign {} failed: {said}", arguments.join(" "));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Writes a file that must not exist and that only this user may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

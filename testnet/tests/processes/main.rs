@@ -1,0 +1,15 @@
+//! Whole networks of real processes: real connections, databases, and a real chain where actions read one.
+//!
+//! With `COUNTERSIGN_TEST_KEEP` set, the folder of each network stays behind, with its logs.
+
+mod actions;
+mod demonstrations;
+mod disks;
+mod keygen;
+mod outages;
+mod providers;
+mod requests;
+mod scripts;
+mod starts;
+mod support;
+mod terminal;

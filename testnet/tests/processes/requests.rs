@@ -1,0 +1,235 @@
+//! Requests that are not what they must be, and the same request again.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use countersign_client::{LocalSigner, RequestSigner, sign_request};
+use countersign_testnet::{
+    demonstrations::{self, SHARES_METRIC, shares},
+    network::now_ms,
+};
+use countersign_types::{
+    Address, Decision, FailureKind, NetworkId, Request, SignedRequest,
+    api::{Problem, SignResponse},
+};
+use serde_json::json;
+
+use crate::support::{message, opened, problem, says, without_chain};
+
+/// Changes a request, and has its caller sign what comes out.
+fn changed(
+    request: &SignedRequest,
+    caller: &LocalSigner,
+    change: impl FnOnce(&mut Request),
+) -> Result<SignedRequest> {
+    let mut request = request.request.clone();
+    change(&mut request);
+    Ok(sign_request(request, &[caller])?)
+}
+
+/// Changes what was signed, and keeps the signature.
+fn tampered(request: &SignedRequest, change: impl FnOnce(&mut Request)) -> SignedRequest {
+    let mut request = request.clone();
+    change(&mut request.request);
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_not_the_callers_own_is_refused() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    let other = network.publish("balance-gate").await?.action_id;
+    let (caller, thief) = (LocalSigner::random(), LocalSigner::random());
+    let good = demonstrations::request(&network, opened(lock), message(), &caller)?;
+    let before = shares(&network).await?;
+
+    let unauthorised = [
+        ("other params", tampered(&good, |r| r.params = b"{\"messages\":[\"0x00\"]}".to_vec().into())),
+        ("another config", tampered(&good, |r| r.key.policy.config = b"{\"not_before\":0}".to_vec().into())),
+        ("another action", tampered(&good, |r| r.key.policy.action = other)),
+        ("another key", tampered(&good, |r| r.key.salt.0[0] ^= 1)),
+        ("a longer life", tampered(&good, |r| r.expires_at += 1)),
+        ("another caller", tampered(&good, |r| r.callers[0].id = thief.address())),
+        ("signed by another", {
+            let signature = thief.sign(good.request.digest().0)?;
+            SignedRequest { signatures: vec![signature], ..good.clone() }
+        }),
+        ("not signed", SignedRequest { signatures: Vec::new(), ..good.clone() }),
+    ];
+    for (what, request) in unauthorised {
+        let problem = network.refused(0, &request, FailureKind::Unauthorised).await;
+        problem.with_context(|| what.to_owned())?;
+    }
+
+    // an owner's key signs for its owner alone
+    let owned = changed(&good, &caller, |r| r.key.owner = thief.address())?;
+    let problem = network.refused(0, &owned, FailureKind::Unauthorised).await?;
+    says(&problem.detail, &[&thief.address().to_string()])?;
+
+    ensure!(shares(&network).await? == before, "a node made a share");
+    network.signed(0, &good).await?;
+    network.no_panic()?;
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_another_place_or_time_is_refused() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    let caller = LocalSigner::random();
+    let good = demonstrations::request(&network, opened(lock), message(), &caller)?;
+    let now = now_ms();
+    let refused = [
+        (FailureKind::WrongNetwork, changed(&good, &caller, |r| r.network = NetworkId::from([7; 32]))?),
+        (FailureKind::Expired, changed(&good, &caller, |r| (r.issued_at, r.expires_at) = (now, now + 1))?),
+        (
+            FailureKind::NotYetIssued,
+            changed(&good, &caller, |r| (r.issued_at, r.expires_at) = (now + 300_000, now + 360_000))?,
+        ),
+        (
+            FailureKind::BeforeBoot,
+            changed(&good, &caller, |r| (r.issued_at, r.expires_at) = (now - 500_000, now + 60_000))?,
+        ),
+        (
+            FailureKind::Invalid,
+            changed(&good, &caller, |r| (r.issued_at, r.expires_at) = (now, now + 600_001))?,
+        ),
+        (FailureKind::Invalid, changed(&good, &caller, |r| r.expires_at = r.issued_at)?),
+    ];
+    while now_ms() <= now + 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for (kind, request) in refused {
+        let problem = network.refused(0, &request, kind).await.with_context(|| format!("{kind:?}"))?;
+        ensure!(!problem.detail.is_empty(), "{kind:?} without a detail");
+    }
+    network.signed(0, &good).await?;
+    network.no_panic()?;
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_takes_no_request_from_before_it_started() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    let request = network.open_request(lock)?;
+    network.restart(0)?;
+    network.wait_ready().await?;
+
+    network.refused(0, &request, FailureKind::BeforeBoot).await?;
+    // the others were up when it was issued; they ask the restarted one in vain where they ask it
+    let answer = network.signed(1, &request).await?;
+    if let Some(said) = network.said(&answer.nodes, 0) {
+        ensure!(said.decision == Decision::Abstain, "{said:?}");
+    }
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_again_gives_the_same_answer() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    let request = network.open_request(lock)?;
+
+    // at the same time: one session
+    let (first, second) = tokio::join!(network.signed(0, &request), network.signed(0, &request));
+    let first = first?;
+    ensure!(first == second?, "two answers to one request");
+    let made = shares(&network).await?;
+
+    // later: the stored result, and no further share
+    ensure!(network.signed(0, &request).await? == first, "another answer later");
+    let digest = request.request.digest();
+    let stored = network.rpc.get(&format!("{}/v1/requests/{digest}", network.nodes[0].api)).await?;
+    ensure!(stored.signed()? == first, "another answer to the digest");
+    ensure!(shares(&network).await? == made, "the same request made further shares");
+
+    // the nonce is used up, for this caller
+    let caller = LocalSigner::random();
+    let used = demonstrations::request(&network, opened(lock), message(), &caller)?;
+    network.signed(0, &used).await?;
+    let other = json!({ "messages": ["0x00"] }).to_string().into_bytes();
+    let reused = changed(&used, &caller, |r| r.params = other.into())?;
+    network.refused(0, &reused, FailureKind::NonceReused).await?;
+    network.refused(1, &reused, FailureKind::NonceReused).await?;
+    network.no_panic()?;
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_well_formed_is_named() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    let api = network.nodes[0].api.clone();
+    let good = serde_json::to_value(network.open_request(lock)?)?;
+    let post = async |path: &str, body: String, kind: FailureKind| -> Result<Problem> {
+        let answer = network.rpc.post_text(&format!("{api}{path}"), body).await?;
+        problem(&answer, kind)
+    };
+    let with = |pointer: &str, value: serde_json::Value| -> Result<String> {
+        let mut body = good.clone();
+        *body.pointer_mut(pointer).with_context(|| format!("no {pointer} in a request"))? = value;
+        Ok(body.to_string())
+    };
+
+    let told = post("/v1/requests", "{\"request\":".into(), FailureKind::Invalid).await?;
+    says(&told.detail, &["line 1"])?;
+    let told = post("/v1/requests", "[]".into(), FailureKind::Invalid).await?;
+    ensure!(!told.detail.is_empty());
+    for (pointer, value, named) in [
+        ("/request/nonce", json!("0x12"), "nonce"),
+        ("/request/nonce", json!("0xzz"), "nonce"),
+        ("/request/params", json!("hello"), "params"),
+        ("/request/key/scheme", json!("no-such-scheme"), "scheme"),
+        ("/request/key/policy/action", json!(7), "action"),
+        ("/request/issued_at", json!(-1), "issued_at"),
+    ] {
+        let told = post("/v1/requests", with(pointer, value)?, FailureKind::Invalid).await?;
+        says(&told.detail, &[named]).with_context(|| pointer.to_owned())?;
+    }
+    let mut extra = good.clone();
+    extra["request"]["priority"] = json!("high");
+    let told = post("/v1/requests", extra.to_string(), FailureKind::Invalid).await?;
+    says(&told.detail, &["priority"])?;
+
+    // one byte of params more than may be is another matter than a body without end
+    let long = format!("0x{}", "00".repeat((64 << 10) + 1));
+    post("/v1/requests", with("/request/params", json!(long))?, FailureKind::Invalid).await?;
+    post("/v1/requests", " ".repeat(4 << 20), FailureKind::TooLarge).await?;
+    post("/v1/actions", " ".repeat(40 << 20), FailureKind::TooLarge).await?;
+
+    let unknown = format!("0x{}", "ab".repeat(32));
+    for (path, kind) in [
+        (format!("/v1/requests/{unknown}"), FailureKind::NotFound),
+        (format!("/v1/actions/{unknown}"), FailureKind::NotFound),
+        (format!("/v1/actions/{unknown}/component"), FailureKind::NotFound),
+        ("/v1/requests/0x12".into(), FailureKind::Invalid),
+        ("/v1/actions/zzzz".into(), FailureKind::Invalid),
+        ("/v1/nothing".into(), FailureKind::NotFound),
+    ] {
+        problem(&network.rpc.get(&format!("{api}{path}")).await?, kind).with_context(|| path.clone())?;
+    }
+    let absent = serde_json::to_value(network.open_request(unknown.parse()?)?)?;
+    post("/v1/requests", absent.to_string(), FailureKind::UnknownAction).await?;
+
+    // after all that, the node does its work
+    let answer = network.rpc.post_text(&format!("{api}/v1/requests"), good.to_string()).await?;
+    let answer: SignResponse = answer.signed()?;
+    ensure!(answer.signatures.len() == 1);
+    ensure!(network.rpc.metric(&api, SHARES_METRIC).await? <= 1.0);
+    network.no_panic()?;
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_of_a_key_may_ask() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    let owner = LocalSigner::random();
+    let mut key = opened(lock);
+    key.owner = owner.address();
+    ensure!(key.owner != Address::ZERO);
+    let request = demonstrations::request(&network, key, message(), &owner)?;
+    network.signed(0, &request).await?;
+    network.stop()
+}

@@ -1,0 +1,167 @@
+//! The command behind `testnet/up`, `testnet/down` and `testnet/status`.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use countersign_testnet::{
+    independent,
+    network::running,
+    process::{Process, Record},
+};
+use countersign_types::{Bytes, PublicKey, SignedRequest};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{document, says};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(20);
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_testnet"));
+    command.arg("--folder").arg(folder);
+    command
+}
+
+fn testnet(folder: &Path, arguments: &[&str]) -> Result<Output> {
+    Ok(command(folder).args(arguments).output()?)
+}
+
+fn succeeds(folder: &Path, arguments: &[&str]) -> Result<Output> {
+    let output = testnet(folder, arguments)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "testnet {}: {}: {said}", arguments.join(" "), output.status);
+    Ok(output)
+}
+
+/// Checks every signature of a document with what the document itself says.
+fn check(document: &Value) -> Result<()> {
+    ensure!(document["schema"] == 1 && document["ok"] == true, "{document:#}");
+    ensure!(document["network"]["threshold"] == 2);
+    ensure!(document["network"]["members"].as_array().is_some_and(|members| members.len() == 3));
+    ensure!(document["chain"]["id"] == 31337);
+    let shown = document["demonstrations"].as_array().context("demonstrations")?;
+    let came: Vec<Value> = shown.iter().map(|shown| json!([shown["expected"], shown["status"]])).collect();
+    let must = json!([["signed", 200], ["refused", 403], ["signed", 200], ["refused", 403]]);
+    ensure!(Value::from(came.clone()) == must, "{came:?}");
+    for demonstration in shown {
+        let name = &demonstration["name"];
+        let request: SignedRequest = serde_json::from_value(demonstration["request"].clone())?;
+        ensure!(demonstration["key_id"] == json!(request.request.key.key_id()), "{name}");
+        ensure!(demonstration["action_id"] == json!(request.request.key.policy.action), "{name}");
+        let nodes = demonstration["nodes"].as_array().context("nodes")?;
+        ensure!(!nodes.is_empty(), "{name} names no node");
+        let signatures = demonstration["signatures"].as_array().context("signatures")?;
+        ensure!(signatures.is_empty() == (demonstration["expected"] == "refused"), "{name}");
+        ensure!(demonstration["problem"].is_null() == (demonstration["expected"] == "signed"), "{name}");
+        let key: PublicKey = serde_json::from_value(demonstration["public_key"].clone())?;
+        for signed in signatures {
+            let message: Bytes = serde_json::from_value(signed["message"].clone())?;
+            let signature: Bytes = serde_json::from_value(signed["signature"].clone())?;
+            independent::verify(&key.0, &message, &signature)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn up_once_prints_one_document_and_leaves_nothing_running() -> Result<()> {
+    let folder = TempDir::new()?;
+    let network = folder.path().join("network");
+    let up = ["up", "--nodes", "3", "--threshold", "2", "--once", "--json"];
+    let first = document(&succeeds(&network, &up)?)?;
+    check(&first)?;
+    ensure!(running(&network)?.is_empty(), "something still runs");
+
+    // again: the same network, with the same keys
+    let second = document(&succeeds(&network, &up)?)?;
+    check(&second)?;
+    ensure!(first["network"] == second["network"], "another network");
+
+    // another committee is another network
+    let other = testnet(&network, &["up", "--once"])?;
+    ensure!(!other.status.success());
+    says(&String::from_utf8_lossy(&other.stderr), &["3 nodes with threshold 2", "--purge"])
+}
+
+#[test]
+fn up_detached_runs_until_down() -> Result<()> {
+    let folder = TempDir::new()?;
+    let network = folder.path().join("network");
+    let shown = succeeds(&network, &["up", "--nodes", "3", "--threshold", "2", "--detach"])?;
+    says(&String::from_utf8(shown.stdout)?, &["balance-gate", "time-lock", "http://127.0.0.1:"])?;
+    ensure!(running(&network)?.len() == 4, "{:?}", running(&network)?);
+
+    let status = document(&succeeds(&network, &["status", "--json"])?)?;
+    let states = status["nodes"].as_array().context("nodes")?;
+    ensure!(states.len() == 3 && states.iter().all(|node| node["state"] == "ready"), "{status:#}");
+    let again = testnet(&network, &["up", "--nodes", "3", "--threshold", "2", "--detach"])?;
+    ensure!(!again.status.success());
+    says(&String::from_utf8_lossy(&again.stderr), &["is running", "testnet/down"])?;
+
+    succeeds(&network, &["down"])?;
+    ensure!(running(&network)?.is_empty(), "something still runs");
+    succeeds(&network, &["status"])?;
+    succeeds(&network, &["down", "--purge"])?;
+    ensure!(!network.exists(), "the folder is still there");
+    let status = testnet(&network, &["status"])?;
+    ensure!(!status.status.success());
+    says(&String::from_utf8_lossy(&status.stderr), &["no test network", "testnet/up"])
+}
+
+#[test]
+fn purge_leaves_other_folders_alone() -> Result<()> {
+    let folder = TempDir::new()?;
+    std::fs::write(folder.path().join("letter.txt"), "dear reader")?;
+    let purged = testnet(folder.path(), &["down", "--purge"])?;
+    ensure!(!purged.status.success());
+    says(&String::from_utf8_lossy(&purged.stderr), &["is no test network"])?;
+    ensure!(folder.path().join("letter.txt").exists());
+    Ok(())
+}
+
+/// Starts `up`, and waits until it says something.
+fn up_until(folder: &Path, text: &str) -> Result<Process> {
+    let mut command = command(&folder.join("network"));
+    command.args(["up", "--nodes", "3", "--threshold", "2"]);
+    let mut up = Process::start("testnet", &mut command, &folder.join("log"))?;
+    let until = Instant::now() + PATIENCE;
+    while !up.log().contains(text) {
+        up.check()?;
+        ensure!(Instant::now() < until, "{text:?} is never said: {}", up.log());
+        sleep(POLL);
+    }
+    Ok(up)
+}
+
+#[test]
+fn up_stays_until_it_is_interrupted() -> Result<()> {
+    let folder = TempDir::new()?;
+    let mut up = up_until(folder.path(), "Ctrl-C stops it")?;
+    let started = running(&folder.path().join("network"))?;
+    ensure!(started.len() == 4, "{started:?}");
+    up.signal(Signal::INT)?;
+    let status = up.wait(PATIENCE)?;
+    ensure!(status.success(), "{status}: {}", up.log());
+    ensure!(!started.iter().any(Record::is_alive), "something still runs");
+    Ok(())
+}
+
+#[test]
+fn up_that_is_interrupted_early_leaves_nothing_running() -> Result<()> {
+    let folder = TempDir::new()?;
+    let mut up = up_until(folder.path(), "nodes started")?;
+    let started = running(&folder.path().join("network"))?;
+    ensure!(!started.is_empty(), "nothing was started");
+    up.signal(Signal::INT)?;
+    let status = up.wait(PATIENCE)?;
+    ensure!(!status.success(), "an interrupted start is no success");
+    ensure!(!started.iter().any(Record::is_alive), "something still runs");
+    Ok(())
+}
