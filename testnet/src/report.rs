@@ -71,13 +71,13 @@ pub fn text(network: &Network, info: &NetworkInfo, shown: &[Demonstration]) -> R
 
 fn nodes_table(network: &Network, info: &NetworkInfo) -> Table {
     let mut table = new_table(&["node", "HTTP interface", "PeerId", "address"]);
-    for member in &info.members {
-        let node = network.nodes.iter().find(|node| node.public_key == member.public_key);
+    for node in &network.nodes {
+        let member = info.members.iter().find(|member| member.public_key == node.public_key);
         table.add_row([
-            node.map_or("?".into(), |node| node.number.to_string()),
-            node.map_or(String::new(), |node| node.api.clone()),
-            short(&member.peer_id),
-            member.address.to_string(),
+            node.number.to_string(),
+            node.api.clone(),
+            short(&node.public_key.peer_id()),
+            member.map_or(String::new(), |member| member.address.to_string()),
         ]);
     }
     table
@@ -110,15 +110,12 @@ fn demonstrations_table(network: &Network, shown: &[Demonstration]) -> Table {
 }
 
 fn said(network: &Network, demonstration: &Demonstration) -> String {
-    let number = |peer_id: &str| {
-        let node = network.nodes.iter().find(|node| node.public_key.peer_id() == peer_id);
-        node.map_or("?".into(), |node| node.number.to_string())
-    };
-    let mut lines: Vec<String> = demonstration
-        .nodes
-        .iter()
-        .map(|node| format!("node {} {}", number(&node.peer_id), word(node.decision)))
-        .collect();
+    let said = network.nodes.iter().filter_map(|node| {
+        let peer_id = node.public_key.peer_id();
+        let said = demonstration.nodes.iter().find(|said| said.peer_id == peer_id)?;
+        Some(format!("node {} {}", node.number, word(said.decision)))
+    });
+    let mut lines: Vec<String> = said.collect();
     let reasons: std::collections::BTreeSet<&String> =
         demonstration.nodes.iter().filter_map(|node| node.reason.as_ref()).collect();
     lines.extend(reasons.into_iter().map(|reason| format!("\"{reason}\"")));
