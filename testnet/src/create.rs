@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     io::Write,
     os::unix::fs::OpenOptionsExt,
@@ -25,8 +26,28 @@ pub(crate) fn node_folder(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("nodes/{number}"))
 }
 
+/// Makes a network in its folder. It is made beside it and moved there when it is whole, so that what is
+/// interrupted leaves nothing half done.
+pub(crate) fn create(plan: &Plan) -> Result<Settings> {
+    let folder = &plan.folder;
+    let in_use = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    ensure!(!in_use, "{} is not empty and holds no test network: choose another folder", folder.display());
+    let name = folder.file_name().with_context(|| format!("{} has no name", folder.display()))?;
+    let beside = folder.with_file_name([name, OsStr::new(".new")].join(OsStr::new("")));
+    if beside.exists() {
+        fs::remove_dir_all(&beside).with_context(|| format!("cannot remove {}", beside.display()))?;
+    }
+    let settings = Settings::choose(plan)?;
+    fs::create_dir_all(&beside).with_context(|| format!("cannot make {}", beside.display()))?;
+    fill(&Plan { folder: beside.clone(), ..plan.clone() }, &settings)?;
+    settings.save(&beside)?;
+    fs::rename(&beside, folder)
+        .with_context(|| format!("cannot move {} to {}", beside.display(), folder.display()))?;
+    Ok(settings)
+}
+
 /// Makes identities, genesis, databases and configurations, with the program itself.
-pub(crate) fn create(plan: &Plan, settings: &Settings) -> Result<()> {
+fn fill(plan: &Plan, settings: &Settings) -> Result<()> {
     let mut keys: Vec<NodePublicKey> = Vec::new();
     for number in 1..=settings.nodes.len() {
         let folder = node_folder(&plan.folder, number);
@@ -35,15 +56,8 @@ pub(crate) fn create(plan: &Plan, settings: &Settings) -> Result<()> {
         OsRng.fill_bytes(&mut passphrase);
         let file = folder.join("passphrase");
         write_private(&file, &format!("{}\n", Bytes::copy_from_slice(&passphrase)))?;
-        let made = countersign(
-            plan,
-            &["--json", "node", "init", "--weak-passphrase", "--passphrase-file"],
-            &[&file, &folder],
-        )?;
-        let made: serde_json::Value = serde_json::from_str(&made)?;
-        let key = made["public_key"].as_str().context("no public key")?;
-        fs::write(folder.join("public-key"), format!("{key}\n"))?;
-        keys.push(key.parse()?);
+        countersign(plan, &["node", "init", "--weak-passphrase", "--passphrase-file"], &[&file, &folder])?;
+        keys.push(fs::read_to_string(folder.join("public-key"))?.trim().parse()?);
     }
     let members: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let genesis = plan.folder.join("genesis.json");
@@ -117,7 +131,14 @@ fn countersign(plan: &Plan, arguments: &[&str], paths: &[&Path]) -> Result<Strin
         .output()
         .with_context(|| format!("cannot run {}", plan.program.display()))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "countersign {} failed: {said}", arguments.join(" "));
+    let command: Vec<&str> =
+        arguments.iter().filter(|word| !word.starts_with('-')).take(2).copied().collect();
+    ensure!(
+        output.status.success(),
+        "`countersign {}` failed ({}): {said}",
+        command.join(" "),
+        output.status
+    );
     Ok(String::from_utf8(output.stdout)?)
 }
 

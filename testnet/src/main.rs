@@ -55,9 +55,9 @@ struct Up {
     /// How many nodes.
     #[arg(long, default_value_t = 5)]
     nodes: u16,
-    /// How many of them sign; more than half.
-    #[arg(long, default_value_t = 3)]
-    threshold: u16,
+    /// How many of them sign [default: just more than half].
+    #[arg(long)]
+    threshold: Option<u16>,
     /// Stop everything at the end; success only if all was as it must be.
     #[arg(long)]
     once: bool,
@@ -116,8 +116,9 @@ async fn bring_up(folder: &Path, up: &Up) -> Result<()> {
         "the network is running ({} processes): see `testnet/status`, stop it with `testnet/down`",
         running.len()
     );
-    let plan =
-        Plan { nodes: up.nodes, threshold: up.threshold, folder: folder.to_path_buf(), program: program()? };
+    let threshold = up.threshold.unwrap_or(up.nodes / 2 + 1);
+    let plan = Plan { nodes: up.nodes, threshold, folder: folder.to_path_buf(), program: program()? };
+    plan.check()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let started = tokio::select! {

@@ -50,17 +50,13 @@ pub struct Network {
 impl Network {
     /// Opens the network of a folder, or makes one. Starts nothing.
     pub fn open(plan: Plan) -> Result<Self> {
-        fs::create_dir_all(plan.folder.join("logs"))?;
+        plan.check()?;
         let settings = match Settings::load(&plan.folder)? {
             Some(settings) => settings,
-            None => {
-                let settings = Settings::choose(&plan)?;
-                create(&plan, &settings)?;
-                settings.save(&plan.folder)?;
-                settings
-            }
+            None => create(&plan)?,
         };
         settings.check(&plan)?;
+        fs::create_dir_all(plan.folder.join("logs"))?;
         let genesis: Genesis = serde_json::from_str(&fs::read_to_string(plan.folder.join("genesis.json"))?)?;
         let nodes = settings
             .nodes

@@ -27,6 +27,27 @@ pub struct Plan {
     pub program: PathBuf,
 }
 
+/// The most nodes of a test network.
+const MAX_NODES: u16 = 32;
+
+impl Plan {
+    /// Checks that the plan makes a committee.
+    pub fn check(&self) -> Result<()> {
+        let nodes = self.nodes;
+        ensure!(
+            (2..=MAX_NODES).contains(&nodes),
+            "a test network has 2 to {MAX_NODES} nodes, got --nodes {nodes}"
+        );
+        let least = nodes / 2 + 1;
+        ensure!(
+            (least..=nodes).contains(&self.threshold),
+            "{nodes} nodes need a threshold of {least} to {nodes}, got {}: give --threshold {least}, or leave it out",
+            self.threshold
+        );
+        Ok(())
+    }
+}
+
 /// What was chosen.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

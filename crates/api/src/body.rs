@@ -29,6 +29,9 @@ const _: () =
 /// closes does not read the answer.
 const DRAINED_BYTES: usize = 64 << 20;
 
+/// How much is told of what is wrong with a body.
+const MAX_REASON_CHARS: usize = 300;
+
 /// Bodies from this size on are parsed where they hold up nobody else.
 const BLOCKING_PARSE_BYTES: usize = 1 << 20;
 
@@ -102,7 +105,12 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
 
 /// What is behind a rejection: for JSON the field's path, what was expected, line and column.
 fn reason(rejection: &dyn Error) -> String {
-    rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string)
+    let reason = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
+    // a key or value of the body stands in it, of any length
+    match reason.char_indices().nth(MAX_REASON_CHARS) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason,
+    }
 }
 
 fn invalid(detail: impl Into<String>) -> Failed {

@@ -171,6 +171,10 @@ impl Chain {
         let began = Instant::now();
         let mut survey = {
             let _one_at_a_time = self.looking.lock().await;
+            // whoever needed a newer head has just looked
+            if self.last().is_some_and(|last| last.began.elapsed() < self.poll_interval / 2) {
+                return;
+            }
             let mut survey = Survey::begin(&self.operators, self.quorum);
             self.conclude(began, survey.enough().await).await.ok();
             survey

@@ -19,7 +19,7 @@ use crate::{exit::Exit, output::Output};
 #[derive(Parser)]
 #[command(name = "countersign", version, max_term_width = 100, after_help = exit::HELP)]
 struct Arguments {
-    /// Print one JSON document on standard output, also for errors.
+    /// Print one JSON document on standard output, also for errors other than wrong usage.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]

@@ -84,11 +84,16 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
     match command {
         Command::Init { folder, secret } => {
             let kdf = secret.kdf(output)?;
-            let key = init::init(&folder, &secret.passphrase()?, kdf).map_err(Exit::invalid)?;
+            let key = init::init(&folder, &secret.passphrase()?, secret.passphrase_file.as_deref(), kdf)
+                .map_err(Exit::invalid)?;
             shown(&key, output, || {
+                let from = secret.passphrase_file.as_ref();
+                let from =
+                    from.map(|file| format!(" --passphrase-file {}", file.display())).unwrap_or_default();
                 format!(
-                    "next: give the public key to whoever makes the genesis (countersign network create), then run\n\
-                     countersign node join {0} --genesis genesis.json, edit {0}/node.toml, and run\n\
+                    "next: give the public key ({0}/public-key) to whoever makes the genesis (countersign network create), then run\n  \
+                     countersign node join {0} --genesis genesis.json{from}\n\
+                     set peers, chains and publishers in {0}/node.toml, and run\n  \
                      countersign node run --config {0}/node.toml",
                     folder.display()
                 )

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct NodeArguments {
     /// A node's HTTP address; give several, and the next one is asked where one does not answer.
-    #[arg(long = "node", required = true, value_delimiter = ',')]
+    #[arg(long = "node", required = true, value_delimiter = ',', value_parser = node_url)]
     nodes: Vec<Url>,
     /// The genesis file: the only thing that is trusted.
     #[arg(long, default_value = "genesis.json")]
@@ -29,6 +29,13 @@ pub(crate) struct NodeArguments {
     /// How long to try, in seconds.
     #[arg(long, default_value_t = 30)]
     timeout: u64,
+}
+
+/// A node's address: with a scheme, else `localhost:8470` is a URL of the scheme `localhost`.
+fn node_url(text: &str) -> Result<Url, String> {
+    let url: Option<Url> = text.parse().ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| "a node's address starts with http:// or https://, as http://127.0.0.1:8470".into())
 }
 
 impl NodeArguments {
@@ -112,7 +119,8 @@ fn show(answer: &SignResponse, verified: bool, output: &mut Output) -> Result<()
             ("public key", answer.public_key.to_string()),
         ];
         for signed in &answer.signatures {
-            lines.push(("message", format!("{} ({})", signed.message, signed.payload)));
+            lines.push(("payload", format!("{} ({})", signed.content, signed.payload)));
+            lines.push(("signed bytes", signed.message.to_string()));
             lines.push(("signature", signed.signature.0.to_string()));
         }
         if let Ok(text) = std::str::from_utf8(&answer.response)

@@ -129,7 +129,11 @@ fn an_identity_is_made_once_and_needs_a_private_passphrase() {
     let init = "node init node1 --passphrase-file passphrase --weak-passphrase";
     let before = terminal.json(init);
     terminal.fails(init, INVALID, &["exists already"]);
-    assert!(before["public_key"].as_str().is_some_and(|key| key.starts_with("0x0")));
+    let key = fs::read_to_string(terminal.path("node1/public-key")).expect("the public key, in clear");
+    assert_eq!(before["public_key"], key.trim());
+    let config = fs::read_to_string(terminal.path("node1/node.toml")).expect("a configuration");
+    let line = format!("file = \"{}\"", terminal.path("passphrase").display());
+    assert!(config.contains(&line), "the passphrase's file is not named: {config}");
 }
 
 #[test]
@@ -203,6 +207,7 @@ fn keys_need_root_keys_of_the_very_network() {
     terminal.fails("key show", USAGE, &["--action"]);
     terminal.fails(&format!("{show} --config 0xzz"), USAGE, &["--config"]);
     terminal.fails(&format!("{show} --scheme rsa"), USAGE, &["--scheme"]);
+    terminal.fails("node status --node localhost:8470", USAGE, &["--node", "http://"]);
 }
 
 #[test]

@@ -16,13 +16,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{driver::Input, library::Library, status::Status};
+use crate::{clock::Clock, driver::Input, library::Library, status::Status};
 
 /// The node, as the HTTP interface sees it.
 pub(crate) struct NodeBackend {
     pub(crate) genesis: Genesis,
     pub(crate) membership: Arc<Membership>,
     pub(crate) own: NodePublicKey,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) transport: Handle,
     pub(crate) chains: Arc<Chains>,
     pub(crate) library: Arc<Library>,
@@ -51,6 +52,12 @@ impl NodeBackend {
     fn not_ready(&self) -> Option<String> {
         if self.stop.is_cancelled() {
             return Some("the node is shutting down".into());
+        }
+        if let Some(ahead) = self.clock.stands_still() {
+            return Some(format!(
+                "the system's clock is {ahead} ms behind the time that this node has seen: set the clock right; \
+                 if it was too far ahead before, the node signs again once that time has come"
+            ));
         }
         if self.status.root_keys().is_none() {
             return Some(format!("key generation is not done: {}", self.status.key_generation()));
@@ -131,6 +138,11 @@ impl Backend for NodeBackend {
     }
 
     async fn submit(&self, request: SignedRequest) -> Result<SignResponse, Failure> {
+        // else the caller is told that the request came before a boot that lies in the future
+        if self.clock.stands_still().is_some() {
+            let detail = self.not_ready().unwrap_or_default();
+            return Err(Failure::new(FailureKind::NotReady, detail));
+        }
         self.ask(|reply| Input::Submit { request: Box::new(request), reply }).await
     }
 

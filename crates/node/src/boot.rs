@@ -12,7 +12,7 @@ use countersign_session::{
 };
 use countersign_store::{Bounds, IdentityFile, Owner, Store};
 use countersign_threshold::RootShare;
-use countersign_types::{Genesis, NodeKey, RootKeys, Scheme};
+use countersign_types::{Genesis, NodeKey, NodePublicKey, RootKeys, Scheme};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking};
@@ -149,6 +149,7 @@ pub async fn run(
         keygens.push(KeyGen::resume(Arc::clone(&membership), Arc::clone(&identity), scheme, journal, boot));
     }
 
+    warn_of_gaps(&config, &genesis, own);
     let (listener, address) = listen(config.api.listen).await?;
     let hello = Hello {
         network,
@@ -168,7 +169,7 @@ pub async fn run(
     let replication = Arc::new(Replication::new(Arc::clone(&questions), Arc::clone(&store)));
     let heads = Arc::new(Heads::new(Arc::clone(&chains), Arc::clone(&questions)));
     let library = Arc::new(Library::new(
-        network,
+        &genesis,
         Arc::clone(&store),
         host.clone(),
         Arc::clone(&replication),
@@ -178,7 +179,7 @@ pub async fn run(
     let runs = Runs::new(Arc::clone(&library), host, Arc::clone(&chains), Arc::clone(&heads), inputs.clone());
     let driver = Driver::new(Parts {
         membership: Arc::clone(&membership),
-        clock,
+        clock: Arc::clone(&clock),
         participant,
         keygens,
         transport: Arc::new(handle.clone()),
@@ -197,6 +198,7 @@ pub async fn run(
         genesis,
         membership,
         own,
+        clock: Arc::clone(&clock),
         transport: handle.clone(),
         chains,
         library,
@@ -213,6 +215,28 @@ pub async fn run(
     let driver = driver.run(queue, events, stop, DRAIN).await;
     shut_down(handle, interface, interface_stop).await?;
     driver.map_err(|error| NodeError::Driver(Box::new(error)))
+}
+
+/// Says what the configuration leaves out that the network needs.
+fn warn_of_gaps(config: &NodeConfig, genesis: &Genesis, own: NodePublicKey) {
+    for member in genesis.members.iter().filter(|member| **member != own) {
+        if !config.network.peers.contains_key(member) {
+            tracing::warn!(%member, peer = %member.peer_id(), "no address for a member: it has to dial this node, or set network.peers");
+        }
+    }
+    let read: Vec<u64> = config.chains.iter().map(|chain| chain.chain_id).collect();
+    for chain in genesis.chains.iter().filter(|chain| !read.contains(chain)) {
+        tracing::warn!(
+            chain,
+            "no section [[chains]] for a chain of the genesis: this node abstains where it is read"
+        );
+    }
+    for chain in read.iter().filter(|chain| !genesis.chains.contains(chain)) {
+        tracing::warn!(
+            chain,
+            "a section [[chains]] for a chain that is not in the genesis: no action reads it"
+        );
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {

@@ -27,6 +27,13 @@ impl Clock {
         self.latest.fetch_max(system, Ordering::Relaxed).max(system)
     }
 
+    /// How far the system's clock is behind this one, in milliseconds, where that is more than a lease: it was
+    /// wrong before, or is now.
+    pub(crate) fn stands_still(&self) -> Option<Millis> {
+        let ahead = self.latest.load(Ordering::Relaxed).saturating_sub(system());
+        (ahead > LEASE_MS).then_some(ahead)
+    }
+
     /// Waits until the system's clock has reached the floor, for at most one lease: a request that is signed once
     /// the node answers is not from before its boot then. A system clock that was set back further is left behind.
     pub(crate) async fn catch_up(&self) {
@@ -53,6 +60,13 @@ mod tests {
         let clock = Clock::new(ahead);
         assert_eq!(clock.now(), ahead);
         assert!(Clock::new(0).now() > 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_far_ahead_says_so() {
+        let ahead = Clock::new(system() + 60_000);
+        assert!(ahead.stands_still().is_some_and(|ms| ms > 50_000));
+        assert_eq!(Clock::new(system()).stands_still(), None);
     }
 
     #[tokio::test]

@@ -118,13 +118,15 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not a configuration; the parser names line and key.
-    #[error("{} is not a valid configuration", path.display())]
+    /// The file is not a configuration. The line itself is not shown: it may hold a provider's credentials.
+    #[error("{} is not a valid configuration: line {line}: {problem}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
     },
     /// The genesis is not one.
     #[error("{} is not a valid genesis", path.display())]
@@ -136,13 +138,21 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    fn parse(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+        Self::Parse { path: path.into(), line, problem: error.message().to_owned() }
+    }
+}
+
 impl NodeConfig {
     /// Reads and parses; unknown keys are errors.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })?;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.data = base.join(&config.data);
         config.genesis = base.join(&config.genesis);
@@ -187,10 +197,61 @@ mod tests {
         assert!(!config.actions.publishers.accept(&Address::repeat_byte(1)));
     }
 
+    fn keys(value: &toml::Value, found: &mut Vec<String>) {
+        match value {
+            toml::Value::Table(table) => {
+                for (key, value) in table {
+                    found.push(key.clone());
+                    keys(value, found);
+                }
+            }
+            toml::Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+            toml::Value::String(_)
+            | toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_) => {}
+        }
+    }
+
+    #[test]
+    fn the_example_explains_every_setting() {
+        let mut config = parse(crate::init::CONFIG_EXAMPLE).expect("the example is a configuration");
+        config.passphrase.file = Some("passphrase".into());
+        let provider = countersign_chain::ProviderConfig::new("alpha", "https://rpc.alpha.example");
+        let mut chain = countersign_chain::ChainConfig::new(1, vec![provider]);
+        chain.quorum = Some(1);
+        config.chains.push(chain);
+        let mut found = Vec::new();
+        keys(&toml::Value::try_from(&config).expect("a table"), &mut found);
+        assert!(found.len() > 30, "{found:?}");
+        for key in found {
+            let named = crate::init::CONFIG_EXAMPLE.lines().any(|line| {
+                let line = line.trim_start_matches(['#', ' ', '[']);
+                line.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with([' ', '.', ']']))
+                    || line.contains(&format!(".{key}]"))
+            });
+            assert!(named, "{key} is not explained");
+        }
+    }
+
     #[test]
     fn an_unknown_key_is_named() {
         let error = parse("data = 'd'\ngenesis = 'g'\n[api]\nlistn = '127.0.0.1:1'").expect_err("misspelt");
         assert!(error.to_string().contains("listn"), "{error}");
+    }
+
+    #[test]
+    fn an_error_shows_the_line_and_no_credentials() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("node.toml");
+        let provider = "[[chains]]\nchain_id = 1\n[[chains.providers]]\noperator = 'a'\n";
+        for url in ["urll = 'http://u:hunter2@a.example'", "url = 'http://u:hunter2@a.example"] {
+            fs::write(&file, format!("data = 'd'\ngenesis = 'g'\n{provider}{url}\n")).expect("written");
+            let error = NodeConfig::load(&file).expect_err("misspelt").to_string();
+            assert!(error.contains("line 7"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

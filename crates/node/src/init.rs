@@ -18,6 +18,11 @@ pub const CONFIG_FILE: &str = "node.toml";
 /// The genesis file in a node's folder.
 pub const GENESIS_FILE: &str = "genesis.json";
 
+/// The node's public key, in clear, in a node's folder.
+pub const PUBLIC_KEY_FILE: &str = "public-key";
+/// The line of the example that names no passphrase file.
+const PASSPHRASE_LINE: &str = "# file = \"passphrase\"";
+
 /// The configuration that a new node starts from: every setting with its meaning.
 pub const CONFIG_EXAMPLE: &str = include_str!("../node.example.toml");
 
@@ -63,11 +68,12 @@ pub enum InitError {
     Randomness,
 }
 
-/// Makes a node's folder (mode 0700) with a fresh sealed identity and an example configuration, and returns
-/// the public key for the genesis.
+/// Makes a node's folder (mode 0700) with a fresh sealed identity, its public key for the genesis, and an example
+/// configuration, which names the passphrase's file if it came from one.
 pub fn init(
     folder: &Path,
     passphrase: &SecretString,
+    passphrase_file: Option<&Path>,
     kdf: KdfParameters,
 ) -> Result<NodePublicKey, InitError> {
     let identity = folder.join(IDENTITY_FILE);
@@ -82,8 +88,11 @@ pub fn init(
     let key = IdentityFile::create(&identity, passphrase, kdf)?;
     let config = folder.join(CONFIG_FILE);
     if !config.exists() {
-        write_private(&config, CONFIG_EXAMPLE.as_bytes())?;
+        write_private(&config, example(passphrase_file)?.as_bytes())?;
     }
+    let public = folder.join(PUBLIC_KEY_FILE);
+    fs::write(&public, format!("{}\n", key.public_key()))
+        .map_err(|source| InitError::Io { path: public, source })?;
     Ok(key.public_key())
 }
 
@@ -115,6 +124,14 @@ pub fn join(
             .map_err(|source| InitError::Io { path: config.genesis.clone(), source })?;
     }
     Ok(network)
+}
+
+/// The example configuration, with the passphrase's file in its place.
+fn example(passphrase_file: Option<&Path>) -> Result<String, InitError> {
+    let Some(file) = passphrase_file else { return Ok(CONFIG_EXAMPLE.into()) };
+    let absolute = std::path::absolute(file).map_err(|source| InitError::Io { path: file.into(), source })?;
+    let line = format!("file = {}", toml::Value::String(absolute.display().to_string()));
+    Ok(CONFIG_EXAMPLE.replacen(PASSPHRASE_LINE, &line, 1))
 }
 
 fn write_private(path: &Path, content: &[u8]) -> Result<(), InitError> {

@@ -1,14 +1,15 @@
 //! The actions of this node: published to it or fetched from a peer, checked, compiled once, ready to run.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use countersign_action::{Action, CompilerError, Host, LoadError};
 use countersign_store::{Bounds, PutActionError, Store};
 use countersign_types::{
-    ActionId, Bytes, Failure, FailureKind, Manifest, NetworkId, SignedPublishAction,
+    ActionId, Bytes, Failure, FailureKind, Genesis, Manifest, NetworkId, SignedPublishAction,
     action::{ManifestError, PublishedAction},
     api::ActionInfo,
 };
@@ -21,8 +22,13 @@ use crate::{causes::with_causes, config::Publishers, replication::Replication};
 
 /// The most actions that are kept ready; when full, all are dropped and loaded again as they are used.
 const MAX_READY: usize = 256;
-/// The most announced actions that are fetched at once; others are fetched when they are first asked for.
-const MAX_ANNOUNCED: usize = 2;
+/// The most announced actions that wait to be fetched; others are fetched when they are first asked for.
+const MAX_ANNOUNCED: usize = 256;
+/// The most announced actions that are fetched at once.
+const MAX_FETCHES: usize = 2;
+/// The pauses before each attempt at fetching an announced action.
+const ANNOUNCED_PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
 
 /// An action that can run.
 pub(crate) struct Ready {
@@ -33,18 +39,20 @@ pub(crate) struct Ready {
 /// Everything that has to do with getting at actions.
 pub(crate) struct Library {
     network: NetworkId,
+    chains: BTreeSet<u64>,
     store: Arc<Store>,
     host: Host,
     replication: Arc<Replication>,
     publishers: Publishers,
     bounds: Bounds,
     ready: Mutex<BTreeMap<ActionId, Arc<OnceCell<Arc<Ready>>>>>,
-    announced: Arc<Semaphore>,
+    announced: Mutex<BTreeSet<ActionId>>,
+    fetches: Semaphore,
 }
 
 impl Library {
     pub(crate) fn new(
-        network: NetworkId,
+        genesis: &Genesis,
         store: Arc<Store>,
         host: Host,
         replication: Arc<Replication>,
@@ -52,14 +60,16 @@ impl Library {
         bounds: Bounds,
     ) -> Self {
         Self {
-            network,
+            network: genesis.network_id(),
+            chains: genesis.chains.iter().copied().collect(),
             store,
             host,
             replication,
             publishers,
             bounds,
             ready: Mutex::new(BTreeMap::new()),
-            announced: Arc::new(Semaphore::new(MAX_ANNOUNCED)),
+            announced: Mutex::new(BTreeSet::new()),
+            fetches: Semaphore::new(MAX_FETCHES),
         }
     }
 
@@ -133,6 +143,14 @@ impl Library {
             return Err(Failure::new(FailureKind::PublisherNotListed, detail));
         }
         signed.publish.manifest.check_component(&component).map_err(manifest_failure)?;
+        let unknown = signed.publish.manifest.chains.iter().find(|chain| !self.chains.contains(chain));
+        if let Some(chain) = unknown {
+            let detail = format!(
+                "the action reads chain {chain}, and the network's genesis lists {:?}: change chains in the manifest",
+                self.chains
+            );
+            return Err(Failure::new(FailureKind::Invalid, detail));
+        }
         if !signed.publish.manifest.script.is_zero() {
             let detail = "this engine runs no scripts: leave the manifest's script out";
             return Err(Failure::new(FailureKind::Invalid, detail));
@@ -149,14 +167,36 @@ impl Library {
 
     /// A peer stores an action: it is fetched now, so that the first request does not wait for it.
     pub(crate) fn announced(self: &Arc<Self>, action: ActionId) {
-        let Ok(permit) = Arc::clone(&self.announced).try_acquire_owned() else { return };
+        {
+            let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+            if announced.len() >= MAX_ANNOUNCED || !announced.insert(action) {
+                return;
+            }
+        }
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(failure) = this.ready(action).await {
-                tracing::warn!(%action, %failure, "an announced action was not taken");
-            }
-            drop(permit);
+            this.take_announced(action).await;
+            this.announced.lock().unwrap_or_else(PoisonError::into_inner).remove(&action);
         });
+    }
+
+    async fn take_announced(&self, action: ActionId) {
+        let Ok(_permit) = self.fetches.acquire().await else { return };
+        if matches!(self.read(move |store| store.action(&action)).await, Ok(Some(_))) {
+            return;
+        }
+        for pause in ANNOUNCED_PAUSES {
+            tokio::time::sleep(pause).await;
+            match self.ready(action).await {
+                Ok(_) => return,
+                Err(failure) => {
+                    tracing::warn!(%action, %failure, "an announced action was not taken");
+                    if !failure.kind.is_transient() && failure.kind != FailureKind::UnknownAction {
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// What is stored of an action.

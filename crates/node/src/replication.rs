@@ -17,6 +17,8 @@ use crate::{
 
 /// The bytes of one chunk: half a frame.
 const CHUNK_BYTES: usize = 512 << 10;
+/// The most actions that a peer is told of when it connects; it fetches others when a session needs them.
+const MAX_GREETED: usize = 64;
 /// The most answers that are being looked up for peers at once.
 const MAX_LOOKUPS: usize = 4;
 
@@ -54,17 +56,38 @@ impl Replication {
         }
     }
 
+    /// Tells one peer of what is stored here, so that it fetches what it has missed.
+    pub(crate) fn greet(self: &Arc<Self>, peer: NodePublicKey) {
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || match this.store.actions(None, MAX_GREETED) {
+            Ok(stored) => {
+                for action in stored.iter().map(|stored| stored.signed.action_id()) {
+                    this.questions.send(&peer, &BackgroundFrame::Announcement(Announcement { action }));
+                }
+            }
+            Err(error) => tracing::error!(%error, "the stored actions cannot be listed"),
+        });
+    }
+
     /// Fetches an action from the first peer that has it whole.
     pub(crate) async fn fetch(&self, action: ActionId) -> Result<Fetched, Failure> {
         let peers = self.questions.peers();
-        let asked = peers.len();
+        let (asked, mut unheard) = (peers.len(), 0);
         for peer in peers {
             match self.fetch_from(peer, action).await {
-                Ok(fetched) => return Ok(fetched),
+                Ok(Some(fetched)) => return Ok(fetched),
+                Ok(None) => {}
                 Err(reason) => {
-                    tracing::debug!(%action, peer = %peer.peer_id(), reason, "no action from a peer")
+                    unheard += 1;
+                    tracing::debug!(%action, peer = %peer.peer_id(), reason, "no action from a peer");
                 }
             }
+        }
+        if unheard > 0 {
+            let detail = format!(
+                "no action {action} here, and {unheard} of {asked} members did not answer: ask again"
+            );
+            return Err(Failure::new(FailureKind::Unavailable, detail));
         }
         let detail = format!(
             "no action {action} here, nor at the {asked} connected members: publish it with `countersign action publish`"
@@ -72,11 +95,19 @@ impl Replication {
         Err(Failure::new(FailureKind::UnknownAction, detail))
     }
 
-    async fn fetch_from(&self, peer: NodePublicKey, action: ActionId) -> Result<Fetched, &'static str> {
-        let Answer::Action { signed, component_bytes } =
-            self.questions.ask(peer, Ask::Stored(Wanted::Action(action))).await?
-        else {
-            return Err("it does not have it");
+    /// Fetches an action from one peer; none where the peer does not have it.
+    async fn fetch_from(
+        &self,
+        peer: NodePublicKey,
+        action: ActionId,
+    ) -> Result<Option<Fetched>, &'static str> {
+        let answer = self.questions.ask(peer, Ask::Stored(Wanted::Action(action))).await?;
+        let (signed, component_bytes) = match answer {
+            Answer::Action { signed, component_bytes } => (signed, component_bytes),
+            Answer::Unknown => return Ok(None),
+            Answer::Chunk(_) | Answer::FinalBlock(_) | Answer::Busy => {
+                return Err("it answers something else");
+            }
         };
         let length = usize::try_from(component_bytes).unwrap_or(usize::MAX);
         if length > MAX_COMPONENT_BYTES {
@@ -96,7 +127,7 @@ impl Replication {
             }
             component.extend_from_slice(&chunk);
         }
-        Ok(Fetched { signed: *signed, component })
+        Ok(Some(Fetched { signed: *signed, component }))
     }
 
     /// Answers a peer from what is stored.

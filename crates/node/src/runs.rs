@@ -167,7 +167,7 @@ fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalF
         LocalFailure { kind, reason: with_causes(&abort) }
     })?;
     Outcome::of(verdict, key)
-        .map_err(|error| LocalFailure { kind: FailureKind::Unavailable, reason: error.to_string() })
+        .map_err(|error| LocalFailure { kind: FailureKind::Invalid, reason: error.to_string() })
 }
 
 fn log_lines(session: SessionId, lines: &[countersign_action::LogLine]) {

@@ -116,6 +116,40 @@ fn up_detached_runs_until_down() -> Result<()> {
 }
 
 #[test]
+fn a_committee_that_cannot_be_is_refused_before_anything_is_made() -> Result<()> {
+    let folder = TempDir::new()?;
+    let network = folder.path().join("network");
+    for (nodes, threshold, named) in [("7", "3", "4 to 7"), ("3", "4", "2 to 3"), ("1", "1", "2 to 32")] {
+        let up = testnet(&network, &["up", "--nodes", nodes, "--threshold", threshold, "--once"])?;
+        ensure!(up.status.code() == Some(1), "{}", up.status);
+        says(&String::from_utf8_lossy(&up.stderr), &[named])?;
+    }
+    ensure!(!network.exists(), "something was made");
+    Ok(())
+}
+
+#[test]
+fn a_network_that_was_cut_short_while_it_was_made_is_made_anew() -> Result<()> {
+    let folder = TempDir::new()?;
+    let network = folder.path().join("network");
+    let mut command = command(&network);
+    command.args(["up", "--nodes", "5", "--threshold", "3", "--once"]);
+    let mut up = Process::start("testnet", &mut command, &folder.path().join("log"))?;
+    let made = folder.path().join("network.new/nodes/1/passphrase");
+    let until = Instant::now() + PATIENCE;
+    while !made.exists() {
+        up.check()?;
+        ensure!(Instant::now() < until, "nothing is made");
+        sleep(Duration::from_millis(1));
+    }
+    up.kill()?;
+    ensure!(!network.exists(), "a network that is not whole is in its place");
+    let status = testnet(&network, &["status"])?;
+    says(&String::from_utf8_lossy(&status.stderr), &["no test network"])?;
+    check(&document(&succeeds(&network, &["up", "--nodes", "3", "--once", "--json"])?)?)
+}
+
+#[test]
 fn purge_leaves_other_folders_alone() -> Result<()> {
     let folder = TempDir::new()?;
     std::fs::write(folder.path().join("letter.txt"), "dear reader")?;

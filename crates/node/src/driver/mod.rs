@@ -235,6 +235,7 @@ impl Driver {
                     self.each_coordinator(|coordinator| coordinator.connected(member, now));
                 }
                 self.keygens_connected(member);
+                self.parts.replication.greet(peer);
             }
             Event::Disconnected { peer, reason } => {
                 let Some(member) = self.identifier(&peer) else { return };

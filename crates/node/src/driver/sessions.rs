@@ -45,7 +45,10 @@ impl Driver {
                 self.coordinators.insert(session, (coordinator, digest));
                 self.coordinator_effects(session, effects, now);
             }
-            Err(failure) => self.answered(digest, Err(failure)),
+            Err(failure) => {
+                self.parts.participant.release(&digest);
+                self.answered(digest, Err(failure));
+            }
         }
     }
 

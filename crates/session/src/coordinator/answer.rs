@@ -70,9 +70,8 @@ pub(super) fn failure(coordinator: &Coordinator) -> Failure {
             format!("{refusals} of {size} nodes refuse, {threshold} must allow: see each node's reason");
         return Failure::new(FailureKind::Refused, detail).with_nodes(nodes(coordinator));
     }
-    if let Some(kind) = common_obstacle(coordinator, size - threshold) {
-        let detail =
-            format!("more than {} of {size} nodes cannot take part for the same reason", size - threshold);
+    if let Some((kind, reason)) = common_obstacle(coordinator, size - threshold) {
+        let detail = format!("more than {} of {size} nodes cannot take part: {reason}", size - threshold);
         return Failure::new(kind, detail).with_nodes(nodes(coordinator));
     }
     if let Some(disagreement) = disagreement(coordinator) {
@@ -125,15 +124,15 @@ fn unavailable(coordinator: &Coordinator) -> Failure {
     Failure::new(FailureKind::Unavailable, detail).with_nodes(nodes)
 }
 
-/// The one obstacle that keeps more than `spare` members away, where it says more than "unavailable".
-fn common_obstacle(coordinator: &Coordinator, spare: usize) -> Option<FailureKind> {
-    let mut counts: BTreeMap<FailureKind, usize> = BTreeMap::new();
+/// The one obstacle that keeps more than `spare` members away, and how one of them puts it.
+fn common_obstacle(coordinator: &Coordinator, spare: usize) -> Option<(FailureKind, &str)> {
+    let mut found: BTreeMap<FailureKind, (usize, &str)> = BTreeMap::new();
     for (_, standing) in coordinator.standings.iter() {
-        if let Standing::Abstained { kind, .. } = standing {
-            *counts.entry(*kind).or_default() += 1;
+        if let Standing::Abstained { kind, reason } = standing {
+            found.entry(*kind).or_insert((0, reason)).0 += 1;
         }
     }
-    counts.into_iter().find(|(_, count)| *count > spare).map(|(kind, _)| kind)
+    found.into_iter().find(|(_, (count, _))| *count > spare).map(|(kind, (_, reason))| (kind, reason))
 }
 
 /// Where the records of members that sent one part, if they do.

@@ -49,6 +49,12 @@ impl<R> Participant<R> {
         Ok(valid)
     }
 
+    /// Forgets a request that came to nothing here before any session: it could not even be prepared. Otherwise
+    /// requests that cost their caller nothing would fill the memory of those that run.
+    pub fn release(&mut self, request: &RequestDigest) {
+        self.memory.release(request);
+    }
+
     /// Checks what the coordinator fixed, and that it does not ask for too much at once.
     pub(super) fn check_terms(
         &self,

@@ -20,6 +20,7 @@ pub(super) struct RequestMemory {
 
 struct Remembered {
     nonce: B256,
+    ends: Millis,
     /// The hash of the messages that this node gave shares for; none so far where absent.
     signed: Option<B256>,
 }
@@ -55,8 +56,9 @@ impl RequestMemory {
             return Err(Failure::new(FailureKind::Busy, detail));
         }
         self.nonces.insert(nonce, digest);
-        self.by_end.insert((request.request().expires_at, digest));
-        self.requests.insert(digest, Remembered { nonce, signed: None });
+        let ends = request.request().expires_at;
+        self.by_end.insert((ends, digest));
+        self.requests.insert(digest, Remembered { nonce, ends, signed: None });
         Ok(())
     }
 
@@ -78,6 +80,17 @@ impl RequestMemory {
                 remembered.signed = Some(hash);
                 Ok(())
             }
+        }
+    }
+
+    /// Forgets a request for which this node signed nothing, and frees its nonce.
+    ///
+    /// What is still under way for it cannot be signed any more: [`RequestMemory::bind`] does not find it.
+    pub(super) fn release(&mut self, digest: &RequestDigest) {
+        let unsigned = self.requests.get(digest).is_some_and(|remembered| remembered.signed.is_none());
+        if unsigned && let Some(remembered) = self.requests.remove(digest) {
+            self.nonces.remove(&remembered.nonce);
+            self.by_end.remove(&(remembered.ends, *digest));
         }
     }
 
