@@ -36,7 +36,7 @@ impl Places {
         self.root.join("actions")
     }
 
-    /// Where tools from crates.io are installed.
+    /// Where tools from the package registry are installed.
     pub(crate) fn tools(&self) -> PathBuf {
         self.cache.join("tools")
     }

@@ -13,7 +13,7 @@ use crate::{
     places::Places,
 };
 
-/// A program from crates.io.
+/// A program from the package registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tool {
     /// The crate, and the program.
