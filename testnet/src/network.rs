@@ -193,15 +193,26 @@ impl Network {
 
     /// Waits until every running node has seen that a block of the dev chain is final.
     pub async fn wait_final_view(&self, block: u64) -> Result<()> {
-        let name = format!("countersign_chain_final_block{{chain=\"{CHAIN_ID}\"}}");
-        let until = Instant::now() + READY_PATIENCE;
         for node in self.nodes.iter().filter(|node| node.process.is_some()) {
-            while self.rpc.metric(&node.api, &name).await? < block as f64 {
-                ensure!(Instant::now() < until, "node {} does not see block {block} final", node.number);
-                sleep(POLL).await;
-            }
+            self.wait_final_at(node, block).await?;
         }
         Ok(())
+    }
+
+    /// Waits until one node has seen that a block of the dev chain is final.
+    pub async fn wait_final_at(&self, node: &Node, block: u64) -> Result<()> {
+        let until = Instant::now() + READY_PATIENCE;
+        while self.final_view(node).await? < block {
+            ensure!(Instant::now() < until, "node {} does not see block {block} final", node.number);
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// The final block of the dev chain in a node's view; 0 where it has none.
+    pub async fn final_view(&self, node: &Node) -> Result<u64> {
+        let name = format!("countersign_chain_final_block{{chain=\"{CHAIN_ID}\"}}");
+        Ok(self.rpc.metric(&node.api, &name).await? as u64)
     }
 
     /// The root keys, checked against the genesis.

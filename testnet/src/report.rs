@@ -64,20 +64,19 @@ pub fn text(network: &Network, info: &NetworkInfo, shown: &[Demonstration]) -> R
         writeln!(out, "  root key {} {}", key.root.scheme, key.root.public_key)?;
     }
     writeln!(out, "  dev chain {CHAIN_ID} at {}, token {}\n", network.chain_url(), network.token()?)?;
-    writeln!(out, "{}\n", nodes_table(network, info))?;
+    writeln!(out, "{}\n", nodes_table(network))?;
     writeln!(out, "{}\n", demonstrations_table(network, shown))?;
     Ok(out)
 }
 
-fn nodes_table(network: &Network, info: &NetworkInfo) -> Table {
+fn nodes_table(network: &Network) -> Table {
     let mut table = new_table(&["node", "HTTP interface", "PeerId", "address"]);
     for node in &network.nodes {
-        let member = info.members.iter().find(|member| member.public_key == node.public_key);
         table.add_row([
             node.number.to_string(),
             node.api.clone(),
             short(&node.public_key.peer_id()),
-            member.map_or(String::new(), |member| member.address.to_string()),
+            node.public_key.address().to_string(),
         ]);
     }
     table

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -65,7 +65,7 @@ fn make_key(path: &Path) -> Result<LocalSigner, Exit> {
     LocalSigner::from_bytes(*key.to_bytes()).map_err(Exit::invalid)
 }
 
-/// Writes a file that must not exist.
+/// Writes the file of `--out`, which must not exist.
 pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Exit> {
     fs::OpenOptions::new()
         .write(true)
@@ -73,7 +73,14 @@ pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Exit> 
         .mode(mode)
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Exit::invalid_input(format!("cannot write {}: {error}", path.display())))
+        .map_err(|error| {
+            let path = path.display();
+            Exit::invalid_input(if error.kind() == io::ErrorKind::AlreadyExists {
+                format!("{path} exists and is not overwritten: name another file with --out")
+            } else {
+                format!("cannot write {path}: {error}")
+            })
+        })
 }
 
 /// Reads a secret key: 0x and 64 hexadecimal digits, in a file that only its owner can read.

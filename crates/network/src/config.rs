@@ -19,8 +19,9 @@ const MAX_ADDRESSES: usize = 16;
 pub struct Config {
     /// Where to listen. Default: QUIC and TCP on loopback at [`DEFAULT_PORT`]. Port 0 takes a free one.
     pub listen: Vec<Multiaddr>,
-    /// The other members' addresses, by public key or PeerId. QUIC addresses are dialled first. Of two members the one
-    /// with the lower PeerId dials, so each names the other. This node's own entry is ignored.
+    /// The other members' addresses, by public key or PeerId. QUIC addresses are dialled first. Of two members one is
+    /// enough to know the other's address; where both do, a lost connection is back sooner. This node's own entry is
+    /// ignored.
     #[serde(with = "by_member")]
     pub peers: BTreeMap<NodePublicKey, Vec<Multiaddr>>,
     /// How often a peer is asked whether it is there: 100 to 10,000, default 1,000.

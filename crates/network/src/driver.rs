@@ -35,6 +35,8 @@ const PORTS_TIMEOUT: Duration = Duration::from_secs(1);
 const PORTS_INTERVAL: Duration = Duration::from_millis(10);
 /// Links that have ended and wait to be noticed.
 const MAX_ENDED: usize = 64;
+/// How long after its start the member with the higher PeerId leaves the dialling to the other.
+const HEAD_START: Duration = Duration::from_millis(300);
 /// How long the loop sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -55,9 +57,8 @@ pub(crate) struct Driver {
 /// A member as the driver sees it.
 struct Member {
     peer: Arc<Peer>,
-    /// Where to dial it, in this order; empty where it dials us, or no address is known.
+    /// Where to dial it, in this order; empty where none is known.
     addresses: Vec<Multiaddr>,
-    we_dial: bool,
     backoff: Backoff,
     next_dial: Option<Instant>,
     /// In the order of their making.
@@ -294,22 +295,20 @@ impl Driver {
 
 impl Member {
     fn new(peer: Arc<Peer>, own: PeerId, config: &Config) -> Self {
-        let we_dial = own < peer.id;
         let configured = config.peers.get(&peer.member).map(Vec::as_slice).unwrap_or_default();
-        let addresses = if we_dial { address::in_dialling_order(configured) } else { Vec::new() };
-        match (we_dial, addresses.is_empty()) {
-            (false, _) => peer.failed("not connected yet: this member dials us"),
-            (true, true) => peer.failed("not connected: no address is configured, and this node is to dial"),
-            (true, false) => {}
+        let addresses = address::in_dialling_order(configured);
+        let head_start = if own < peer.id { Duration::ZERO } else { HEAD_START };
+        let next_dial = (!addresses.is_empty()).then(|| Instant::now() + head_start);
+        if next_dial.is_none() {
+            peer.failed("not connected: it has not dialled this node, which has no address of it");
         }
         let (shortest, longest) = config.reconnect();
-        let next_dial = (!addresses.is_empty()).then(Instant::now);
-        let backoff = Backoff::new(shortest, longest);
-        Self { peer, addresses, we_dial, backoff, next_dial, connections: Vec::new() }
+        Self { peer, addresses, backoff: Backoff::new(shortest, longest), next_dial, connections: Vec::new() }
     }
 
     fn candidates(&self) -> Vec<Candidate> {
-        let candidate = |open: &Connection| Candidate { connection: open.id, by_lower: open.by_lower };
+        let candidate =
+            |open: &Connection| Candidate { connection: open.id, by_lower: open.by_lower, made: open.made };
         self.connections.iter().map(candidate).collect()
     }
 
@@ -325,9 +324,9 @@ impl Member {
         }
     }
 
-    /// Dials again after a while, if dialling is ours.
+    /// Dials again after a while, where an address is known.
     fn schedule(&mut self) {
-        if self.we_dial && !self.addresses.is_empty() {
+        if !self.addresses.is_empty() {
             self.next_dial = Some(Instant::now() + self.backoff.wait(OsRng.next_u32()));
         }
     }

@@ -10,8 +10,8 @@
 //! - Everything is bounded. A full queue is [`SendError::Busy`]; a slow consumer stops the reading, which in
 //!   the end fills the sender's queue. Nothing is dropped silently while a connection lives. A connection
 //!   that breaks loses what is in flight: the protocols above resend.
-//! - The member with the lower PeerId dials. Both sides therefore name each other's addresses in their
-//!   configuration; the higher dials nobody.
+//! - Both sides dial, the member with the lower PeerId at once, the other a little later and only where it is
+//!   not connected: whoever notices a loss first mends it. Of two connections both keep the same one.
 
 mod address;
 mod backoff;
@@ -26,6 +26,7 @@ mod lane;
 mod link;
 pub mod memory;
 mod peer;
+mod sources;
 mod start;
 mod streams;
 mod swarm;

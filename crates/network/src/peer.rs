@@ -8,12 +8,14 @@ use std::{
 use bytes::Bytes;
 use countersign_types::NodePublicKey;
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+use tokio::time::Instant;
 
 use crate::{
     Hello, Lane, PeerStatus, SendError,
     hello::Refusal,
     identity,
     lane::{LaneSender, Unsent},
+    swarm::CONNECTION_TIMEOUT,
 };
 
 /// The most characters of a reason that is kept.
@@ -129,43 +131,59 @@ fn cut(reason: &str) -> String {
     reason.chars().take(MAX_REASON_CHARS).collect()
 }
 
-/// A connection to a member, as the choice between two of them sees it.
+/// A connection to a member, as the choice between several of them sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) connection: ConnectionId,
     /// Whether the member with the lower PeerId dialled it.
     pub(crate) by_lower: bool,
+    pub(crate) made: Instant,
 }
 
 /// Which of several connections to one member to keep, given in the order of their making.
 ///
-/// Both ends must choose the same. Only the lower PeerId dials, so one that the other side dialled gives way; and the
-/// lower dials again only when it has none, so an older one is dead and the newest is kept.
+/// Both ends must choose the same. A member dials only while it has no connection, so an older one is dead at its end
+/// and the newest is kept, but for two dials that crossed: of these the one by the lower PeerId stays.
 pub(crate) fn kept(candidates: &[Candidate]) -> Option<ConnectionId> {
-    let newest = |by_lower| candidates.iter().rev().find(|candidate| candidate.by_lower == by_lower);
-    newest(true).or_else(|| newest(false)).map(|candidate| candidate.connection)
+    let newest = candidates.last()?;
+    let crossed = |other: &&Candidate| newest.made.duration_since(other.made) <= CONNECTION_TIMEOUT;
+    let lower = candidates.iter().rev().filter(crossed).find(|candidate| candidate.by_lower);
+    Some(lower.unwrap_or(newest).connection)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn candidate(id: usize, by_lower: bool) -> Candidate {
-        Candidate { connection: ConnectionId::new_unchecked(id), by_lower }
+    fn candidate(id: usize, by_lower: bool, made: Instant) -> Candidate {
+        Candidate { connection: ConnectionId::new_unchecked(id), by_lower, made }
     }
 
     #[test]
     fn both_ends_keep_the_same_of_two_simultaneous_connections() {
-        let (ours, theirs) = (candidate(1, true), candidate(2, false));
+        let now = Instant::now();
+        let (ours, theirs) = (candidate(1, true, now), candidate(2, false, now));
         assert_eq!(kept(&[ours, theirs]), Some(ours.connection));
         assert_eq!(kept(&[theirs, ours]), Some(ours.connection));
     }
 
     #[test]
     fn the_newest_of_the_same_dialler_is_kept() {
-        let (dead, fresh) = (candidate(1, true), candidate(2, true));
-        assert_eq!(kept(&[dead, fresh]), Some(fresh.connection));
-        assert_eq!(kept(&[candidate(1, false)]), Some(candidate(1, false).connection));
+        let now = Instant::now();
+        for by_lower in [true, false] {
+            let (dead, fresh) = (candidate(1, by_lower, now), candidate(2, by_lower, now));
+            assert_eq!(kept(&[dead, fresh]), Some(fresh.connection));
+        }
         assert_eq!(kept(&[]), None);
+    }
+
+    #[test]
+    fn one_that_was_made_long_after_the_others_replaces_them() {
+        let now = Instant::now();
+        let later = now + CONNECTION_TIMEOUT + Duration::from_millis(1);
+        let (dead, fresh) = (candidate(1, true, now), candidate(2, false, later));
+        assert_eq!(kept(&[dead, fresh]), Some(fresh.connection));
+        let crossing = candidate(3, true, later);
+        assert_eq!(kept(&[dead, fresh, crossing]), Some(crossing.connection));
     }
 }

@@ -11,12 +11,10 @@ use libp2p_allow_block_list::{AllowedPeers, Behaviour as AllowList};
 use libp2p_connection_limits::{Behaviour as Limits, ConnectionLimits};
 use libp2p_memory_connection_limits::Behaviour as MemoryLimit;
 
-use crate::{Config, Hello, identity, streams};
+use crate::{Config, Hello, identity, sources, streams};
 
-/// Connections with one member: one that serves and, for a moment, one that replaces it.
-const MAX_CONNECTIONS_PER_PEER: u32 = 2;
-/// Incoming connections that have not yet shown who they are.
-const MAX_PENDING_INCOMING: u32 = 16;
+/// Connections with one member: one that serves and, for a moment, those that replace it, one from either side.
+const MAX_CONNECTIONS_PER_PEER: u32 = 3;
 /// Streams that one connection may have open. Three each way are ours; libp2p's own protocols take a few.
 const MAX_STREAMS: u16 = 32;
 /// Incoming streams of one connection that have not yet named their protocol.
@@ -28,7 +26,7 @@ const QUIC_CONNECTION_WINDOW: u32 = 1536 << 10;
 /// How long a QUIC handshake may take before the next address is tried: UDP is often blocked without a word.
 const QUIC_HANDSHAKE: Duration = Duration::from_millis(1500);
 /// How long a connection may take to be made, on any carrier.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// Addresses of one member are tried one after the other, so that QUIC is not raced by TCP.
 pub(crate) const DIALS_AT_ONCE: NonZeroU8 = NonZeroU8::MIN;
 /// How identify calls this protocol family.
@@ -39,6 +37,7 @@ const IDENTIFY: &str = "/countersign/1";
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     members: AllowList<AllowedPeers>,
+    sources: sources::Behaviour,
     limits: Limits,
     memory: MemoryLimit,
     ping: ping::Behaviour,
@@ -95,9 +94,7 @@ fn behaviour(
     for peer in peers {
         members.allow_peer(peer);
     }
-    let limits = ConnectionLimits::default()
-        .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
-        .with_max_pending_incoming(Some(MAX_PENDING_INCOMING));
+    let limits = ConnectionLimits::default().with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER));
     // A peer counts as silent by its last answer, which the driver watches: ping's own failures come too late.
     let ping = ping::Config::new().with_interval(config.heartbeat()).with_timeout(config.silence());
     let identify = identify::Config::new(IDENTIFY.into(), keypair.public())
@@ -106,6 +103,7 @@ fn behaviour(
         .with_cache_size(0);
     Behaviour {
         members,
+        sources: sources::Behaviour::new(config.peers.values().flatten()),
         limits: Limits::new(limits),
         memory: MemoryLimit::with_max_bytes(config.max_memory_bytes()),
         ping: ping::Behaviour::new(ping),

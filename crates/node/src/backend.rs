@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_api::Backend;
 use countersign_chain::Chains;
 use countersign_network::Handle;
-use countersign_session::Membership;
+use countersign_session::{Membership, participant::authenticate};
 use countersign_types::{
     ActionId, Bytes, Failure, FailureKind, Genesis, NodePublicKey, RequestDigest, SignedRequest,
     action::PublishedAction,
@@ -49,15 +49,22 @@ impl NodeBackend {
         reachable
     }
 
+    /// What is wrong with the time, if anything.
+    fn wrong_clock(&self) -> Option<String> {
+        self.clock.stands_still().map(|ahead| {
+            format!(
+                "the system's clock is {ahead} ms behind the time that this node has seen: set the clock right; \
+                 if it was too far ahead before, the node signs again once that time has come"
+            )
+        })
+    }
+
     fn not_ready(&self) -> Option<String> {
         if self.stop.is_cancelled() {
             return Some("the node is shutting down".into());
         }
-        if let Some(ahead) = self.clock.stands_still() {
-            return Some(format!(
-                "the system's clock is {ahead} ms behind the time that this node has seen: set the clock right; \
-                 if it was too far ahead before, the node signs again once that time has come"
-            ));
+        if let Some(reason) = self.wrong_clock() {
+            return Some(reason);
         }
         if self.status.root_keys().is_none() {
             return Some(format!("key generation is not done: {}", self.status.key_generation()));
@@ -139,11 +146,12 @@ impl Backend for NodeBackend {
 
     async fn submit(&self, request: SignedRequest) -> Result<SignResponse, Failure> {
         // else the caller is told that the request came before a boot that lies in the future
-        if self.clock.stands_still().is_some() {
-            let detail = self.not_ready().unwrap_or_default();
+        if let Some(detail) = self.wrong_clock() {
             return Err(Failure::new(FailureKind::NotReady, detail));
         }
-        self.ask(|reply| Input::Submit { request: Box::new(request), reply }).await
+        // the callers' signatures are checked here, beside the driver, which has shares to make
+        let request = Arc::new(authenticate(request)?);
+        self.ask(|reply| Input::Submit { request, reply }).await
     }
 
     async fn request(&self, digest: RequestDigest) -> Result<SignResponse, Failure> {

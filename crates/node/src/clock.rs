@@ -30,18 +30,21 @@ impl Clock {
     /// How far the system's clock is behind this one, in milliseconds, where that is more than a lease: it was
     /// wrong before, or is now.
     pub(crate) fn stands_still(&self) -> Option<Millis> {
-        let ahead = self.latest.load(Ordering::Relaxed).saturating_sub(system());
+        let ahead = self.ahead();
         (ahead > LEASE_MS).then_some(ahead)
+    }
+
+    fn ahead(&self) -> Millis {
+        self.latest.load(Ordering::Relaxed).saturating_sub(system())
     }
 
     /// Waits until the system's clock has reached the floor, for at most one lease: a request that is signed once
     /// the node answers is not from before its boot then. A system clock that was set back further is left behind.
     pub(crate) async fn catch_up(&self) {
-        let ahead = self.latest.load(Ordering::Relaxed).saturating_sub(system());
-        if ahead > LEASE_MS {
+        if let Some(ahead) = self.stands_still() {
             tracing::warn!(ahead_ms = ahead, "the system's clock is behind the time that was stored");
         }
-        tokio::time::sleep(Duration::from_millis(ahead.min(LEASE_MS))).await;
+        tokio::time::sleep(Duration::from_millis(self.ahead().min(LEASE_MS))).await;
     }
 }
 

@@ -181,12 +181,13 @@ impl Library {
     }
 
     async fn take_announced(&self, action: ActionId) {
-        let Ok(_permit) = self.fetches.acquire().await else { return };
         if matches!(self.read(move |store| store.action(&action)).await, Ok(Some(_))) {
             return;
         }
         for pause in ANNOUNCED_PAUSES {
+            // one that cannot be had does not hold up the others while it waits
             tokio::time::sleep(pause).await;
+            let Ok(_permit) = self.fetches.acquire().await else { return };
             match self.ready(action).await {
                 Ok(_) => return,
                 Err(failure) => {

@@ -1,5 +1,7 @@
 //! What a node logs, as text for people or JSON for programs, on standard error.
 
+use std::io::IsTerminal;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -47,7 +49,11 @@ pub fn start(config: &LogConfig) -> Result<(), FilterError> {
         Err(_) => EnvFilter::try_new(&config.filter)
             .map_err(|error| FilterError { filter: config.filter.clone(), reason: error.to_string() })?,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let stderr = std::io::stderr;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal());
     // a logger that is set already stays
     let _ = match config.format {
         LogFormat::Text => builder.try_init(),

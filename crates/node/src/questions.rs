@@ -115,11 +115,6 @@ impl Questions {
 
     /// Sends a frame on the background lane, where there is room.
     pub(crate) fn send(&self, to: &NodePublicKey, frame: &BackgroundFrame) {
-        let sent = wire::encode(frame)
-            .map_err(|error| error.to_string())
-            .and_then(|frame| self.transport.send(to, Lane::Background, frame).map_err(|e| e.to_string()));
-        if let Err(error) = sent {
-            tracing::debug!(peer = %to.peer_id(), error, "a background frame was not sent");
-        }
+        wire::send(self.transport.as_ref(), to, Lane::Background, frame);
     }
 }

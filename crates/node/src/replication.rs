@@ -52,8 +52,12 @@ impl Replication {
     /// Tells all connected peers of an action.
     pub(crate) fn announce(&self, action: ActionId) {
         for peer in self.questions.peers() {
-            self.questions.send(&peer, &BackgroundFrame::Announcement(Announcement { action }));
+            self.tell(&peer, action);
         }
+    }
+
+    fn tell(&self, peer: &NodePublicKey, action: ActionId) {
+        self.questions.send(peer, &BackgroundFrame::Announcement(Announcement { action }));
     }
 
     /// Tells one peer of what is stored here, so that it fetches what it has missed.
@@ -61,8 +65,8 @@ impl Replication {
         let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || match this.store.actions(None, MAX_GREETED) {
             Ok(stored) => {
-                for action in stored.iter().map(|stored| stored.signed.action_id()) {
-                    this.questions.send(&peer, &BackgroundFrame::Announcement(Announcement { action }));
+                for stored in stored {
+                    this.tell(&peer, stored.signed.action_id());
                 }
             }
             Err(error) => tracing::error!(%error, "the stored actions cannot be listed"),

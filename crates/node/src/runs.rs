@@ -150,20 +150,8 @@ impl Runs {
 
 fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalFailure> {
     let verdict = end.map_err(|abort| {
-        let kind = match &abort {
-            Abort::Busy => FailureKind::Busy,
-            Abort::Fuel { .. }
-            | Abort::Memory { .. }
-            | Abort::Time { .. }
-            | Abort::Trap { .. }
-            | Abort::Read { .. }
-            | Abort::NoPin { .. }
-            | Abort::Limit { .. }
-            | Abort::InvalidResult { .. }
-            | Abort::Diverged { .. }
-            | Abort::NotAgreed { .. }
-            | Abort::Host { .. } => FailureKind::Unavailable,
-        };
+        let busy = matches!(abort, Abort::Busy);
+        let kind = if busy { FailureKind::Busy } else { FailureKind::Unavailable };
         LocalFailure { kind, reason: with_causes(&abort) }
     })?;
     Outcome::of(verdict, key)

@@ -1,11 +1,12 @@
 //! Frames between nodes: a version, then postcard.
 
 use bytes::Bytes;
+use countersign_network::{Lane, Transport};
 use countersign_session::{
     keygen,
     message::{ToCoordinator, ToParticipant},
 };
-use countersign_types::Scheme;
+use countersign_types::{NodePublicKey, Scheme};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{questions::Message as Question, replication::Announcement};
@@ -43,6 +44,16 @@ pub(crate) enum FrameError {
 pub(crate) fn encode<T: Serialize>(frame: &T) -> Result<Bytes, FrameError> {
     let bytes = postcard::to_extend(frame, vec![FRAME_VERSION])?;
     Ok(bytes.into())
+}
+
+/// Sends a frame to a member, where its lane has room; what is not sent is not missed: whoever needs it asks again.
+pub(crate) fn send<T: Serialize>(transport: &dyn Transport, to: &NodePublicKey, lane: Lane, frame: &T) {
+    let sent = encode(frame)
+        .map_err(|error| error.to_string())
+        .and_then(|frame| transport.send(to, lane, frame).map_err(|error| error.to_string()));
+    if let Err(error) = sent {
+        tracing::debug!(peer = %to.peer_id(), lane = lane.name(), error, "a frame was not sent");
+    }
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {

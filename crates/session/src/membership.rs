@@ -24,7 +24,7 @@ impl Membership {
     }
 
     /// A member's libp2p PeerId, for people; empty for a member that does not exist.
-    pub(crate) fn peer_id(&self, member: Identifier) -> String {
+    pub fn peer_id(&self, member: Identifier) -> String {
         self.committee.member(member).map(|key| key.peer_id()).unwrap_or_default()
     }
 }

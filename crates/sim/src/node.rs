@@ -9,7 +9,7 @@ use countersign_session::{
     Membership, Millis,
     coordinator::{self, Coordinator, Setup, Signed},
     message::{ToCoordinator, ToParticipant},
-    participant::{self, LiveRun, LocalFailure, Participant, Run},
+    participant::{self, LiveRun, LocalFailure, Participant, Run, authenticate},
 };
 use countersign_types::{
     Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest,
@@ -98,7 +98,9 @@ impl Node {
 
     /// A client asks.
     pub(crate) fn post(&mut self, request: SignedRequest, now: Millis) -> Posted {
-        let valid = match self.participant.check_request(request, now) {
+        let admitted = authenticate(request)
+            .and_then(|valid| self.participant.admit_request(&valid, now).map(|()| valid));
+        let valid = match admitted {
             Ok(valid) => valid,
             Err(failure) => return Posted::Rejected(failure),
         };

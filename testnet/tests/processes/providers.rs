@@ -1,6 +1,6 @@
 //! Chain providers that are another chain, lag, or are down.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use countersign_chain::ProviderConfig;
@@ -98,13 +98,9 @@ async fn a_node_whose_provider_lags_abstains() -> Result<()> {
     provide(&mut network, &lagging.url()).await?;
     // until the others are further ahead than a pin may be
     let step = config.chains[0].finality_step_blocks;
-    let head = network.rpc.metric(&network.nodes[ODD].api, "countersign_chain_final_block{chain=\"31337\"}");
-    let ahead = head.await? as u64 + 2 * step + 1;
-    for node in 0..ODD {
-        let name = "countersign_chain_final_block{chain=\"31337\"}";
-        while network.rpc.metric(&network.nodes[node].api, name).await? < ahead as f64 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let ahead = network.final_view(&network.nodes[ODD]).await? + 2 * step + 1;
+    for node in &network.nodes[..ODD] {
+        network.wait_final_at(node, ahead).await?;
     }
     let said = abstains(&network, &stage).await?;
     says(said.reason.as_deref().unwrap_or_default(), &["31337"])?;

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::support::{document, says};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(5);
 
 fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_testnet"));
@@ -132,16 +132,8 @@ fn a_committee_that_cannot_be_is_refused_before_anything_is_made() -> Result<()>
 fn a_network_that_was_cut_short_while_it_was_made_is_made_anew() -> Result<()> {
     let folder = TempDir::new()?;
     let network = folder.path().join("network");
-    let mut command = command(&network);
-    command.args(["up", "--nodes", "5", "--threshold", "3", "--once"]);
-    let mut up = Process::start("testnet", &mut command, &folder.path().join("log"))?;
     let made = folder.path().join("network.new/nodes/1/passphrase");
-    let until = Instant::now() + PATIENCE;
-    while !made.exists() {
-        up.check()?;
-        ensure!(Instant::now() < until, "nothing is made");
-        sleep(Duration::from_millis(1));
-    }
+    let mut up = up_until(folder.path(), "something is made", |_| made.exists())?;
     up.kill()?;
     ensure!(!network.exists(), "a network that is not whole is in its place");
     let status = testnet(&network, &["status"])?;
@@ -160,15 +152,15 @@ fn purge_leaves_other_folders_alone() -> Result<()> {
     Ok(())
 }
 
-/// Starts `up`, and waits until it says something.
-fn up_until(folder: &Path, text: &str) -> Result<Process> {
+/// Starts `up`, and waits until it has come so far.
+fn up_until(folder: &Path, what: &str, reached: impl Fn(&Process) -> bool) -> Result<Process> {
     let mut command = command(&folder.join("network"));
     command.args(["up", "--nodes", "3", "--threshold", "2"]);
     let mut up = Process::start("testnet", &mut command, &folder.join("log"))?;
     let until = Instant::now() + PATIENCE;
-    while !up.log().contains(text) {
+    while !reached(&up) {
         up.check()?;
-        ensure!(Instant::now() < until, "{text:?} is never said: {}", up.log());
+        ensure!(Instant::now() < until, "{what}: not within {} s: {}", PATIENCE.as_secs(), up.log());
         sleep(POLL);
     }
     Ok(up)
@@ -177,7 +169,7 @@ fn up_until(folder: &Path, text: &str) -> Result<Process> {
 #[test]
 fn up_stays_until_it_is_interrupted() -> Result<()> {
     let folder = TempDir::new()?;
-    let mut up = up_until(folder.path(), "Ctrl-C stops it")?;
+    let mut up = up_until(folder.path(), "it runs", |up| up.log().contains("Ctrl-C stops it"))?;
     let started = running(&folder.path().join("network"))?;
     ensure!(started.len() == 4, "{started:?}");
     up.signal(Signal::INT)?;
@@ -190,7 +182,7 @@ fn up_stays_until_it_is_interrupted() -> Result<()> {
 #[test]
 fn up_that_is_interrupted_early_leaves_nothing_running() -> Result<()> {
     let folder = TempDir::new()?;
-    let mut up = up_until(folder.path(), "nodes started")?;
+    let mut up = up_until(folder.path(), "nodes are started", |up| up.log().contains("nodes started"))?;
     let started = running(&folder.path().join("network"))?;
     ensure!(!started.is_empty(), "nothing was started");
     up.signal(Signal::INT)?;

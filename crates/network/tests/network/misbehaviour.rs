@@ -122,7 +122,7 @@ async fn garbage_for_a_hello_is_refused() {
 
 #[tokio::test]
 async fn a_second_connection_leaves_one_that_works() {
-    // The node dialled, as is its part; the other dials too, which is not.
+    // The node dialled; the other dials as if it did not know.
     let (mut node, mut raw, mut greeted) = greeted(true, true).await;
     let address = node.handle.listen_addresses().swap_remove(0);
     assert_eq!(raw.dial(node.own, &address).await, None);

@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Arc,
@@ -10,9 +11,13 @@ use std::{
 use bytes::Bytes;
 use countersign_network::{Config, Event, Lane, Multiaddr};
 use libp2p::multiaddr::Protocol;
-use tokio::{net::UdpSocket, task::JoinHandle, time::Instant};
+use tokio::{
+    net::{TcpSocket, UdpSocket},
+    task::JoinHandle,
+    time::Instant,
+};
 
-use crate::world::{Node, addresses, config, hello, keys, members};
+use crate::world::{Node, addresses, config, eventually, hello, keys, members};
 
 #[tokio::test]
 async fn a_restarted_member_is_connected_again_whoever_dials() {
@@ -84,6 +89,122 @@ async fn a_partition_is_noticed_by_both_and_healed() {
     lower.connected(higher.own).await;
     higher.connected(lower.own).await;
     assert!(healed.elapsed() < Duration::from_secs(5), "{:?}", healed.elapsed());
+}
+
+#[tokio::test]
+async fn a_crashed_member_is_back_before_its_silence_is_noticed() {
+    let keys = keys(2);
+    let members = members(&keys);
+    let mut higher = Node::start(&keys[1], &members, hello(1), config(&[])).await;
+    let proxy = Proxy::start(udp_socket(&higher.handle.listen_addresses())).await;
+    let mut patient = config(&[(higher.own, vec![quic(proxy.address)])]);
+    patient.silence_ms = 60_000;
+    let mut lower = Node::start(&keys[0], &members, hello(1), patient).await;
+    lower.connected(higher.own).await;
+    higher.connected(lower.own).await;
+
+    // It goes without a word, and the lower cannot reach it where it is now.
+    proxy.open.store(false, Ordering::Relaxed);
+    higher.handle.shutdown().await;
+    let known = config(&[(lower.own, lower.handle.listen_addresses())]);
+    let mut back = Node::start(&keys[1], &members, hello(2), known).await;
+    assert_eq!(lower.disconnected(back.own).await, "replaced by another connection");
+    lower.connected(back.own).await;
+    back.connected(lower.own).await;
+    let frame = Bytes::from_static(b"again");
+    back.handle.send(&lower.own, Lane::Signing, frame.clone()).expect("connected");
+    assert_eq!(lower.next().await, Event::Frame { from: back.own, lane: Lane::Signing, bytes: frame });
+}
+
+#[tokio::test]
+async fn members_that_dial_each_other_at_once_keep_one_connection() {
+    let keys = keys(2);
+    let members = members(&keys);
+    // each knows where the other will listen
+    let listen: Vec<_> = keys.iter().map(|_| vec![tcp(free_tcp_port())]).collect();
+    let settings = |own: usize, other: usize| Config {
+        listen: listen[own].clone(),
+        ..config(&[(members[other], listen[other].clone())])
+    };
+    let (mut lower, mut higher) = tokio::join!(
+        Node::start(&keys[0], &members, hello(1), settings(0, 1)),
+        Node::start(&keys[1], &members, hello(1), settings(1, 0)),
+    );
+    lower.connected(higher.own).await;
+    higher.connected(lower.own).await;
+    eventually("both say so", || lower.status(higher.own).connected && higher.status(lower.own).connected)
+        .await;
+    for number in 0..100_u8 {
+        let frame = Bytes::from(vec![number]);
+        lower.handle.send(&higher.own, Lane::Signing, frame.clone()).expect("connected");
+        let expected = Event::Frame { from: lower.own, lane: Lane::Signing, bytes: frame };
+        assert_eq!(higher.next().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_does_not_keep_members_out() {
+    let keys = keys(2);
+    let members = members(&keys);
+    // the member is expected here, but does not listen where the node believes
+    let known = config(&[(members[1], vec![tcp(free_tcp_port())])]);
+    let mut node = Node::start(&keys[0], &members, hello(1), known).await;
+    let port = tcp_port(&node.handle.listen_addresses());
+    let flood = Flood::start(SocketAddr::from(([127, 0, 0, 1], port)));
+    eventually("all places of strangers are taken", || node.handle.stats().refused_connections >= 100).await;
+
+    let dials = config(&[(node.own, vec![tcp(port)])]);
+    let mut member = Node::start(&keys[1], &members, hello(1), dials).await;
+    member.connected(node.own).await;
+    node.connected(member.own).await;
+    let before = node.handle.stats().refused_connections;
+    eventually("the flood goes on", || node.handle.stats().refused_connections > before).await;
+    drop(flood);
+}
+
+/// Opens TCP connections from another address, without a word, and keeps the last few hundred.
+struct Flood(JoinHandle<()>);
+
+impl Flood {
+    const HELD: usize = 256;
+    const PAUSE: Duration = Duration::from_millis(2);
+
+    fn start(to: SocketAddr) -> Self {
+        Self(tokio::spawn(async move {
+            let mut held = VecDeque::new();
+            loop {
+                let socket = TcpSocket::new_v4().expect("a socket");
+                socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).expect("binds");
+                if let Ok(stream) = socket.connect(to).await {
+                    held.push_back(stream);
+                }
+                if held.len() > Self::HELD {
+                    held.pop_front();
+                }
+                tokio::time::sleep(Self::PAUSE).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn free_tcp_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    listener.local_addr().expect("bound").port()
+}
+
+fn tcp(port: u16) -> Multiaddr {
+    format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address")
+}
+
+fn tcp_port(addresses: &[Multiaddr]) -> u16 {
+    let tcp = |part| if let Protocol::Tcp(port) = part { Some(port) } else { None };
+    addresses.iter().flatten().find_map(tcp).expect("listens on TCP")
 }
 
 /// Passes datagrams on for one client, while it is open.

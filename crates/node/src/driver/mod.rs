@@ -19,7 +19,7 @@ use countersign_session::{
 };
 use countersign_store::{Store, StoreError};
 use countersign_types::{
-    EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, RequestDigest, SessionId, SignedRequest,
+    EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, RequestDigest, SessionId, ValidRequest,
     api::SignResponse,
 };
 use rand_core::OsRng;
@@ -55,7 +55,7 @@ pub(crate) type Reply = oneshot::Sender<Result<SignResponse, Failure>>;
 /// What happens inside the node.
 pub(crate) enum Input {
     /// A caller asks for signatures.
-    Submit { request: Box<SignedRequest>, reply: Reply },
+    Submit { request: Arc<ValidRequest>, reply: Reply },
     /// A caller asks what became of a request.
     Look { request: RequestDigest, reply: Reply },
     /// The action of a request is ready, and its chains are pinned.
@@ -200,7 +200,7 @@ impl Driver {
     fn input(&mut self, input: Input) {
         let now = self.parts.clock.now();
         match input {
-            Input::Submit { request, reply } => self.submit(*request, reply, now),
+            Input::Submit { request, reply } => self.submit(request, reply, now),
             Input::Look { request, reply } => self.requests.look(request, reply),
             Input::Prepared { request, pins } => self.prepared(request, pins, now),
             Input::Observed { run, live } => {
@@ -311,12 +311,7 @@ impl Driver {
 
     fn send<T: serde::Serialize>(&self, to: Identifier, lane: Lane, frame: &T) {
         let Some(member) = self.parts.membership.committee.member(to) else { return };
-        let sent = wire::encode(frame)
-            .map_err(|error| error.to_string())
-            .and_then(|frame| self.parts.transport.send(member, lane, frame).map_err(|e| e.to_string()));
-        if let Err(error) = sent {
-            tracing::debug!(peer = %member.peer_id(), lane = lane.name(), error, "a frame was not sent");
-        }
+        wire::send(self.parts.transport.as_ref(), member, lane, frame);
     }
 
     /// Members that sessions can be shared with, this node first, then those that did not let it wait.

@@ -10,7 +10,7 @@ use countersign_session::{
 };
 use countersign_types::{
     Decision, Failure, FailureKind, Identifier, Outcome, Pin, RequestDigest, SessionId, SessionTerms,
-    SignedRequest, ValidRequest,
+    ValidRequest,
     api::{SignResponse, SignedPayload, SignerVote},
 };
 
@@ -18,16 +18,13 @@ use super::{Driver, PENALTY_MS, Reply, requests::Posted};
 use crate::runs::Recorded;
 
 impl Driver {
-    pub(super) fn submit(&mut self, request: SignedRequest, reply: Reply, now: Millis) {
-        let valid = match self.parts.participant.check_request(request, now) {
-            Ok(valid) => Arc::new(valid),
-            Err(failure) => {
-                let _ = reply.send(Err(failure));
-                return;
-            }
-        };
-        let (digest, action) = (valid.digest(), valid.request().key.policy.action);
-        match self.requests.post(valid, reply) {
+    pub(super) fn submit(&mut self, request: Arc<ValidRequest>, reply: Reply, now: Millis) {
+        if let Err(failure) = self.parts.participant.admit_request(&request, now) {
+            let _ = reply.send(Err(failure));
+            return;
+        }
+        let (digest, action) = (request.digest(), request.request().key.policy.action);
+        match self.requests.post(request, reply) {
             Posted::Begin => self.parts.runs.prepare(action, digest),
             Posted::Joined => {}
         }
@@ -165,10 +162,9 @@ impl Driver {
         };
         for node in nodes {
             if matches!(node.decision, Decision::NoAnswer | Decision::Misbehaved) {
-                let penalised = self.parts.membership.committee.identifiers().find(|id| {
-                    self.parts.membership.committee.member(*id).is_some_and(|m| m.peer_id() == node.peer_id)
-                });
-                if let Some(member) = penalised {
+                let membership = &self.parts.membership;
+                let mut members = membership.committee.identifiers();
+                if let Some(member) = members.find(|id| membership.peer_id(*id) == node.peer_id) {
                     self.penalties.insert(member, now.saturating_add(PENALTY_MS));
                 }
             }

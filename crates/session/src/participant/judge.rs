@@ -10,24 +10,30 @@ use countersign_types::{
 use super::{KeyError, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant};
 use crate::Millis;
 
+/// Authenticates a request: form, signatures, owner. It costs a signature check for each caller and needs nothing of a
+/// node, so that it can be done beside the participant, which then [admits](Participant::admit_request) the request.
+pub fn authenticate(signed: SignedRequest) -> Result<ValidRequest, Failure> {
+    signed.validate().map_err(|error| {
+        let kind = if error.is_unauthorised() { FailureKind::Unauthorised } else { FailureKind::Invalid };
+        Failure::new(kind, error.to_string())
+    })
+}
+
 impl<R> Participant<R> {
-    /// Authenticates a request and remembers it: form, signatures, owner, network, times, nonce, key.
+    /// Checks whether an authenticated request may be judged here and now, and remembers it: network, times, nonce,
+    /// key.
     ///
     /// A coordinator asks this of its own node before it opens a session, so that a caller's mistake is
     /// answered at once.
-    pub fn check_request(&mut self, signed: SignedRequest, now: Millis) -> Result<ValidRequest, Failure> {
+    pub fn admit_request(&mut self, valid: &ValidRequest, now: Millis) -> Result<(), Failure> {
         let network = self.membership.network;
-        if signed.request.network != network {
+        if valid.request().network != network {
             let detail = format!(
                 "the request is for network {}, this is {network}: check which network the client is set to",
-                signed.request.network
+                valid.request().network
             );
             return Err(Failure::new(FailureKind::WrongNetwork, detail));
         }
-        let valid = signed.validate().map_err(|error| {
-            let kind = if error.is_unauthorised() { FailureKind::Unauthorised } else { FailureKind::Invalid };
-            Failure::new(kind, error.to_string())
-        })?;
         let (issued_at, boot) = (valid.request().issued_at, self.boot);
         if issued_at > now {
             let detail = format!(
@@ -43,10 +49,9 @@ impl<R> Participant<R> {
             );
             return Err(Failure::new(FailureKind::BeforeBoot, detail));
         }
-        still_valid(&valid, now)?;
-        self.key_pair(&valid)?;
-        self.memory.admit(&valid)?;
-        Ok(valid)
+        still_valid(valid, now)?;
+        self.key_pair(valid)?;
+        self.memory.admit(valid)
     }
 
     /// Forgets a request that came to nothing here before any session: it could not even be prepared. Otherwise

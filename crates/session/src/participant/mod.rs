@@ -30,6 +30,7 @@ use crate::{
 };
 use attempt::Attempt;
 pub(crate) use attempt::signing_package;
+pub use judge::authenticate;
 pub use keys::KeyError;
 use keys::{KeyCache, KeyPair};
 pub use memory::MAX_REQUESTS;
@@ -199,8 +200,11 @@ impl<R> Participant<R> {
         let terms = proposal.terms;
         let judged = self
             .check_terms(from, &terms, now)
-            .and_then(|()| self.check_request(proposal.request, now))
-            .and_then(|request| self.open(from, id, &terms, request));
+            .and_then(|()| authenticate(proposal.request))
+            .and_then(|request| {
+                self.admit_request(&request, now)?;
+                self.open(from, id, &terms, request)
+            });
         match judged {
             Ok(effect) => vec![effect],
             Err(failure) => decline(failure),

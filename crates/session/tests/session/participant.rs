@@ -9,6 +9,7 @@ use countersign_session::{
     message::{Decline, Observation, Package, Proposal, ToCoordinator, ToParticipant},
     participant::{
         Effect, LiveRun, LocalFailure, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant, Run,
+        authenticate,
     },
 };
 use countersign_types::{
@@ -23,16 +24,24 @@ fn kind(result: Result<impl Sized, countersign_types::Failure>) -> Option<Failur
     result.err().map(|failure| failure.kind)
 }
 
+fn admit(
+    participant: &mut Participant<()>,
+    signed: SignedRequest,
+    now: u64,
+) -> Result<(), countersign_types::Failure> {
+    participant.admit_request(&authenticate(signed)?, now)
+}
+
 #[test]
 fn a_request_that_is_in_order_is_taken_and_taken_again() {
     let mut me = participant(id(1));
-    assert!(me.check_request(signed(request(1)), NOW).is_ok());
-    assert!(me.check_request(signed(request(1)), NOW + 1).is_ok());
+    assert!(admit(&mut me, signed(request(1)), NOW).is_ok());
+    assert!(admit(&mut me, signed(request(1)), NOW + 1).is_ok());
 }
 
 #[test]
 fn every_reason_to_turn_a_request_away_has_its_kind() {
-    let check = |signed: SignedRequest, now| kind(participant(id(1)).check_request(signed, now));
+    let check = |signed: SignedRequest, now| kind(admit(&mut participant(id(1)), signed, now));
     let mut other = request(1);
     other.network = NetworkId::from([8; 32]);
     assert_eq!(check(signed(other), NOW), Some(FailureKind::WrongNetwork));
@@ -56,27 +65,27 @@ fn a_request_of_before_the_start_or_of_its_millisecond_is_refused() {
     {
         let mut old = request(1);
         (old.issued_at, old.expires_at) = (issued_at, NOW + 60_000);
-        assert_eq!(kind(participant(id(1)).check_request(signed(old), NOW)), expected);
+        assert_eq!(kind(admit(&mut participant(id(1)), signed(old), NOW)), expected);
     }
 }
 
 #[test]
 fn a_nonce_serves_one_request_until_it_ends() {
     let mut me = participant(id(1));
-    assert!(me.check_request(signed(request(1)), NOW).is_ok());
+    assert!(admit(&mut me, signed(request(1)), NOW).is_ok());
     let mut other = request(1);
     other.params = vec![1].into();
-    assert_eq!(kind(me.check_request(signed(other), NOW)), Some(FailureKind::NonceReused));
+    assert_eq!(kind(admit(&mut me, signed(other), NOW)), Some(FailureKind::NonceReused));
     let mut later = request(1);
     (later.issued_at, later.expires_at) = (NOW + 60_000, NOW + 70_000);
     me.tick(NOW + 60_000);
-    assert!(me.check_request(signed(later), NOW + 60_000).is_ok());
+    assert!(admit(&mut me, signed(later), NOW + 60_000).is_ok());
 }
 
 #[test]
 fn a_node_without_a_root_key_is_not_ready() {
     let mut bare: Participant<()> = Participant::new(membership(id(1)), Arc::new(identity(id(1))), BOOT);
-    assert_eq!(kind(bare.check_request(signed(request(1)), NOW)), Some(FailureKind::NotReady));
+    assert_eq!(kind(admit(&mut bare, signed(request(1)), NOW)), Some(FailureKind::NotReady));
 }
 
 fn propose(nonce: u8, time_ms: u64) -> ToParticipant {
