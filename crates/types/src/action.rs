@@ -10,6 +10,8 @@ use crate::{
 
 /// The most bytes of a component: 16 MiB.
 pub const MAX_COMPONENT_BYTES: usize = 16 << 20;
+/// The most bytes of a script: 256 KiB.
+pub const MAX_SCRIPT_BYTES: usize = 256 << 10;
 /// The most bytes of an action's name.
 pub const MAX_NAME_BYTES: usize = 64;
 /// The most hosts that a manifest may list.
@@ -121,10 +123,19 @@ pub struct ManifestSource {
 impl ManifestSource {
     /// The manifest of a component that runs no script.
     pub fn with_component(self, component: &[u8]) -> Manifest {
+        self.with(ComponentDigest::of(component), B256::ZERO)
+    }
+
+    /// The manifest of a script and the runner that runs it.
+    pub fn with_script(self, runner: ComponentDigest, script: &str) -> Manifest {
+        self.with(runner, script_digest(script))
+    }
+
+    fn with(self, component: ComponentDigest, script: B256) -> Manifest {
         Manifest {
             name: self.name,
-            component: ComponentDigest::of(component),
-            script: B256::ZERO,
+            component,
+            script,
             hosts: self.hosts,
             chains: self.chains,
             limits: self.limits,
@@ -174,6 +185,20 @@ pub enum ManifestError {
         expected: ComponentDigest,
         /// What the bytes hash to.
         got: ComponentDigest,
+    },
+    /// The script is another, missing, or there without being named.
+    #[error("the script's keccak-256 is {got}, the manifest names {expected} (zero: none)")]
+    Script {
+        /// What the manifest names; zero where it names none.
+        expected: B256,
+        /// What the text hashes to; zero where there is none.
+        got: B256,
+    },
+    /// The script is too large.
+    #[error("a script has at most {MAX_SCRIPT_BYTES} bytes, got {got}")]
+    ScriptSize {
+        /// How many bytes it has.
+        got: usize,
     },
     /// The component is too large.
     #[error("a component has at most {MAX_COMPONENT_BYTES} bytes, got {got}")]
@@ -226,6 +251,20 @@ impl Manifest {
         }
     }
 
+    /// Whether the component is a runner that runs a script.
+    pub fn is_script(&self) -> bool {
+        !self.script.is_zero()
+    }
+
+    /// Checks that `script` is the one that this manifest names; none where it names none.
+    pub fn check_script(&self, script: Option<&str>) -> Result<(), ManifestError> {
+        if let Some(script) = script.filter(|script| script.len() > MAX_SCRIPT_BYTES) {
+            return Err(ManifestError::ScriptSize { got: script.len() });
+        }
+        let got = script.map_or(B256::ZERO, script_digest);
+        if got == self.script { Ok(()) } else { Err(ManifestError::Script { expected: self.script, got }) }
+    }
+
     /// The action's id: the hash of this manifest, the same on every network.
     pub fn action_id(&self) -> ActionId {
         ActionId(self.to_sol().eip712_hash_struct())
@@ -270,6 +309,11 @@ fn is_host(text: &str) -> bool {
                 && !label.ends_with('-')
                 && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         })
+}
+
+/// The digest of a script, as manifests name it: the keccak-256 of its text.
+pub fn script_digest(script: &str) -> B256 {
+    alloy_primitives::keccak256(script)
 }
 
 impl ComponentDigest {
@@ -410,6 +454,20 @@ mod tests {
     fn another_component_is_refused() {
         assert_eq!(manifest().check_component(b"component"), Ok(()));
         assert!(matches!(manifest().check_component(b"other"), Err(ManifestError::Component { .. })));
+    }
+
+    #[test]
+    fn a_script_is_the_one_that_is_named() {
+        let none = Manifest { script: B256::ZERO, ..manifest() };
+        let some = Manifest { script: script_digest("run"), ..manifest() };
+        assert_eq!((none.is_script(), some.is_script()), (false, true));
+        assert_eq!(none.check_script(None), Ok(()));
+        assert_eq!(some.check_script(Some("run")), Ok(()));
+        for (manifest, script) in [(&none, Some("run")), (&some, None), (&some, Some("ran"))] {
+            assert!(matches!(manifest.check_script(script), Err(ManifestError::Script { .. })));
+        }
+        let long = "x".repeat(MAX_SCRIPT_BYTES + 1);
+        assert!(matches!(some.check_script(Some(&long)), Err(ManifestError::ScriptSize { .. })));
     }
 
     #[test]

@@ -119,14 +119,33 @@ pub mod sol_types {
             bytes arguments;
         }
 
-        struct IdenticalRead {
+        struct Rule {
+            string name;
+            uint32 bps;
+            string abs;
+        }
+
+        struct FieldRead {
+            string pointer;
+            Rule rule;
+            string kind;
+            string value;
+        }
+
+        struct RecordedRead {
             bytes32 read;
             bytes32 value;
             uint32 length;
+            FieldRead[] fields;
         }
 
         struct Record {
-            IdenticalRead[] reads;
+            RecordedRead[] reads;
+        }
+
+        struct Observed {
+            bytes32 session;
+            bytes32 record;
         }
 
         struct SignedPayload {

@@ -220,8 +220,17 @@ pub struct NodeDecision {
 pub struct Disagreement {
     /// The read's place in the run, from 0.
     pub position: u32,
-    /// The rule that the values break.
+    /// What was read there, in words, if the answering node made the read too.
+    #[serde(default)]
+    pub what: Option<String>,
+    /// Which field of it, by JSON pointer; none where the whole is agreed on.
+    #[serde(default)]
+    pub pointer: Option<String>,
+    /// The rule that the values break, with its tolerance.
     pub rule: String,
+    /// How they break it.
+    #[serde(default)]
+    pub reason: String,
     /// What each node saw there.
     pub saw: Vec<Saw>,
 }
@@ -234,7 +243,7 @@ pub struct Saw {
     pub peer_id: String,
     /// Import and arguments; none where the node made no read there.
     pub read: Option<ReadId>,
-    /// The value's digest.
+    /// The value, cut after 128 characters; its digest where the whole is agreed on.
     pub value: Option<String>,
 }
 

@@ -12,9 +12,11 @@ pub mod action;
 pub mod api;
 pub mod canonical;
 mod committee;
+pub mod decimal;
 pub mod evm;
 pub mod failure;
 mod genesis;
+pub mod http;
 mod id;
 mod identity;
 mod key;
@@ -25,6 +27,7 @@ pub mod payload;
 pub mod record;
 mod request;
 mod root_keys;
+mod rule;
 mod scheme;
 mod session;
 pub mod typed_data;
@@ -32,6 +35,7 @@ mod vote;
 
 pub use action::{Limits, Manifest, PublishAction, SignedPublishAction};
 pub use committee::{Committee, CommitteeError, Identifier, MAX_MEMBERS};
+pub use decimal::Decimal;
 pub use failure::{Decision, Failure, FailureKind, NodeDecision};
 pub use genesis::{Genesis, GenesisError, MAX_CHAINS};
 pub use id::{
@@ -44,12 +48,13 @@ pub use outcome::{Outcome, Verdict};
 pub use payload::{
     MAX_PAYLOAD_BYTES, MAX_PAYLOADS, Payload, PayloadError, TypedDataError, typed_data_digest,
 };
-pub use record::{Record, RecordEntry};
+pub use record::{FieldRead, Record, RecordEntry};
 pub use request::{
     Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES,
     Request, RequestError, SignedRequest, ValidRequest,
 };
 pub use root_keys::{Activation, AttemptTerms, RootKey, RootKeys, RootKeysError, activate};
+pub use rule::{MAX_BPS, Rule, Tolerance};
 pub use scheme::{PublicKey, Scheme, SchemeError, Signature};
 pub use session::{Context, Pin, SessionTerms};
 pub use vote::{SignedVote, Vote};

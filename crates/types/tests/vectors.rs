@@ -8,11 +8,12 @@ use std::{fs, path::Path};
 
 use countersign_types::{
     Activation, Address, AttemptTerms, B256, Bytes, Caller, CallerKind, CallerSignature, ComponentDigest,
-    EngineId, Finality, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId, NodeKey,
-    Outcome, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction, ReadId, Record, RecordEntry,
-    Request, RootKey, RootKeys, Scheme, SessionTerms, Verdict, Vote,
+    EngineId, FieldRead, Finality, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId,
+    NodeKey, Outcome, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction, ReadId, Record,
+    RecordEntry, Request, RootKey, RootKeys, Rule, Scheme, SessionId, SessionTerms, Tolerance, Verdict, Vote,
     canonical::domain,
     evm::{EvmRead, EvmValue},
+    http::{Agree, Field, FieldValue, Header, HttpRead, HttpResponse},
 };
 use serde_json::{Value, json};
 
@@ -47,7 +48,9 @@ fn vectors() -> Value {
         "request": request(network),
         "session": session(network),
         "reads": reads(),
+        "http": http(),
         "record": { "value": record(), "hash": record().hash() },
+        "observed": observed(network, &keys[0]),
         "payloads": payloads(),
         "outcomes": outcomes(),
         "vote": vote(network, &keys[0]),
@@ -186,7 +189,68 @@ fn record() -> Record {
         value: B256::repeat_byte(byte + 1),
         length: 32,
     };
-    Record { entries: vec![entry(1), entry(3)] }
+    let field = |pointer: &str, rule, value| FieldRead { pointer: pointer.into(), rule, value };
+    let fields = vec![
+        field("/price", median(), FieldValue::Number("101.5".parse().expect("a number"))),
+        field("/market", Rule::Mode, FieldValue::Text("open".into())),
+        field("/halted", Rule::Identical, FieldValue::Bool(false)),
+        field("/note", Rule::Identical, FieldValue::Null),
+    ];
+    let agreed = RecordEntry::Fields { read: http_reads().remove(1).id(), fields };
+    Record { entries: vec![entry(1), entry(3), agreed] }
+}
+
+fn median() -> Rule {
+    Rule::Median(Tolerance { bps: 50, abs: "0.5".parse().expect("a number") })
+}
+
+fn http_reads() -> Vec<HttpRead> {
+    let header = Header { name: "accept".into(), value: "text/plain".into() };
+    let field = |pointer: &str, rule| Field { pointer: pointer.into(), rule };
+    let fields = vec![
+        field("/price", median()),
+        field("/market", Rule::Mode),
+        field("/halted", Rule::Identical),
+        field("/note", Rule::Identical),
+    ];
+    let read =
+        |url, headers, max_body, agree| HttpRead::new(url, headers, max_body, 2_000, agree).expect("a read");
+    vec![
+        read("https://api.example/terms?v=1", vec![header], 1_000, Agree::Identical),
+        read("https://api.example/price", Vec::new(), 0, Agree::Fields(fields)),
+    ]
+}
+
+fn http() -> Value {
+    let reads: Vec<Value> = http_reads()
+        .iter()
+        .map(|read| {
+            json!({
+                "url": read.url(),
+                "arguments": Bytes::from(read.arguments()),
+                "read_id": read.id(),
+            })
+        })
+        .collect();
+    let response = HttpResponse {
+        status: 200,
+        content_type: Some("text/plain".into()),
+        body: Bytes::from_static(b"the terms"),
+    };
+    let (digest, length) = response.digest();
+    let value = Bytes::from(response.encode());
+    json!({ "reads": reads, "response": { "value": value, "digest": digest, "length": length } })
+}
+
+fn observed(network: NetworkId, key: &NodeKey) -> Value {
+    let session = SessionId::from([1; 32]);
+    json!({
+        "network": network,
+        "session": session,
+        "signer": key.public_key(),
+        "digest": record().observed_digest(network, session),
+        "signature": record().sign(network, session, key),
+    })
 }
 
 fn some_payloads() -> Vec<Payload> {

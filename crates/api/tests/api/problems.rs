@@ -15,7 +15,14 @@ fn failure(kind: FailureKind) -> Failure {
         reason: Some("the balance is 3, at least 5 is needed".into()),
     };
     let saw = Saw { peer_id: "16Uiu2HAm".into(), read: None, value: None };
-    let disagreement = Disagreement { position: 2, rule: "identical".into(), saw: vec![saw] };
+    let disagreement = Disagreement {
+        position: 2,
+        what: Some("GET https://a.example/".into()),
+        pointer: None,
+        rule: "identical".into(),
+        reason: "the nodes read different values".into(),
+        saw: vec![saw],
+    };
     Failure { kind, detail: "what happened".into(), nodes: vec![node], disagreement: Some(disagreement) }
 }
 

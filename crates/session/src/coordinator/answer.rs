@@ -164,5 +164,12 @@ fn disagreement(coordinator: &Coordinator) -> Option<Disagreement> {
         })
         .collect();
     let rule = ended.rule().map_or("none: some nodes did not read here", |rule| rule.name()).to_owned();
-    Some(Disagreement { position: u32::try_from(ended.position).unwrap_or(u32::MAX), rule, saw })
+    Some(Disagreement {
+        position: u32::try_from(ended.position).unwrap_or(u32::MAX),
+        what: None,
+        pointer: None,
+        rule,
+        reason: ended.to_string(),
+        saw,
+    })
 }
