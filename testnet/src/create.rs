@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::Write,
+    net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -12,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use countersign_chain::{ChainConfig, ProviderConfig};
+use countersign_egress::OpenName;
 use countersign_node::{
     NodeConfig, PassphraseConfig,
     config::{ActionsConfig, Anybody, Publishers},
@@ -19,7 +21,10 @@ use countersign_node::{
 use countersign_types::{Bytes, NodePublicKey};
 use rand_core::{OsRng, RngCore};
 
-use crate::settings::{CHAIN_ID, Plan, Ports, Settings};
+use crate::{
+    outside::{APPROVALS, PRICES},
+    settings::{CHAIN_ID, Plan, Ports, Settings},
+};
 
 /// The folder of a node, by its number from 1.
 pub(crate) fn node_folder(folder: &Path, number: usize) -> PathBuf {
@@ -121,7 +126,21 @@ fn node_config(settings: &Settings, keys: &[NodePublicKey], ports: &Ports) -> Re
         api,
         chains: vec![chain],
         actions: ActionsConfig { publishers: Publishers::Word(Anybody::Anybody), ..Default::default() },
+        egress: countersign_egress::Config { open: open_names(settings, ports), ..Default::default() },
     })
+}
+
+/// The services of the outside world, as one node sees them.
+fn open_names(settings: &Settings, ports: &Ports) -> Vec<OpenName> {
+    [(PRICES, ports.prices), (APPROVALS, settings.approvals_port)]
+        .into_iter()
+        .map(|(name, port)| open_name(name, ([127, 0, 0, 1], port).into()))
+        .collect()
+}
+
+/// A name that a node finds at an address of this machine, without TLS.
+pub fn open_name(name: &str, address: SocketAddr) -> OpenName {
+    OpenName { name: name.into(), address, plain_http: true }
 }
 
 fn countersign(plan: &Plan, arguments: &[&str], paths: &[&Path]) -> Result<String> {

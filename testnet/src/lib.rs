@@ -5,11 +5,12 @@
 //! that can be ended.
 
 pub mod chain;
-mod create;
+pub mod create;
 pub mod demonstrations;
 pub mod independent;
 pub mod network;
 pub mod node;
+pub mod outside;
 pub mod process;
 pub mod report;
 pub mod rpc;

@@ -46,6 +46,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Serve what actions read over HTTP; what `up` runs.
+    #[command(hide = true)]
+    Outside {
+        /// The port of the price service for each node.
+        #[arg(long, value_delimiter = ',')]
+        prices: Vec<u16>,
+        /// The port of the service that approves requests.
+        #[arg(long)]
+        approvals: u16,
+    },
     /// Measure a network of its own: latency, throughput, and their ratio to what the cryptography costs.
     Bench(bench::Arguments),
 }
@@ -94,8 +104,16 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Up(up) => runtime.block_on(bring_up(&folder, &up)),
         Command::Down { purge } => down(&folder, purge),
         Command::Status { json } => runtime.block_on(status(&folder, json)),
+        Command::Outside { prices, approvals } => runtime.block_on(serve_outside(&prices, approvals)),
         Command::Bench(arguments) => runtime.block_on(bench::run(&program()?, &arguments)),
     }
+}
+
+async fn serve_outside(prices: &[u16], approvals: u16) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let _services = countersign_testnet::outside::serve(prices, approvals).await?;
+    terminate.recv().await;
+    Ok(())
 }
 
 /// The `countersign` program that was built beside this one.
@@ -149,12 +167,14 @@ async fn start(plan: Plan, json: bool) -> Result<Network> {
     steps.say("starting the dev chain");
     network.start_chain().await?;
     steps.say(&format!("dev chain at {}, token {}", network.chain_url(), network.token()?));
+    network.start_outside().await?;
+    steps.say("services started: prices that differ from node to node, and approvals");
     network.start_nodes()?;
     steps.say("nodes started; waiting for connections and key generation");
     network.wait_ready().await?;
     steps.say("root key generated, activated by all");
     let stage = demonstrations::prepare(&network).await?;
-    steps.say("actions published and replicated; alice holds 10 tokens");
+    steps.say("actions published and replicated, two of them scripts; alice holds 10 tokens");
     let shown = demonstrations::run(&network, &stage, |shown| steps.say(&line(shown))).await?;
     let info = network.rpc.network(&network.nodes[0].api).await?;
     if json {
@@ -170,6 +190,7 @@ fn line(shown: &Demonstration) -> String {
     let answer = match shown.expected {
         Expected::Signed => "signed, verified with independent code",
         Expected::Refused => "refused, no share made",
+        Expected::Disagreement => "no agreement, no share made, with what each node saw",
     };
     format!("{}: {answer} ({:.1} ms)", shown.name, shown.elapsed_ms)
 }
@@ -177,7 +198,7 @@ fn line(shown: &Demonstration) -> String {
 fn down(folder: &Path, purge: bool) -> Result<()> {
     let mut running = network::running(folder)?;
     // nodes first, so that they end with their chain there
-    running.sort_by_key(|process| process.name == "anvil");
+    running.sort_by_key(|process| matches!(process.name.as_str(), "anvil" | "services"));
     for process in &running {
         process.end()?;
         say(&format!("stopped {} ({})", process.name, process.pid));

@@ -3,14 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use countersign_client::{LocalSigner, RequestSigner, Trust, sign_publication};
 use countersign_types::{
-    ActionId, Address, B256, Bytes, Genesis, Manifest, PublishAction, RootKeys,
-    action::{ManifestSource, PublishedAction},
+    ActionId, Address, B256, Genesis, Limits, Manifest, PublishAction, RootKeys,
+    action::{Content, ManifestSource, PublishedAction},
     api::ActionInfo,
 };
 use rand_core::{OsRng, RngCore};
@@ -22,7 +23,7 @@ use crate::{
     chain,
     create::{create, node_folder, write_private},
     process::{Process, Record},
-    rpc::Rpc,
+    rpc::{Answer, Rpc},
     settings::{CHAIN_ID, Plan, Settings},
 };
 
@@ -43,6 +44,8 @@ pub struct Network {
     pub nodes: Vec<Node>,
     /// The dev chain, while it runs.
     pub anvil: Option<Process>,
+    /// The services of the outside world, while they run.
+    pub outside: Option<Process>,
     /// Calls to the nodes.
     pub rpc: Rpc,
 }
@@ -77,7 +80,7 @@ impl Network {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { plan, settings, genesis, nodes, anvil: None, rpc: Rpc::new()? })
+        Ok(Self { plan, settings, genesis, nodes, anvil: None, outside: None, rpc: Rpc::new()? })
     }
 
     /// The dev chain's endpoint.
@@ -107,6 +110,31 @@ impl Network {
             self.settings.save(&self.plan.folder)?;
         }
         self.save_state()
+    }
+
+    /// Starts the services that actions read over HTTP.
+    pub async fn start_outside(&mut self) -> Result<()> {
+        let prices: Vec<String> = self.settings.nodes.iter().map(|ports| ports.prices.to_string()).collect();
+        let approvals = self.settings.approvals_port.to_string();
+        let mut command = Command::new(self.plan.program.with_file_name("testnet"));
+        command.args(["outside", "--prices", &prices.join(","), "--approvals", &approvals]);
+        let log = self.plan.folder.join("logs/outside.log");
+        let mut outside = Process::start("services", &mut command, &log)?;
+        let until = Instant::now() + READY_PATIENCE;
+        while self.rpc.get(&self.approval_url("ready")).await.is_err() {
+            outside
+                .check()
+                .context("a port may be taken: free it, or choose anew with `testnet/down --purge`")?;
+            ensure!(Instant::now() < until, "the services do not answer");
+            sleep(POLL).await;
+        }
+        self.outside = Some(outside);
+        self.save_state()
+    }
+
+    /// Where a request is approved, by its digest.
+    pub fn approval_url(&self, digest: impl std::fmt::Display) -> String {
+        format!("http://127.0.0.1:{}/requests/{digest}", self.settings.approvals_port)
     }
 
     /// Starts all nodes.
@@ -149,30 +177,36 @@ impl Network {
     /// Starts everything and waits until it is ready.
     pub async fn start(&mut self) -> Result<()> {
         self.start_chain().await?;
+        self.start_outside().await?;
         self.start_nodes()?;
         self.wait_ready().await
     }
 
     /// Publishes an action that comes with the project.
     pub async fn publish(&self, name: &str) -> Result<ActionInfo> {
-        let (manifest, component) = action(name)?;
-        self.publish_component(0, manifest, component).await
+        let (manifest, content) = action(name)?;
+        self.publish_content(0, manifest, content).await
     }
 
     /// Publishes any action to one node, as the test network's publisher.
-    pub async fn publish_component(
+    pub async fn publish_content(
         &self,
         node: usize,
         manifest: Manifest,
-        component: Bytes,
+        content: Content,
     ) -> Result<ActionInfo> {
+        let answer = self.post_action(node, manifest, content).await?;
+        ensure!(answer.status == 200, "publication failed: {}", answer.body);
+        answer.json()
+    }
+
+    /// Publishes any action to one node, and returns what it answers.
+    pub async fn post_action(&self, node: usize, manifest: Manifest, content: Content) -> Result<Answer> {
         let signer = self.key("publisher")?;
         let publish = PublishAction { manifest, publisher: signer.address(), issued_at: now_ms() };
         let signed = sign_publication(publish, self.genesis.network_id(), &signer)?;
-        let body = PublishedAction { signed, component };
-        let answer = self.rpc.post(&format!("{}/v1/actions", self.nodes[node].api), &body).await?;
-        ensure!(answer.status == 200, "publication failed: {}", answer.body);
-        answer.json()
+        let body = PublishedAction::new(signed, content);
+        self.rpc.post(&format!("{}/v1/actions", self.nodes[node].api), &body).await
     }
 
     /// Waits until every running node stores an action.
@@ -254,8 +288,8 @@ impl Network {
                 failed.get_or_insert(error);
             }
         }
-        if let Some(mut anvil) = self.anvil.take() {
-            anvil.terminate()?;
+        for mut process in self.outside.take().into_iter().chain(self.anvil.take()) {
+            process.terminate()?;
         }
         // what was recorded has ended
         let _ = fs::remove_file(self.plan.folder.join(STATE_FILE));
@@ -265,14 +299,15 @@ impl Network {
     /// Leaves everything running when this value is dropped.
     pub fn detach(&mut self) {
         let nodes = self.nodes.iter_mut().filter_map(|node| node.process.as_mut());
-        for process in nodes.chain(self.anvil.as_mut()) {
+        for process in nodes.chain(self.anvil.as_mut()).chain(self.outside.as_mut()) {
             process.detach();
         }
     }
 
     fn save_state(&self) -> Result<()> {
         let nodes = self.nodes.iter().filter_map(|node| node.process.as_ref());
-        let records: Vec<&Record> = nodes.chain(self.anvil.as_ref()).map(Process::record).collect();
+        let processes = nodes.chain(self.anvil.as_ref()).chain(self.outside.as_ref());
+        let records: Vec<&Record> = processes.map(Process::record).collect();
         let text = serde_json::to_string_pretty(&records)? + "\n";
         Ok(fs::write(self.plan.folder.join(STATE_FILE), text)?)
     }
@@ -288,13 +323,30 @@ pub fn running(folder: &Path) -> Result<Vec<Record>> {
     Ok(records.into_iter().filter(Record::is_alive).collect())
 }
 
-/// An action that comes with the project: manifest and component.
-pub fn action(name: &str) -> Result<(Manifest, Bytes)> {
+/// An action that comes with the project: manifest and content.
+pub fn action(name: &str) -> Result<(Manifest, Content)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../actions").join(name);
     let source: ManifestSource = toml::from_str(&fs::read_to_string(folder.join("manifest.toml"))?)?;
+    let script = folder.join(format!("{name}.js"));
+    if script.exists() {
+        let script = fs::read_to_string(&script)?;
+        let manifest = source.with_script(countersign_runners::JAVASCRIPT.digest(), &script);
+        return Ok((manifest, Content::script(script)));
+    }
     let component = fs::read(folder.join(format!("{name}.wasm")))
         .with_context(|| format!("the action {name} is not built: run `cargo xtask actions`"))?;
-    Ok((source.with_component(&component), component.into()))
+    Ok((source.with_component(&component), Content::component(component)))
+}
+
+/// The manifest and content of a script, with the largest limits.
+pub fn script_manifest(name: &str, source: &str, hosts: &[&str], chains: &[u64]) -> (Manifest, Content) {
+    let manifest = ManifestSource {
+        name: name.into(),
+        hosts: hosts.iter().map(ToString::to_string).collect(),
+        chains: chains.to_vec(),
+        limits: Limits::default(),
+    };
+    (manifest.with_script(countersign_runners::JAVASCRIPT.digest(), source), Content::script(source))
 }
 
 /// Milliseconds since 1970.

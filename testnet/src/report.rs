@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
-use countersign_types::{Decision, api::NetworkInfo};
+use countersign_types::{Decision, api::NetworkInfo, failure::Disagreement};
 use serde_json::{Value, json};
 
 use crate::{
@@ -97,6 +97,7 @@ fn demonstrations_table(network: &Network, shown: &[Demonstration]) -> Table {
                     .join("\n")
             ),
             Expected::Refused => format!("REFUSED ({})", demonstration.status),
+            Expected::Disagreement => format!("NO AGREEMENT ({})", demonstration.status),
         };
         table.add_row([
             demonstration.name.clone(),
@@ -115,10 +116,25 @@ fn said(network: &Network, demonstration: &Demonstration) -> String {
         Some(format!("node {} {}", node.number, word(said.decision)))
     });
     let mut lines: Vec<String> = said.collect();
+    if let Some(disagreement) = demonstration.problem.as_ref().and_then(|problem| problem.disagreement.as_ref()) {
+        lines.extend(saw(network, disagreement));
+    }
     let reasons: std::collections::BTreeSet<&String> =
         demonstration.nodes.iter().filter_map(|node| node.reason.as_ref()).collect();
     lines.extend(reasons.into_iter().map(|reason| format!("\"{reason}\"")));
     lines.join("\n")
+}
+
+/// What each node saw, where they disagree.
+fn saw(network: &Network, disagreement: &Disagreement) -> Vec<String> {
+    let what = disagreement.what.as_deref().unwrap_or("a read");
+    let head = format!("{what}, by {}: {}", disagreement.rule, disagreement.reason);
+    let saw = network.nodes.iter().filter_map(|node| {
+        let peer_id = node.public_key.peer_id();
+        let saw = disagreement.saw.iter().find(|saw| saw.peer_id == peer_id)?;
+        Some(format!("node {} saw {}", node.number, saw.value.as_deref().unwrap_or("nothing")))
+    });
+    std::iter::once(head).chain(saw).collect()
 }
 
 fn word(decision: Decision) -> &'static str {

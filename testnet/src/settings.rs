@@ -56,6 +56,8 @@ pub struct Settings {
     pub threshold: u16,
     /// The dev chain's port.
     pub chain_port: u16,
+    /// The port of the service that approves requests.
+    pub approvals_port: u16,
     /// One for each node.
     pub nodes: Vec<Ports>,
     /// The token, once it is deployed.
@@ -70,6 +72,8 @@ pub struct Ports {
     pub api: u16,
     /// Other members, QUIC and TCP.
     pub peers: u16,
+    /// The price service, as this node sees it.
+    pub prices: u16,
 }
 
 impl Settings {
@@ -83,7 +87,7 @@ impl Settings {
             held.push(listener);
             Ok(port)
         };
-        let chain_port = tcp()?;
+        let (chain_port, approvals_port) = (tcp()?, tcp()?);
         let nodes = (0..plan.nodes)
             .map(|_| {
                 let api = tcp()?;
@@ -93,10 +97,10 @@ impl Settings {
                         break port;
                     }
                 };
-                Ok(Ports { api, peers })
+                Ok(Ports { api, peers, prices: tcp()? })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { threshold: plan.threshold, chain_port, nodes, token: None })
+        Ok(Self { threshold: plan.threshold, chain_port, approvals_port, nodes, token: None })
     }
 
     /// Reads what was chosen before; none if nothing was.
@@ -107,7 +111,10 @@ impl Settings {
         }
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let settings = serde_json::from_str(&text).with_context(|| {
-            format!("{} is damaged: remove the network with `testnet/down --purge`", path.display())
+            format!(
+                "{} is damaged, or of another version: remove the network with `testnet/down --purge`",
+                path.display()
+            )
         })?;
         Ok(Some(settings))
     }

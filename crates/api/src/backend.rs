@@ -25,6 +25,9 @@ pub trait Backend: Send + Sync + 'static {
     /// The component of a stored action.
     async fn component(&self, id: ActionId) -> Result<Bytes, Failure>;
 
+    /// The script of a stored action; not found where it has none.
+    async fn script(&self, id: ActionId) -> Result<String, Failure>;
+
     /// Checks and stores an action; storing the same again changes nothing.
     async fn publish(&self, action: PublishedAction) -> Result<ActionInfo, Failure>;
 

@@ -9,7 +9,9 @@ use axum::{
     http::{HeaderMap, header},
 };
 use countersign_types::{
-    MAX_CALLERS, MAX_CONFIG_BYTES, MAX_PARAMS_BYTES, action::MAX_COMPONENT_BYTES, failure::FailureKind,
+    MAX_CALLERS, MAX_CONFIG_BYTES, MAX_PARAMS_BYTES,
+    action::{MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES},
+    failure::FailureKind,
 };
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
@@ -18,8 +20,9 @@ use crate::problem::{Failed, quoted};
 
 /// The most bytes of the body of a request for signatures: 512 KiB.
 pub const MAX_REQUEST_BODY_BYTES: usize = 512 << 10;
-/// The most bytes of the body of a publication: the largest component in hex, and 64 KiB for the rest.
-pub const MAX_PUBLICATION_BODY_BYTES: usize = 2 * MAX_COMPONENT_BYTES + (64 << 10);
+/// The most bytes of the body of a publication: the largest component in hex, the largest script with every
+/// character escaped, and 64 KiB for the rest.
+pub const MAX_PUBLICATION_BODY_BYTES: usize = 2 * MAX_COMPONENT_BYTES + 6 * MAX_SCRIPT_BYTES + (64 << 10);
 
 // A legal request fits: params and config in hex, and 1 KiB for each caller and its signature.
 const _: () =

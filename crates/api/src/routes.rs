@@ -30,6 +30,8 @@ use crate::{
 
 /// The pieces in which a component is sent, so that its place is held until nearly all of it has left.
 const COMPONENT_CHUNK_BYTES: usize = 64 << 10;
+/// Not a type that a browser runs.
+const SCRIPT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// The routes over a backend, with every bound but those on connections, which are [`crate::serve`]'s.
 pub fn router(backend: Arc<dyn Backend>, config: &Config) -> Router {
@@ -56,6 +58,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(actions, publish))
         .routes(routes!(action))
         .routes(routes!(component))
+        .routes(routes!(script))
         .routes(routes!(network))
         .routes(routes!(openapi))
         .routes(routes!(healthz))
@@ -200,11 +203,30 @@ async fn action(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<Jso
 async fn component(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<Response, Failed> {
     let place = api.transfer()?;
     let bytes: Bytes = api.in_time(api.backend.component(id)).await??.into();
-    let headers = [
-        (header::CONTENT_TYPE, "application/wasm".to_owned()),
-        (header::CONTENT_LENGTH, bytes.len().to_string()),
-    ];
-    Ok((headers, held(bytes, place)).into_response())
+    Ok(download(bytes, "application/wasm", place))
+}
+
+/// The script of a stored action that is one.
+#[utoipa::path(
+    get,
+    path = "/v1/actions/{id}/script",
+    tag = "actions",
+    params(("id" = ActionId, Path, description = "the action's id")),
+    responses(
+        (status = 200, description = "the script", body = String, content_type = SCRIPT_TYPE),
+        LookupProblems,
+    ),
+)]
+async fn script(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<Response, Failed> {
+    let place = api.transfer()?;
+    let script = api.in_time(api.backend.script(id)).await??;
+    Ok(download(script.into(), SCRIPT_TYPE, place))
+}
+
+fn download(bytes: Bytes, content_type: &'static str, place: OwnedSemaphorePermit) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_LENGTH, bytes.len().to_string())];
+    (headers, held(bytes, place)).into_response()
 }
 
 /// A body that keeps its place until the client has taken it.

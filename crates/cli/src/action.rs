@@ -4,7 +4,12 @@ use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_client::{RequestSigner, sign_publication};
-use countersign_types::{ActionId, Bytes, Manifest, PublishAction, action::ManifestSource, api::ActionInfo};
+use countersign_runners::JAVASCRIPT;
+use countersign_types::{
+    ActionId, Manifest, PublishAction,
+    action::{Content, ManifestSource},
+    api::ActionInfo,
+};
 use serde_json::json;
 
 use crate::{
@@ -17,11 +22,12 @@ use crate::{
 /// Actions.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Compute an action's id from its manifest and component. Asks nobody.
+    /// Compute an action's id from its manifest and its component or script. Asks nobody.
     Id(ManifestArguments),
     /// Publish an action to a node, which hands it to the others.
     #[command(
-        after_help = "Example:\n  countersign action publish --node http://127.0.0.1:8470 --genesis genesis.json \\\n    --manifest manifest.toml --component action.wasm --publisher-key publisher.key"
+        after_help = "Example:\n  countersign action publish --node http://127.0.0.1:8470 --genesis genesis.json \\\n    --manifest manifest.toml --component action.wasm --publisher-key publisher.key\n\n  \
+                      with --script action.js in place of --component for an action in JavaScript"
     )]
     Publish {
         #[command(flatten)]
@@ -43,48 +49,67 @@ pub(crate) enum Command {
     },
 }
 
-/// A manifest and the component that it names.
+/// A manifest and what it names.
 #[derive(Args)]
 pub(crate) struct ManifestArguments {
-    /// The manifest, TOML: name, hosts, chains and limits; the digest follows from the component.
+    /// The manifest, TOML: name, hosts, chains and limits; the digests follow from component and script.
     #[arg(long)]
     manifest: PathBuf,
     /// The component, a WebAssembly component file.
+    #[arg(long, required_unless_present = "script", conflicts_with = "script")]
+    component: Option<PathBuf>,
+    /// The script, a JavaScript module: nodes have its runner built in.
     #[arg(long)]
-    component: PathBuf,
+    script: Option<PathBuf>,
 }
 
 impl ManifestArguments {
-    fn read(&self) -> Result<(Manifest, Bytes), Exit> {
+    fn read(&self) -> Result<(Manifest, Content), Exit> {
         let unreadable =
             |path: &PathBuf, error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
         let text = fs::read_to_string(&self.manifest).map_err(|error| unreadable(&self.manifest, error))?;
         let source: ManifestSource = toml::from_str(&text).map_err(|error| {
             Exit::invalid_input(format!("{} is no manifest: {error}", self.manifest.display()))
         })?;
-        let component = fs::read(&self.component).map_err(|error| unreadable(&self.component, error))?;
-        let manifest = source.with_component(&component);
+        let (manifest, content) = match (&self.component, &self.script) {
+            (Some(path), None) => {
+                let component = fs::read(path).map_err(|error| unreadable(path, error))?;
+                (source.with_component(&component), Content::component(component))
+            }
+            (None, Some(path)) => {
+                let script = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+                (source.with_script(JAVASCRIPT.digest(), &script), Content::script(script))
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(Exit::invalid_input("an action is --component or --script"));
+            }
+        };
         manifest.validate().map_err(Exit::invalid)?;
-        manifest.check_component(&component).map_err(Exit::invalid)?;
-        Ok((manifest, component.into()))
+        content.check(&manifest).map_err(Exit::invalid)?;
+        Ok((manifest, content))
     }
 }
 
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
     match command {
         Command::Id(arguments) => {
-            let (manifest, component) = arguments.read()?;
+            let (manifest, content) = arguments.read()?;
             let id = manifest.action_id();
-            let value = json!({ "action_id": id, "manifest": manifest, "component_bytes": component.len() });
+            let value = json!({
+                "action_id": id,
+                "manifest": manifest,
+                "component_bytes": content.component.as_ref().map_or(0, |component| component.len()),
+                "script_bytes": content.script.as_ref().map_or(0, String::len),
+            });
             output.result(&value, || id.to_string())
         }
         Command::Publish { node, manifest, publisher_key } => {
-            let (manifest, component) = manifest.read()?;
+            let (manifest, content) = manifest.read()?;
             let signer = files::signer(&publisher_key)?;
             let client = node.client()?;
             let publish = PublishAction { manifest, publisher: signer.address(), issued_at: now_ms()? };
             let signed = sign_publication(publish, client.network_id(), &signer).map_err(Exit::unexpected)?;
-            let info = runtime()?.block_on(client.publish(signed, component))?;
+            let info = runtime()?.block_on(client.publish(signed, content))?;
             show(&info, output)
         }
         Command::List(node) => {
@@ -95,7 +120,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
                     vec![
                         info.manifest.name.clone(),
                         info.action_id.to_string(),
-                        format!("{} KiB", info.component_bytes / 1024),
+                        format!("{} KiB", size(info).div_ceil(1024)),
                     ]
                 };
                 table(&["name", "action", "size"], list.actions.iter().map(row).collect())
@@ -109,13 +134,20 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
     }
 }
 
+/// What an author wrote, in bytes.
+fn size(info: &ActionInfo) -> u64 {
+    if info.manifest.is_script() { info.script_bytes } else { info.component_bytes }
+}
+
 fn show(info: &ActionInfo, output: &mut Output) -> Result<(), Exit> {
     output.result(info, || {
+        let script = format!("{} ({} bytes)", info.manifest.script, info.script_bytes);
         let chains: Vec<String> = info.manifest.chains.iter().map(u64::to_string).collect();
         facts(&[
             ("action", info.action_id.to_string()),
             ("name", info.manifest.name.clone()),
             ("component", format!("{} ({} bytes)", info.manifest.component, info.component_bytes)),
+            ("script", if info.manifest.is_script() { script } else { "none".into() }),
             ("chains", chains.join(", ")),
             ("hosts", info.manifest.hosts.join(", ")),
             ("publisher", info.publisher.to_string()),

@@ -70,7 +70,8 @@ impl Exit {
             | FailureKind::Expired
             | FailureKind::NotYetIssued
             | FailureKind::BeforeBoot
-            | FailureKind::TooLarge => 8,
+            | FailureKind::TooLarge
+            | FailureKind::ActionFailed => 8,
             FailureKind::Internal => 1,
         };
         Self {

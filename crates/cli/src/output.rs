@@ -7,6 +7,7 @@ use std::{
 };
 
 use comfy_table::{Cell, ContentArrangement, Table, presets};
+use countersign_types::failure::Disagreement;
 use serde::Serialize;
 use serde_json::json;
 
@@ -70,8 +71,26 @@ impl Output {
                 node.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
             ));
         }
+        if let Some(disagreement) = exit.failure.as_ref().and_then(|failure| failure.disagreement.as_ref()) {
+            self.say(explained(disagreement));
+        }
         ExitCode::from(exit.code)
     }
+}
+
+/// Who saw what, where nodes disagree.
+fn explained(disagreement: &Disagreement) -> String {
+    let what = disagreement.what.as_deref().unwrap_or("a read that this node did not make");
+    let field = disagreement.pointer.as_ref().map(|pointer| format!(", field {pointer:?}")).unwrap_or_default();
+    let head = format!(
+        "read {} ({what}{field}), agreed by {}: {}",
+        disagreement.position, disagreement.rule, disagreement.reason
+    );
+    let saw = disagreement.saw.iter().map(|saw| {
+        let value = saw.value.as_deref().unwrap_or("no such read");
+        format!("  {} saw {value}", saw.peer_id)
+    });
+    std::iter::once(head).chain(saw).collect::<Vec<_>>().join("\n")
 }
 
 fn print(text: &str) {

@@ -11,7 +11,7 @@ use std::{
 use countersign_types::{
     ActionId, B256, Bytes, Caller, Failure, Genesis, KeySpec, Manifest, NetworkId, PublicKey, Request,
     RequestDigest, SignedPublishAction, SignedRequest,
-    action::{MAX_COMPONENT_BYTES, PublishedAction},
+    action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, PublishedAction},
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
 };
@@ -247,15 +247,27 @@ impl Client {
         Ok(self.in_turn(&call, check).await?.value)
     }
 
+    /// The script that a manifest names, from whichever node has it.
+    pub async fn script(&self, manifest: &Manifest) -> Result<String, ClientError> {
+        let call = Call::get(format!("v1/actions/{}/script", manifest.action_id()), MAX_SCRIPT_BYTES);
+        let check = |body: &[u8]| {
+            let script = String::from_utf8_lossy(body).into_owned();
+            manifest.check_script(Some(&script)).map_err(NodeError::Component)?;
+            Ok(script)
+        };
+        Ok(self.in_turn(&call, check).await?.value)
+    }
+
     /// Publishes an action at the first node that takes it; the others fetch it when they need it. An
     /// operator who does not list the publisher is passed over.
     pub async fn publish(
         &self,
         signed: SignedPublishAction,
-        component: Bytes,
+        content: Content,
     ) -> Result<ActionInfo, ClientError> {
         let id = signed.action_id();
-        let call = Call::post("v1/actions", json(&PublishedAction { signed, component }), MAX_INFO_BYTES);
+        let body = json(&PublishedAction::new(signed, content));
+        let call = Call::post("v1/actions", body, MAX_INFO_BYTES);
         Ok(self.in_turn(&call, |body| check_action(id, body)).await?.value)
     }
 

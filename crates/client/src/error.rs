@@ -117,8 +117,8 @@ pub enum NodeError {
         /// What is answered.
         got: ActionId,
     },
-    /// It hands out another component than the manifest names.
-    #[error("its component does not count: {0}")]
+    /// It hands out another component or script than the manifest names.
+    #[error("what it hands out for the action does not count: {0}")]
     Component(ManifestError),
 }
 

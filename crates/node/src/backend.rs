@@ -140,6 +140,10 @@ impl Backend for NodeBackend {
         self.library.component(id).await
     }
 
+    async fn script(&self, id: ActionId) -> Result<String, Failure> {
+        self.library.script(id).await
+    }
+
     async fn publish(&self, action: PublishedAction) -> Result<ActionInfo, Failure> {
         self.library.publish(action).await
     }

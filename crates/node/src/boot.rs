@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use countersign_action::{ArtefactKey, Artefacts, Compilation, Compiler, Engine, Host};
 use countersign_chain::Chains;
+use countersign_egress::Egress;
 use countersign_network::{Handle, Hello};
 use countersign_session::{
     Membership,
@@ -14,6 +15,7 @@ use countersign_store::{Bounds, IdentityFile, Owner, Store};
 use countersign_threshold::RootShare;
 use countersign_types::{Genesis, NodeKey, NodePublicKey, RootKeys, Scheme};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ use crate::{
     library::Library,
     questions::Questions,
     replication::Replication,
+    outside::Outside,
     runs::Runs,
     status::Status,
 };
@@ -78,6 +81,9 @@ pub enum NodeError {
     /// A chain's settings.
     #[error("the chains' settings are not valid")]
     Chains(#[from] countersign_chain::ConfigError),
+    /// What actions may reach over HTTP.
+    #[error("the section [egress] of the configuration is not valid")]
+    Egress(#[from] countersign_egress::ConfigError),
     /// The engine does not start.
     #[error("the engine that runs actions does not start")]
     Engine(#[from] countersign_action::EngineError),
@@ -119,6 +125,7 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr) + Send,
 ) -> Result<(), NodeError> {
     config.api.validate()?;
+    forbid_core_dumps();
     let genesis = config.load_genesis()?;
     let committee = genesis.committee()?;
     let network = genesis.network_id();
@@ -128,6 +135,7 @@ pub async fn run(
     let me = committee.identifier(&own).ok_or(NodeError::NotAMember { node: own, network })?;
 
     let engine = Engine::new(&config.actions.host)?;
+    let egress = Egress::new(&config.egress)?;
     let engine_id = engine.engine_id();
     let membership = Arc::new(Membership { network, epoch: FIRST_EPOCH, committee, me, engine: engine_id });
     let metrics = install_metrics()?;
@@ -176,7 +184,8 @@ pub async fn run(
         config.actions.publishers.clone(),
         bounds(&config.actions),
     ));
-    let runs = Runs::new(Arc::clone(&library), host, Arc::clone(&chains), Arc::clone(&heads), inputs.clone());
+    let outside = Outside { chains: Arc::clone(&chains), egress };
+    let runs = Runs::new(Arc::clone(&library), host, outside, Arc::clone(&heads), inputs.clone());
     let driver = Driver::new(Parts {
         membership: Arc::clone(&membership),
         clock: Arc::clone(&clock),
@@ -215,6 +224,14 @@ pub async fn run(
     let driver = driver.run(queue, events, stop, DRAIN).await;
     shut_down(handle, interface, interface_stop).await?;
     driver.map_err(|error| NodeError::Driver(Box::new(error)))
+}
+
+/// A core dump would hold the key shares, on a disk that nobody seals.
+fn forbid_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core dumps cannot be forbidden: a crash may write key shares to disk");
+    }
 }
 
 /// Says what the configuration leaves out that the network needs.

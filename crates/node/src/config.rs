@@ -43,6 +43,9 @@ pub struct NodeConfig {
     /// Whose actions are stored, and how many.
     #[serde(default)]
     pub actions: ActionsConfig,
+    /// What actions may reach over HTTP.
+    #[serde(default)]
+    pub egress: countersign_egress::Config,
 }
 
 /// Whose actions are stored, how many, and how they run.

@@ -14,6 +14,7 @@ mod heads;
 pub mod init;
 mod library;
 pub mod logging;
+mod outside;
 mod passphrase;
 mod questions;
 mod replication;

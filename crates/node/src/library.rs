@@ -7,10 +7,11 @@ use std::{
 };
 
 use countersign_action::{Action, CompilerError, Host, LoadError};
-use countersign_store::{Bounds, PutActionError, Store};
+use countersign_store::{Bounds, PutActionError, Store, StoredAction};
 use countersign_types::{
-    ActionId, Bytes, Failure, FailureKind, Genesis, Manifest, NetworkId, SignedPublishAction,
-    action::{ManifestError, PublishedAction},
+    ActionId, B256, Bytes, ComponentDigest, Failure, FailureKind, Genesis, Manifest, NetworkId,
+    SignedPublishAction,
+    action::{Content, ManifestError, PublishedAction},
     api::ActionInfo,
 };
 use tokio::{
@@ -34,6 +35,8 @@ const ANNOUNCED_PAUSES: [Duration; 4] =
 pub(crate) struct Ready {
     pub(crate) manifest: Manifest,
     pub(crate) action: Arc<Action>,
+    /// What the action runs, where it is a runner.
+    pub(crate) script: Option<Arc<str>>,
 }
 
 /// Everything that has to do with getting at actions.
@@ -104,37 +107,54 @@ impl Library {
                 if fetched.signed.action_id() != id {
                     return Err(Failure::new(FailureKind::UnknownAction, "a peer sent another action"));
                 }
-                self.accept(&fetched.signed, fetched.component.into()).await?;
+                self.accept(&fetched.signed, fetched.content).await?;
                 fetched.signed
             }
         };
         let manifest = stored.publish.manifest;
-        let digest = manifest.component;
-        let action = match self.host.load(digest).await.map_err(load_failure)? {
+        let action = match self.host.load(manifest.component).await.map_err(load_failure)? {
             Some(action) => action,
             None => {
-                let component = self.read(move |store| store.component(&digest)).await?;
-                let Some(component) = component else {
-                    let detail = format!("the component {digest} of action {id} is not stored");
-                    return Err(Failure::new(FailureKind::Internal, detail));
-                };
+                let component = self.component_of(id, manifest.component).await?;
                 self.host.prepare(&component).await.map_err(load_failure)?
             }
         };
-        Ok(Arc::new(Ready { manifest, action }))
+        let script =
+            if manifest.is_script() { Some(self.script_of(id, manifest.script).await?) } else { None };
+        Ok(Arc::new(Ready { manifest, action, script }))
+    }
+
+    async fn component_of(&self, id: ActionId, digest: ComponentDigest) -> Result<Bytes, Failure> {
+        if let Some(built_in) = countersign_runners::component(digest) {
+            return Ok(Bytes::from_static(built_in));
+        }
+        let component = self.read(move |store| store.component(&digest)).await?;
+        component.map(Bytes::from).ok_or_else(|| {
+            let detail = format!("the component {digest} of action {id} is not stored");
+            Failure::new(FailureKind::Internal, detail)
+        })
+    }
+
+    async fn script_of(&self, id: ActionId, digest: B256) -> Result<Arc<str>, Failure> {
+        let script = self.read(move |store| store.script(&digest)).await?;
+        script.map(Arc::from).ok_or_else(|| {
+            let detail = format!("the script {digest} of action {id} is not stored");
+            Failure::new(FailureKind::Internal, detail)
+        })
     }
 
     /// Checks and stores a publication, and tells the other members.
     pub(crate) async fn publish(&self, published: PublishedAction) -> Result<ActionInfo, Failure> {
-        let PublishedAction { signed, component } = published;
-        let info = self.accept(&signed, component).await?;
+        let (signed, content) = published.into_parts();
+        let info = self.accept(&signed, content).await?;
         self.replication.announce(info.action_id);
         Ok(info)
     }
 
     /// Everything that must hold before an action is stored, wherever it comes from.
-    async fn accept(&self, signed: &SignedPublishAction, component: Bytes) -> Result<ActionInfo, Failure> {
+    async fn accept(&self, signed: &SignedPublishAction, content: Content) -> Result<ActionInfo, Failure> {
         signed.validate(self.network).map_err(manifest_failure)?;
+        let manifest = &signed.publish.manifest;
         let publisher = signed.publish.publisher;
         if !self.publishers.accept(&publisher) {
             let detail = format!(
@@ -142,8 +162,8 @@ impl Library {
             );
             return Err(Failure::new(FailureKind::PublisherNotListed, detail));
         }
-        signed.publish.manifest.check_component(&component).map_err(manifest_failure)?;
-        let unknown = signed.publish.manifest.chains.iter().find(|chain| !self.chains.contains(chain));
+        content.check(manifest).map_err(manifest_failure)?;
+        let unknown = manifest.chains.iter().find(|chain| !self.chains.contains(chain));
         if let Some(chain) = unknown {
             let detail = format!(
                 "the action reads chain {chain}, and the network's genesis lists {:?}: change chains in the manifest",
@@ -151,15 +171,14 @@ impl Library {
             );
             return Err(Failure::new(FailureKind::Invalid, detail));
         }
-        if !signed.publish.manifest.script.is_zero() {
-            let detail = "this engine runs no scripts: leave the manifest's script out";
-            return Err(Failure::new(FailureKind::Invalid, detail));
-        }
-        self.host.prepare(&component).await.map_err(load_failure)?;
-        let info = info_of(signed, component.len() as u64);
+        let (component, content) = settle(manifest, content)?;
+        let action = self.host.prepare(&component).await.map_err(load_failure)?;
+        self.host.check_script(&action, content.script.as_deref()).await.map_err(script_failure)?;
+        let info =
+            info_of(signed, component.len() as u64, content.script.as_ref().map_or(0, String::len) as u64);
         let (signed, bounds) = (signed.clone(), self.bounds);
         let store = Arc::clone(&self.store);
-        let put = spawn_blocking(move || store.put_action(&signed, &component, &bounds)).await;
+        let put = spawn_blocking(move || store.put_action(&signed, &content, &bounds)).await;
         put.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?.map_err(put_failure)?;
         tracing::info!(action = %info.action_id, name = info.manifest.name, %publisher, "action stored");
         Ok(info)
@@ -204,25 +223,35 @@ impl Library {
     pub(crate) async fn info(&self, id: ActionId) -> Result<ActionInfo, Failure> {
         let stored = self.read(move |store| store.action(&id)).await?;
         let stored = stored.ok_or_else(|| not_found(id))?;
-        Ok(info_of(&stored.signed, stored.component_bytes))
+        Ok(info_of_stored(&stored))
     }
 
     /// Everything that is stored, in ascending order of id.
     pub(crate) async fn list(&self) -> Result<Vec<ActionInfo>, Failure> {
         let most = usize::try_from(self.bounds.actions).unwrap_or(usize::MAX);
         let stored = self.read(move |store| store.actions(None, most)).await?;
-        Ok(stored.iter().map(|stored| info_of(&stored.signed, stored.component_bytes)).collect())
+        Ok(stored.iter().map(info_of_stored).collect())
     }
 
     /// The component of a stored action.
     pub(crate) async fn component(&self, id: ActionId) -> Result<Bytes, Failure> {
-        let component = self
-            .read(move |store| match store.action(&id)? {
-                Some(stored) => store.component(&stored.signed.publish.manifest.component),
-                None => Ok(None),
-            })
-            .await?;
-        component.map(Bytes::from).ok_or_else(|| not_found(id))
+        let manifest = self.manifest(id).await?;
+        self.component_of(id, manifest.component).await
+    }
+
+    /// The script of a stored action.
+    pub(crate) async fn script(&self, id: ActionId) -> Result<String, Failure> {
+        let manifest = self.manifest(id).await?;
+        if !manifest.is_script() {
+            let detail = format!("action {id} has no script: its component is the whole of it");
+            return Err(Failure::new(FailureKind::NotFound, detail));
+        }
+        Ok(self.script_of(id, manifest.script).await?.to_string())
+    }
+
+    async fn manifest(&self, id: ActionId) -> Result<Manifest, Failure> {
+        let stored = self.read(move |store| store.action(&id)).await?;
+        Ok(stored.ok_or_else(|| not_found(id))?.signed.publish.manifest)
     }
 
     async fn read<T: Send + 'static>(
@@ -237,12 +266,34 @@ impl Library {
     }
 }
 
-fn info_of(signed: &SignedPublishAction, component_bytes: u64) -> ActionInfo {
+/// The component to run, and what of the content is stored: a component that is built in is not.
+fn settle(manifest: &Manifest, content: Content) -> Result<(Bytes, Content), Failure> {
+    if let Some(built_in) = countersign_runners::component(manifest.component) {
+        return Ok((Bytes::from_static(built_in), Content { component: None, ..content }));
+    }
+    let Some(component) = content.component.clone() else {
+        let detail = format!(
+            "the component {} is not built into this node: send it with the publication",
+            manifest.component
+        );
+        return Err(Failure::new(FailureKind::Invalid, detail));
+    };
+    Ok((component, content))
+}
+
+fn info_of_stored(stored: &StoredAction) -> ActionInfo {
+    let built_in = countersign_runners::component(stored.signed.publish.manifest.component);
+    let component_bytes = built_in.map_or(stored.component_bytes, |bytes| bytes.len() as u64);
+    info_of(&stored.signed, component_bytes, stored.script_bytes)
+}
+
+fn info_of(signed: &SignedPublishAction, component_bytes: u64, script_bytes: u64) -> ActionInfo {
     ActionInfo {
         action_id: signed.action_id(),
         manifest: signed.publish.manifest.clone(),
         publisher: signed.publish.publisher,
         component_bytes,
+        script_bytes,
     }
 }
 
@@ -253,12 +304,13 @@ fn not_found(id: ActionId) -> Failure {
 fn manifest_failure(error: ManifestError) -> Failure {
     let kind = match error {
         ManifestError::Signature { .. } => FailureKind::Unauthorised,
-        ManifestError::Size { .. } => FailureKind::TooLarge,
+        ManifestError::Size { .. } | ManifestError::ScriptSize { .. } => FailureKind::TooLarge,
         ManifestError::Name { .. }
         | ManifestError::List { .. }
         | ManifestError::Host { .. }
         | ManifestError::Limit { .. }
-        | ManifestError::Component { .. } => FailureKind::Invalid,
+        | ManifestError::Component { .. }
+        | ManifestError::Script { .. } => FailureKind::Invalid,
     };
     Failure::new(kind, error.to_string())
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use countersign_network::{Lane, Transport};
-use countersign_types::{ActionId, Bytes, ComponentDigest, NodePublicKey, Pin, SignedPublishAction};
+use countersign_types::{ActionId, B256, Bytes, ComponentDigest, NodePublicKey, Pin, SignedPublishAction};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::timeout};
 
@@ -45,14 +45,23 @@ pub(crate) enum Ask {
 pub(crate) enum Wanted {
     /// An action's publication.
     Action(ActionId),
-    /// A piece of a component.
-    Chunk { component: ComponentDigest, offset: u32 },
+    /// A chunk of what an action's manifest names.
+    Chunk { of: Piece, offset: u32 },
+}
+
+/// What a manifest names, by digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Piece {
+    /// A component.
+    Component(ComponentDigest),
+    /// A script.
+    Script(B256),
 }
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Action { signed: Box<SignedPublishAction>, component_bytes: u32 },
+    Action { signed: Box<SignedPublishAction>, component_bytes: u32, script_bytes: u32 },
     Chunk(Bytes),
     FinalBlock(Pin),
     Unknown,

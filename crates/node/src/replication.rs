@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use countersign_store::Store;
+use countersign_store::{Store, StoreError, StoredAction};
 use countersign_types::{
-    ActionId, Bytes, ComponentDigest, Failure, FailureKind, NodePublicKey, SignedPublishAction,
-    action::MAX_COMPONENT_BYTES,
+    ActionId, Bytes, Failure, FailureKind, NodePublicKey, SignedPublishAction,
+    action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::{
-    questions::{Answer, Ask, Questions, Wanted},
+    questions::{Answer, Ask, Piece, Questions, Wanted},
     wire::BackgroundFrame,
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Announcement {
 /// An action as a peer gave it; nothing of it is checked but its length.
 pub(crate) struct Fetched {
     pub(crate) signed: SignedPublishAction,
-    pub(crate) component: Vec<u8>,
+    pub(crate) content: Content,
 }
 
 /// Asks peers for actions, and answers theirs.
@@ -40,8 +40,8 @@ pub(crate) struct Replication {
     questions: Arc<Questions>,
     store: Arc<Store>,
     lookups: Arc<Semaphore>,
-    /// The component that was served last: chunks of one are asked for in a row.
-    served: Mutex<Option<(ComponentDigest, Arc<Vec<u8>>)>>,
+    /// What was served last: its chunks are asked for in a row.
+    served: Mutex<Option<(Piece, Arc<Vec<u8>>)>>,
 }
 
 impl Replication {
@@ -106,32 +106,58 @@ impl Replication {
         action: ActionId,
     ) -> Result<Option<Fetched>, &'static str> {
         let answer = self.questions.ask(peer, Ask::Stored(Wanted::Action(action))).await?;
-        let (signed, component_bytes) = match answer {
-            Answer::Action { signed, component_bytes } => (signed, component_bytes),
+        let (signed, component_bytes, script_bytes) = match answer {
+            Answer::Action { signed, component_bytes, script_bytes } => {
+                (signed, component_bytes, script_bytes)
+            }
             Answer::Unknown => return Ok(None),
             Answer::Chunk(_) | Answer::FinalBlock(_) | Answer::Busy => {
                 return Err("it answers something else");
             }
         };
-        let length = usize::try_from(component_bytes).unwrap_or(usize::MAX);
-        if length > MAX_COMPONENT_BYTES {
-            return Err("it offers too large a component");
+        let manifest = &signed.publish.manifest;
+        let component = if countersign_runners::component(manifest.component).is_some() {
+            None
+        } else {
+            let piece = Piece::Component(manifest.component);
+            Some(self.fetch_piece(peer, piece, component_bytes, MAX_COMPONENT_BYTES).await?.into())
+        };
+        let script = if manifest.is_script() {
+            let piece = Piece::Script(manifest.script);
+            let script = self.fetch_piece(peer, piece, script_bytes, MAX_SCRIPT_BYTES).await?;
+            Some(String::from_utf8(script).map_err(|_| "its script is no text")?)
+        } else {
+            None
+        };
+        Ok(Some(Fetched { signed: *signed, content: Content { component, script } }))
+    }
+
+    /// Fetches a component or a script in chunks.
+    async fn fetch_piece(
+        &self,
+        peer: NodePublicKey,
+        of: Piece,
+        bytes: u32,
+        most: usize,
+    ) -> Result<Vec<u8>, &'static str> {
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if length > most {
+            return Err("it offers too large a component or script");
         }
-        let digest = signed.publish.manifest.component;
-        let mut component = Vec::new();
-        while component.len() < length {
-            let offset = u32::try_from(component.len()).map_err(|_| "the component is too large")?;
+        let mut piece = Vec::new();
+        while piece.len() < length {
+            let offset = u32::try_from(piece.len()).map_err(|_| "it offers too large a component")?;
             let Answer::Chunk(chunk) =
-                self.questions.ask(peer, Ask::Stored(Wanted::Chunk { component: digest, offset })).await?
+                self.questions.ask(peer, Ask::Stored(Wanted::Chunk { of, offset })).await?
             else {
-                return Err("it stopped in the middle of the component");
+                return Err("it stopped in the middle of the action");
             };
-            if chunk.is_empty() || component.len() + chunk.len() > length {
-                return Err("its chunks do not make the component that it offered");
+            if chunk.is_empty() || piece.len() + chunk.len() > length {
+                return Err("its chunks do not make what it offered");
             }
-            component.extend_from_slice(&chunk);
+            piece.extend_from_slice(&chunk);
         }
-        Ok(Some(Fetched { signed: *signed, component }))
+        Ok(piece)
     }
 
     /// Answers a peer from what is stored.
@@ -148,13 +174,8 @@ impl Replication {
 
     fn look_up(&self, wanted: Wanted) -> Answer {
         let found = match wanted {
-            Wanted::Action(id) => self.store.action(&id).map(|stored| {
-                stored.map(|stored| Answer::Action {
-                    component_bytes: u32::try_from(stored.component_bytes).unwrap_or(u32::MAX),
-                    signed: Box::new(stored.signed),
-                })
-            }),
-            Wanted::Chunk { component, offset } => self.component(component).map(|whole| {
+            Wanted::Action(id) => self.store.action(&id).map(|stored| Some(offer(stored?))),
+            Wanted::Chunk { of, offset } => self.piece(of).map(|whole| {
                 let whole = whole?;
                 let start = usize::try_from(offset).ok()?;
                 let rest = whole.get(start..)?;
@@ -171,18 +192,34 @@ impl Replication {
         }
     }
 
-    fn component(
-        &self,
-        digest: ComponentDigest,
-    ) -> Result<Option<Arc<Vec<u8>>>, countersign_store::StoreError> {
+    fn piece(&self, piece: Piece) -> Result<Option<Arc<Vec<u8>>>, StoreError> {
         let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((last, component)) = served.as_ref()
-            && *last == digest
+        if let Some((last, bytes)) = served.as_ref()
+            && *last == piece
         {
-            return Ok(Some(Arc::clone(component)));
+            return Ok(Some(Arc::clone(bytes)));
         }
-        let component = self.store.component(&digest)?.map(Arc::new);
-        *served = component.clone().map(|component| (digest, component));
-        Ok(component)
+        let bytes = match piece {
+            Piece::Component(digest) => match countersign_runners::component(digest) {
+                Some(built_in) => Some(built_in.to_vec()),
+                None => self.store.component(&digest)?,
+            },
+            Piece::Script(digest) => self.store.script(&digest)?.map(String::into_bytes),
+        };
+        let bytes = bytes.map(Arc::new);
+        *served = bytes.clone().map(|bytes| (piece, bytes));
+        Ok(bytes)
+    }
+}
+
+/// What a peer is told of a stored action. A peer that lacks a runner which is built in here can fetch it too.
+fn offer(stored: StoredAction) -> Answer {
+    let built_in = countersign_runners::component(stored.signed.publish.manifest.component);
+    let component_bytes = built_in.map_or(stored.component_bytes, |bytes| bytes.len() as u64);
+    let length = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    Answer::Action {
+        component_bytes: length(component_bytes),
+        script_bytes: length(stored.script_bytes),
+        signed: Box::new(stored.signed),
     }
 }

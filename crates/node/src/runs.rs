@@ -1,14 +1,14 @@
 //! Live runs and replays: each in a task of its own, its result back on the driver's queue.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use async_trait::async_trait;
-use countersign_action::{Abort, Host, ReadFailure, Reader, RecordedRead};
-use countersign_chain::Chains;
+use countersign_action::{Abort, Host, RecordedRead};
 use countersign_session::participant::{LiveRun, LocalFailure, Run};
 use countersign_types::{
-    ActionId, Failure, FailureKind, KeySpec, Outcome, Pin, Record, SessionId, Verdict,
-    evm::{EvmRead, EvmValue},
+    ActionId, Failure, FailureKind, KeySpec, Outcome, Pin, ReadId, Record, SessionId, Verdict,
 };
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
@@ -18,6 +18,7 @@ use crate::{
     driver::Input,
     heads::Heads,
     library::{Library, Ready},
+    outside::Outside,
 };
 
 /// What a replay needs: the action, and this node's own reads.
@@ -26,12 +27,19 @@ pub(crate) struct Recorded {
     reads: Vec<RecordedRead>,
 }
 
+impl Recorded {
+    /// What was read, in words, by the read's id.
+    pub(crate) fn words(&self) -> BTreeMap<ReadId, String> {
+        self.reads.iter().map(|recorded| (recorded.entry.read(), recorded.read.to_string())).collect()
+    }
+}
+
 /// Starts runs.
 #[derive(Clone)]
 pub(crate) struct Runs {
     library: Arc<Library>,
     host: Host,
-    chains: Arc<Chains>,
+    outside: Arc<Outside>,
     heads: Arc<Heads>,
     inputs: mpsc::Sender<Input>,
 }
@@ -40,11 +48,11 @@ impl Runs {
     pub(crate) fn new(
         library: Arc<Library>,
         host: Host,
-        chains: Arc<Chains>,
+        outside: Outside,
         heads: Arc<Heads>,
         inputs: mpsc::Sender<Input>,
     ) -> Self {
-        Self { library, host, chains, heads, inputs }
+        Self { library, host, outside: Arc::new(outside), heads, inputs }
     }
 
     /// Gets the action ready and fixes a block for each of its chains, for a session to be proposed.
@@ -88,7 +96,7 @@ impl Runs {
                 return LiveRun { end, record: Record::default(), recorded };
             }
         };
-        let reader = Arc::new(ChainReader { chains: Arc::clone(&self.chains) });
+        let reader = Arc::clone(&self.outside);
         let live = self.host.run_live(&ready.action, &ready.manifest, &run.context, reader).await;
         metrics::counter!("countersign_live_runs_total").increment(1);
         metrics::histogram!("countersign_live_run_fuel").record(live.fuel as f64);
@@ -108,7 +116,7 @@ impl Runs {
             return Err(Failure::new(FailureKind::Invalid, detail));
         }
         let checks = run.context.pins.iter().map(|pin| async {
-            self.chains.check_pin(pin).await.map_err(|error| {
+            self.outside.chains.check_pin(pin).await.map_err(|error| {
                 let detail = format!("chain {}: {}", pin.chain_id, with_causes(&error));
                 Failure::new(FailureKind::Unavailable, detail)
             })
@@ -150,8 +158,11 @@ impl Runs {
 
 fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalFailure> {
     let verdict = end.map_err(|abort| {
-        let busy = matches!(abort, Abort::Busy);
-        let kind = if busy { FailureKind::Busy } else { FailureKind::Unavailable };
+        let kind = match &abort {
+            Abort::Busy => FailureKind::Busy,
+            abort if abort.is_local() => FailureKind::Unavailable,
+            _ => FailureKind::ActionFailed,
+        };
         LocalFailure { kind, reason: with_causes(&abort) }
     })?;
     Outcome::of(verdict, key)
@@ -161,20 +172,5 @@ fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalF
 fn log_lines(session: SessionId, lines: &[countersign_action::LogLine]) {
     for line in lines {
         tracing::debug!(%session, level = ?line.level, text = line.text, "the action says");
-    }
-}
-
-/// The chains, as the host reads them.
-struct ChainReader {
-    chains: Arc<Chains>,
-}
-
-#[async_trait]
-impl Reader for ChainReader {
-    async fn evm(&self, pin: &Pin, read: &EvmRead) -> Result<EvmValue, ReadFailure> {
-        self.chains
-            .read(pin, read)
-            .await
-            .map_err(|error| ReadFailure::new(format!("chain {}: {}", pin.chain_id, with_causes(&error))))
     }
 }

@@ -1,10 +1,10 @@
-//! Actions: publications by action id, components by digest, and how much each publisher has here.
+//! Actions: publications by action id, components and scripts by digest, and how much each publisher has here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_types::{
-    ActionId, Address, ComponentDigest, SignedPublishAction,
-    action::{MAX_COMPONENT_BYTES, ManifestError},
+    ActionId, Address, B256, ComponentDigest, SignedPublishAction,
+    action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, ManifestError, script_digest},
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +20,9 @@ pub const MAX_LISTED: usize = 4096;
 /// How much may be stored. What is there already when a bound is lowered stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes of all publications and components.
+    /// Bytes of all publications, components and scripts.
     pub total_bytes: u64,
-    /// Bytes of one publisher's publications and components.
+    /// Bytes of one publisher's publications, components and scripts.
     pub per_publisher_bytes: u64,
     /// Actions.
     pub actions: u64,
@@ -33,7 +33,8 @@ pub struct Bounds {
 pub struct ActionUsage {
     /// Actions.
     pub actions: u64,
-    /// Bytes. In all, a component counts once, as it is stored; for a publisher, once for each of its actions.
+    /// Bytes. In all, a component or script counts once, as it is stored; for a publisher, once for each of its
+    /// actions.
     pub bytes: u64,
 }
 
@@ -42,8 +43,10 @@ pub struct ActionUsage {
 pub struct StoredAction {
     /// The publication.
     pub signed: SignedPublishAction,
-    /// The length of its component, in bytes.
+    /// The length of its component, in bytes; 0 where it is built in, and so not stored.
     pub component_bytes: u64,
+    /// The length of its script, in bytes; 0 where it has none.
+    pub script_bytes: u64,
 }
 
 /// Why an action was not stored.
@@ -97,17 +100,29 @@ pub(crate) struct Usage {
 struct Cost {
     publisher: Address,
     publication: u64,
-    component: u64,
-    component_is_new: bool,
+    component: Piece,
+    script: Piece,
+}
+
+/// A component or a script.
+struct Piece {
+    bytes: u64,
+    is_new: bool,
+}
+
+impl Piece {
+    fn in_all(&self) -> u64 {
+        if self.is_new { self.bytes } else { 0 }
+    }
 }
 
 impl Cost {
     fn for_publisher(&self) -> u64 {
-        self.publication + self.component
+        self.publication + self.component.bytes + self.script.bytes
     }
 
     fn in_all(&self) -> u64 {
-        self.publication + if self.component_is_new { self.component } else { 0 }
+        self.publication + self.component.in_all() + self.script.in_all()
     }
 }
 
@@ -143,37 +158,54 @@ impl Usage {
 }
 
 impl Store {
-    /// Stores durably an action with its component, after checking manifest, signature, digest and bounds.
+    /// Stores durably an action with what it names, after checking manifest, signature, digests and bounds. A
+    /// component that is left out is not stored: whoever leaves it out has it built in.
     ///
-    /// A component that two manifests name is stored once. An action that two publishers publish stays the first's.
+    /// A component or script that two manifests name is stored once. An action that two publishers publish stays
+    /// the first's.
     pub fn put_action(
         &self,
         signed: &SignedPublishAction,
-        component: &[u8],
+        content: &Content,
         bounds: &Bounds,
     ) -> Result<Put, PutActionError> {
         const OPERATION: &str = "storing an action";
         signed.validate(self.owner().network)?;
-        signed.publish.manifest.check_component(component)?;
+        let manifest = &signed.publish.manifest;
+        content.check(manifest)?;
+        let (component, script) =
+            (content.component.as_deref(), content.script.as_ref().map(String::as_bytes));
+        let length = |piece: Option<&[u8]>| piece.map_or(0, <[u8]>::len) as u64;
         let action = Place::Action(signed.action_id());
-        let content = Place::Component(signed.publish.manifest.component);
-        let record =
-            encode(&StoredAction { signed: signed.clone(), component_bytes: component.len() as u64 });
+        let record = encode(&StoredAction {
+            signed: signed.clone(),
+            component_bytes: length(component),
+            script_bytes: length(script),
+        });
 
         let mut writer = self.writer()?;
         if self.database().get(OPERATION, action)?.is_some() {
             return Ok(Put::AlreadyThere);
         }
+        let mut records = vec![(action, record.as_slice())];
+        for (place, bytes) in
+            [(Place::Component(manifest.component), component), (Place::Script(manifest.script), script)]
+        {
+            if let Some(bytes) = bytes
+                && self.database().get(OPERATION, place)?.is_none()
+            {
+                records.push((place, bytes));
+            }
+        }
+        let is_new = |kind: Kind| records.iter().any(|(place, _)| place.kind() == kind);
         let cost = Cost {
             publisher: signed.publish.publisher,
             publication: record.len() as u64,
-            component: component.len() as u64,
-            component_is_new: self.database().get(OPERATION, content)?.is_none(),
+            component: Piece { bytes: length(component), is_new: is_new(Kind::Component) },
+            script: Piece { bytes: length(script), is_new: is_new(Kind::Script) },
         };
         writer.usage.check(&cost, bounds)?;
-        let records = [(action, record.as_slice()), (content, component)];
-        let records = if cost.component_is_new { &records[..] } else { &records[..1] };
-        self.commit(&mut writer, OPERATION, records, |head| head.actions += 1)?;
+        self.commit(&mut writer, OPERATION, &records, |head| head.actions += 1)?;
         writer.usage.add(&cost);
         Ok(Put::Stored)
     }
@@ -195,6 +227,17 @@ impl Store {
         };
         let (expected, got) = (*digest, ComponentDigest::of(&bytes));
         if got == expected { Ok(Some(bytes)) } else { Err(StoreError::CorruptComponent { expected, got }) }
+    }
+
+    /// The text of a script, checked against the digest: a damaged one is an error and never returned.
+    pub fn script(&self, digest: &B256) -> Result<Option<String>, StoreError> {
+        const OPERATION: &str = "reading a script";
+        let place = Place::Script(*digest);
+        let Some(bytes) = self.database().get(OPERATION, place)? else { return Ok(None) };
+        match String::from_utf8(bytes) {
+            Ok(script) if script_digest(&script) == *digest => Ok(Some(script)),
+            Ok(_) | Err(_) => Err(StoreError::corrupt(OPERATION, format!("{place:?} holds another script"))),
+        }
     }
 
     /// The actions after an id, or the first, in the order of their ids: at most `limit` and [`MAX_LISTED`].
@@ -225,17 +268,24 @@ impl Store {
 
     /// Counts what there is.
     pub(crate) fn load_usage(&self, operation: &'static str) -> Result<Usage, StoreError> {
-        let (mut usage, mut components) = (Usage::default(), BTreeSet::new());
+        let (mut usage, mut components, mut scripts) = (Usage::default(), BTreeSet::new(), BTreeSet::new());
         self.database().visit(operation, &Kind::Action.prefix(), None, |place, bytes| {
             let action = decode_action(operation, place, bytes)?;
-            if action.component_bytes > MAX_COMPONENT_BYTES as u64 {
+            let possible = action.component_bytes <= MAX_COMPONENT_BYTES as u64
+                && action.script_bytes <= MAX_SCRIPT_BYTES as u64;
+            if !possible {
                 return Err(StoreError::corrupt(operation, format!("{place:?} has an impossible length")));
             }
+            let manifest = &action.signed.publish.manifest;
+            let (component, script) = (action.component_bytes, action.script_bytes);
             usage.add(&Cost {
                 publisher: action.signed.publish.publisher,
                 publication: bytes.len() as u64,
-                component: action.component_bytes,
-                component_is_new: components.insert(action.signed.publish.manifest.component),
+                component: Piece {
+                    bytes: component,
+                    is_new: component > 0 && components.insert(manifest.component),
+                },
+                script: Piece { bytes: script, is_new: script > 0 && scripts.insert(manifest.script) },
             });
             Ok(true)
         })?;

@@ -9,10 +9,11 @@
 //! | 5 root keys | epoch 8 | sealed `RootKeys` |
 //! | 6 action | action id 32 | signed publication and the component's length |
 //! | 7 component | digest 32 | the component's bytes |
+//! | 8 script | digest 32 | the script's text |
 //!
 //! Sealed values are a nonce of 24 bytes, the ciphertext, and a tag of 16. Structured values are postcard.
 
-use countersign_types::{ActionId, AttemptId, ComponentDigest, NetworkId, NodePublicKey, Scheme};
+use countersign_types::{ActionId, AttemptId, B256, ComponentDigest, NetworkId, NodePublicKey, Scheme};
 
 /// The version of the layout. A store of another version is refused, never guessed at.
 pub const SCHEMA: u32 = 1;
@@ -27,11 +28,22 @@ pub(crate) const ROCKSDB: &str = "rocksdb";
 pub(crate) enum Place {
     Head,
     Identity,
-    PendingShare { epoch: u64, scheme: Scheme, attempt: AttemptId },
-    Activation { epoch: u64, scheme: Scheme },
-    RootKeys { epoch: u64 },
+    PendingShare {
+        epoch: u64,
+        scheme: Scheme,
+        attempt: AttemptId,
+    },
+    Activation {
+        epoch: u64,
+        scheme: Scheme,
+    },
+    RootKeys {
+        epoch: u64,
+    },
     Action(ActionId),
     Component(ComponentDigest),
+    /// By the keccak-256 of its text.
+    Script(B256),
 }
 
 /// A record's type: the first byte of its key.
@@ -45,6 +57,7 @@ pub(crate) enum Kind {
     RootKeys = 5,
     Action = 6,
     Component = 7,
+    Script = 8,
 }
 
 impl Kind {
@@ -55,7 +68,7 @@ impl Kind {
 }
 
 impl Place {
-    fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Head => Kind::Head,
             Self::Identity => Kind::Identity,
@@ -64,6 +77,7 @@ impl Place {
             Self::RootKeys { .. } => Kind::RootKeys,
             Self::Action(_) => Kind::Action,
             Self::Component(_) => Kind::Component,
+            Self::Script(_) => Kind::Script,
         }
     }
 
@@ -84,6 +98,7 @@ impl Place {
             Self::RootKeys { epoch } => key.extend(epoch.to_be_bytes()),
             Self::Action(id) => key.extend(id.as_bytes()),
             Self::Component(digest) => key.extend(digest.as_bytes()),
+            Self::Script(digest) => key.extend(digest.as_slice()),
         }
         key
     }
@@ -104,6 +119,7 @@ impl Place {
             5 => Self::RootKeys { epoch: number(fields)? },
             6 => Self::Action(ActionId::from(take(fields)?)),
             7 => Self::Component(ComponentDigest::from(take(fields)?)),
+            8 => Self::Script(B256::from(take(fields)?)),
             _ => return None,
         };
         fields.is_empty().then_some(place)

@@ -186,6 +186,20 @@ fn a_component_that_is_not_its_digests_is_never_returned() {
 }
 
 #[test]
+fn a_script_that_is_not_its_digests_is_never_returned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = create(&folder.path().join("a"), 1, 1);
+    let digest = countersign_types::action::script_digest("run");
+    put_raw(&store, Place::Script(digest), b"run");
+    assert_eq!(store.script(&digest).expect("whole").as_deref(), Some("run"));
+    for damaged in [b"ran".as_slice(), &[0xff]] {
+        put_raw(&store, Place::Script(digest), damaged);
+        let error = store.script(&digest).expect_err("damaged");
+        assert!(error.to_string().contains("reading a script"), "{error}");
+    }
+}
+
+#[test]
 fn after_a_failed_write_nothing_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a");

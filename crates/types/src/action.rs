@@ -381,7 +381,36 @@ impl SignedPublishAction {
     }
 }
 
-/// A publication together with the component that it names: the body of `POST /v1/actions`.
+/// What a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Content {
+    /// The component; none where it is a runner that every node has built in.
+    pub component: Option<Bytes>,
+    /// The script; none where the component runs none.
+    pub script: Option<String>,
+}
+
+impl Content {
+    /// That of an action without a script.
+    pub fn component(component: impl Into<Bytes>) -> Self {
+        Self { component: Some(component.into()), script: None }
+    }
+
+    /// That of a script which a runner runs that every node has built in.
+    pub fn script(script: impl Into<String>) -> Self {
+        Self { component: None, script: Some(script.into()) }
+    }
+
+    /// Checks that all of it is what the manifest names. A component that is left out is the receiver's to have.
+    pub fn check(&self, manifest: &Manifest) -> Result<(), ManifestError> {
+        if let Some(component) = &self.component {
+            manifest.check_component(component)?;
+        }
+        manifest.check_script(self.script.as_deref())
+    }
+}
+
+/// A publication together with what it names: the body of `POST /v1/actions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -389,9 +418,25 @@ pub struct PublishedAction {
     /// The signed publication.
     #[serde(flatten)]
     pub signed: SignedPublishAction,
-    /// The component's bytes.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
-    pub component: Bytes,
+    /// The component's bytes. May be left out where it is a runner that nodes have built in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::HexBytes>))]
+    pub component: Option<Bytes>,
+    /// The script's text, where the manifest names a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+}
+
+impl PublishedAction {
+    /// A publication with what it names.
+    pub fn new(signed: SignedPublishAction, content: Content) -> Self {
+        Self { signed, component: content.component, script: content.script }
+    }
+
+    /// The publication, and what it names.
+    pub fn into_parts(self) -> (SignedPublishAction, Content) {
+        (self.signed, Content { component: self.component, script: self.script })
+    }
 }
 
 #[cfg(test)]

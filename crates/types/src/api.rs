@@ -73,6 +73,9 @@ pub struct ActionInfo {
     pub publisher: Address,
     /// The component's length in bytes.
     pub component_bytes: u64,
+    /// The script's length in bytes; 0 where there is none.
+    #[serde(default)]
+    pub script_bytes: u64,
 }
 
 /// `POST /v1/requests`, and `GET /v1/requests/{digest}`: the signatures, and who stands behind them.

@@ -46,11 +46,13 @@ pub enum FailureKind {
     Deadline,
     /// A fault of the node itself.
     Internal,
+    /// The action ended without a decision, as it does everywhere: it trapped, ran out of fuel, or threw.
+    ActionFailed,
 }
 
 impl FailureKind {
     /// Every kind, for documents and tests.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Invalid,
         Self::WrongNetwork,
         Self::Expired,
@@ -70,6 +72,7 @@ impl FailureKind {
         Self::Unavailable,
         Self::Deadline,
         Self::Internal,
+        Self::ActionFailed,
     ];
 
     /// The stable name.
@@ -94,6 +97,7 @@ impl FailureKind {
             Self::Unavailable => "unavailable",
             Self::Deadline => "deadline",
             Self::Internal => "internal",
+            Self::ActionFailed => "action-failed",
         }
     }
 
@@ -124,6 +128,7 @@ impl FailureKind {
             Self::Unavailable => "too few nodes could answer",
             Self::Deadline => "the deadline passed",
             Self::Internal => "the node failed",
+            Self::ActionFailed => "the action ended without a decision",
         }
     }
 
@@ -136,6 +141,7 @@ impl FailureKind {
             Self::NotFound | Self::UnknownAction => 404,
             Self::Disagreement | Self::NonceReused => 409,
             Self::TooLarge => 413,
+            Self::ActionFailed => 422,
             Self::Busy => 429,
             Self::StorageFull | Self::NotReady | Self::Unavailable => 503,
             Self::Deadline => 504,
@@ -164,7 +170,8 @@ impl FailureKind {
             | Self::UnknownAction
             | Self::Disagreement
             | Self::NonceReused
-            | Self::TooLarge => false,
+            | Self::TooLarge
+            | Self::ActionFailed => false,
         }
     }
 }

@@ -7,22 +7,22 @@ use countersign_client::{LocalSigner, RequestSigner, sign_publication};
 use countersign_node::config::Publishers;
 use countersign_testnet::{
     demonstrations::{self, request},
-    network::{action, now_ms},
+    network::now_ms,
 };
 use countersign_types::{
-    Bytes, ComponentDigest, FailureKind, Manifest, PublishAction, action::PublishedAction, api::ActionInfo,
+    Bytes, ComponentDigest, FailureKind, Manifest, PublishAction,
+    action::{Content, PublishedAction},
+    api::ActionInfo,
 };
 
-use crate::support::{Running, message, opened, problem, says, time_lock, without_chain};
+use crate::support::{Running, component_of, message, opened, problem, says, time_lock, without_chain};
 
 /// A publication by anybody.
 fn publication(network: &Running, manifest: Manifest, component: Bytes) -> Result<PublishedAction> {
     let signer = LocalSigner::random();
     let publish = PublishAction { manifest, publisher: signer.address(), issued_at: now_ms() };
-    Ok(PublishedAction {
-        signed: sign_publication(publish, network.genesis.network_id(), &signer)?,
-        component,
-    })
+    let signed = sign_publication(publish, network.genesis.network_id(), &signer)?;
+    Ok(PublishedAction::new(signed, Content::component(component)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,7 @@ async fn stored_actions_have_bounds() -> Result<()> {
     network.restart(0)?;
     network.wait_ready().await?;
     network.publish("time-lock").await?;
-    let (manifest, component) = action("balance-gate")?;
+    let (manifest, component) = component_of("balance-gate")?;
     let body = publication(&network, manifest, component)?;
     let answer = network.rpc.post(&format!("{}/v1/actions", network.nodes[0].api), &body).await?;
     let told = problem(&answer, FailureKind::StorageFull)?;

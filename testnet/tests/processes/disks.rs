@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use countersign_testnet::{node::Node, process::Process};
-use countersign_types::{Bytes, ComponentDigest};
+use countersign_types::{Bytes, ComponentDigest, action::Content};
 use rand_core::{OsRng, RngCore};
 use tokio::time::{Instant, sleep};
 
@@ -60,7 +60,7 @@ async fn a_node_on_a_full_disk_stops_and_loses_nothing() -> Result<()> {
             component: ComponentDigest::of(&component),
             ..manifest.clone()
         };
-        if let Err(error) = network.publish_component(0, manifest, component).await {
+        if let Err(error) = network.publish_content(0, manifest, Content::component(component)).await {
             told = Some(format!("{error:#}"));
             break;
         }

@@ -5,8 +5,10 @@
 mod actions;
 mod demonstrations;
 mod disks;
+mod javascript;
 mod keygen;
 mod outages;
+mod outside;
 mod providers;
 mod requests;
 mod scripts;

@@ -12,11 +12,12 @@ use countersign_client::LocalSigner;
 use countersign_testnet::{
     Network, Plan,
     demonstrations::{key_spec, request, verify},
-    network::action,
+    network::{action, script_manifest},
     rpc::Answer,
 };
 use countersign_types::{
     ActionId, Bytes, KeySpec, Manifest, NodeDecision, SignedRequest,
+    action::Content,
     api::{PROBLEM_PREFIX, Problem, SignResponse},
     failure::FailureKind,
 };
@@ -99,7 +100,21 @@ impl Running {
     /// Publishes a time-lock that goes by the session's time, and waits until all have it.
     pub(crate) async fn time_lock(&self) -> Result<ActionId> {
         let (manifest, component) = time_lock()?;
-        let action = self.publish_component(0, manifest, component).await?.action_id;
+        let action = self.publish_content(0, manifest, Content::component(component)).await?.action_id;
+        self.wait_replicated(action).await?;
+        Ok(action)
+    }
+
+    /// Publishes a script that may read these hosts and chains, and waits until all running nodes have it.
+    pub(crate) async fn publish_script(
+        &self,
+        name: &str,
+        source: &str,
+        hosts: &[&str],
+        chains: &[u64],
+    ) -> Result<ActionId> {
+        let (manifest, content) = script_manifest(name, source, hosts, chains);
+        let action = self.publish_content(0, manifest, content).await?.action_id;
         self.wait_replicated(action).await?;
         Ok(action)
     }
@@ -163,8 +178,14 @@ impl Running {
 
 /// The action `time-lock`, with a manifest that names no chain: networks without one can run it.
 pub(crate) fn time_lock() -> Result<(Manifest, Bytes)> {
-    let (manifest, component) = action("time-lock")?;
+    let (manifest, component) = component_of("time-lock")?;
     Ok((Manifest { chains: Vec::new(), ..manifest }, component))
+}
+
+/// An action that is a component.
+pub(crate) fn component_of(name: &str) -> Result<(Manifest, Bytes)> {
+    let (manifest, content) = action(name)?;
+    Ok((manifest, content.component.context("it is a script")?))
 }
 
 /// A key that a time-lock opened long ago.

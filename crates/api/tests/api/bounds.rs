@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use countersign_api::{Config, router};
-use countersign_types::action::MAX_COMPONENT_BYTES;
+use countersign_types::action::{MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use crate::fake::{COMPONENT_BYTES, Fake, call, filled, publication_body, request_body, send};
+use crate::fake::{COMPONENT_BYTES, Fake, SCRIPT, call, filled, publication_body, request_body, send};
 
 #[tokio::test]
 async fn a_call_beyond_the_bound_is_answered_busy_and_the_others_are_not_disturbed() {
@@ -85,9 +85,18 @@ async fn a_component_holds_its_place_until_it_is_taken() {
 }
 
 #[tokio::test]
-async fn the_largest_component_can_be_published() {
+async fn a_script_is_text_that_no_browser_runs() {
+    let router = router(Arc::new(Fake::default()), &Config::default());
+    let answer = send(&router, "GET", &filled("/v1/actions/{id}/script"), "").await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (200, SCRIPT.as_bytes()));
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+}
+
+#[tokio::test]
+async fn the_largest_component_and_script_can_be_published() {
     let mut publication: serde_json::Value = serde_json::from_str(&publication_body()).expect("the example");
     publication["component"] = format!("0x{}", "00".repeat(MAX_COMPONENT_BYTES)).into();
+    publication["script"] = "\u{1}".repeat(MAX_SCRIPT_BYTES).into();
     assert_eq!(call(Fake::default(), "POST", "/v1/actions", publication.to_string()).await.status, 200);
 }
 
@@ -101,6 +110,7 @@ async fn a_backend_that_does_not_answer_is_given_up_at_the_deadline() {
         ("POST", "/v1/actions", publication_body()),
         ("GET", "/v1/actions/{id}", String::new()),
         ("GET", "/v1/actions/{id}/component", String::new()),
+        ("GET", "/v1/actions/{id}/script", String::new()),
         ("GET", "/v1/network", String::new()),
         ("GET", "/readyz", String::new()),
         ("GET", "/metrics", String::new()),

@@ -16,6 +16,7 @@ const ROUTES: [(&str, &str); 12] = [
     ("POST", "/v1/actions"),
     ("GET", "/v1/actions/{id}"),
     ("GET", "/v1/actions/{id}/component"),
+    ("GET", "/v1/actions/{id}/script"),
     ("GET", "/v1/network"),
     ("GET", "/v1/openapi.json"),
     ("POST", "/v1/requests"),
@@ -228,5 +229,7 @@ fn the_examples_parse_and_their_signatures_verify() {
     request.validate().expect("signed by its caller");
     let action: PublishedAction = serde_json::from_str(&publication_body()).expect("a publication");
     action.signed.validate(network).expect("signed by its publisher");
-    action.signed.publish.manifest.check_component(&action.component).expect("the component that it names");
+    let (signed, content) = action.into_parts();
+    assert!(content.component.is_some());
+    content.check(&signed.publish.manifest).expect("the component that it names");
 }

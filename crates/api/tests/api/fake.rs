@@ -23,6 +23,7 @@ use tower::ServiceExt;
 
 /// The component that the backend stores.
 pub(crate) const COMPONENT_BYTES: usize = 200_000;
+pub(crate) const SCRIPT: &str = "export default function run() {}";
 
 /// Answers with a failure if one is set, else with something legal.
 #[derive(Default)]
@@ -99,6 +100,10 @@ impl Backend for Fake {
         self.enter().await.map(|()| vec![7; COMPONENT_BYTES].into())
     }
 
+    async fn script(&self, _id: ActionId) -> Result<String, Failure> {
+        self.enter().await.map(|()| SCRIPT.into())
+    }
+
     async fn publish(&self, _action: PublishedAction) -> Result<ActionInfo, Failure> {
         self.enter().await.map(|()| info())
     }
@@ -135,7 +140,7 @@ fn info() -> ActionInfo {
         limits: Limits::default(),
     };
     let action_id = manifest.action_id();
-    ActionInfo { action_id, manifest, publisher: Address::ZERO, component_bytes: 8 }
+    ActionInfo { action_id, manifest, publisher: Address::ZERO, component_bytes: 8, script_bytes: 0 }
 }
 
 fn signed(request: RequestDigest) -> SignResponse {

@@ -7,7 +7,9 @@ use std::{
 
 use countersign_client::{ClientError, LocalSigner, NodeError, RequestSigner, sign_publication};
 use countersign_types::{
-    B256, Bytes, ComponentDigest, Failure, Limits, Manifest, NetworkId, PublishAction, failure::FailureKind,
+    B256, Bytes, ComponentDigest, Failure, Limits, Manifest, NetworkId, PublishAction,
+    action::{Content, script_digest},
+    failure::FailureKind,
 };
 
 use crate::{
@@ -160,13 +162,35 @@ async fn an_operator_who_does_not_list_the_publisher_is_passed_over() {
     let (signed, component) = publication(&world);
     let id = signed.action_id();
     let both = client(&world, vec![first.url.clone(), second.url.clone()], TIMEOUT);
-    assert_eq!(both.publish(signed.clone(), component.clone()).await.expect("the second").action_id, id);
+    assert_eq!(
+        both.publish(signed.clone(), Content::component(component.clone()))
+            .await
+            .expect("the second")
+            .action_id,
+        id
+    );
 
     let third = Node::start(strict()).await;
     let none = client(&world, vec![first.url.clone(), third.url.clone()], TIMEOUT);
-    let error = none.publish(signed, component).await.expect_err("nobody lists the publisher");
+    let error =
+        none.publish(signed, Content::component(component)).await.expect_err("nobody lists the publisher");
     let ClientError::Failed { failure, .. } = error else { panic!("{error}") };
     assert_eq!(failure.kind, FailureKind::PublisherNotListed);
+}
+
+#[tokio::test]
+async fn a_script_counts_if_it_is_the_one_that_the_manifest_names() {
+    let world = Arc::new(World::new());
+    let (signed, _) = publication(&world);
+    let script = "export default function run() {}";
+    let manifest = Manifest { script: script_digest(script), ..signed.publish.manifest };
+    let answering = |script: &str| Behaviour { script: script.into(), ..Behaviour::honest(&world) };
+    let (other, right) = (Node::start(answering("other")).await, Node::start(answering(script)).await);
+    let both = client(&world, vec![other.url.clone(), right.url.clone()], TIMEOUT);
+    assert_eq!(both.script(&manifest).await.expect("from the second"), script);
+    let one = client(&world, vec![other.url.clone()], TIMEOUT);
+    let error = one.script(&manifest).await.expect_err("another script");
+    assert!(error.to_string().contains("script"), "{error}");
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ pub(crate) struct Behaviour {
     pub(crate) submit: Box<Submit>,
     pub(crate) publish: Box<Publish>,
     pub(crate) component: Bytes,
+    pub(crate) script: String,
     pub(crate) hangs: bool,
 }
 
@@ -46,6 +47,7 @@ impl Behaviour {
             submit: Box::new(move |_, request| Ok(signer.answer(&request.request))),
             publish: Box::new(|published| Ok(info(&published))),
             component: Bytes::new(),
+            script: String::new(),
             hangs: false,
         }
     }
@@ -63,7 +65,8 @@ pub(crate) fn info(published: &PublishedAction) -> ActionInfo {
         action_id: published.signed.action_id(),
         manifest: publish.manifest.clone(),
         publisher: publish.publisher,
-        component_bytes: published.component.len() as u64,
+        component_bytes: published.component.as_ref().map_or(0, |component| component.len()) as u64,
+        script_bytes: published.script.as_ref().map_or(0, String::len) as u64,
     }
 }
 
@@ -143,6 +146,10 @@ impl Backend for Told {
 
     async fn component(&self, _id: ActionId) -> Result<Bytes, Failure> {
         Ok(self.behaviour.component.clone())
+    }
+
+    async fn script(&self, _id: ActionId) -> Result<String, Failure> {
+        Ok(self.behaviour.script.clone())
     }
 
     async fn publish(&self, action: PublishedAction) -> Result<ActionInfo, Failure> {

@@ -19,7 +19,8 @@ use countersign_session::{
 };
 use countersign_store::{Store, StoreError};
 use countersign_types::{
-    EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, RequestDigest, SessionId, ValidRequest,
+    EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, ReadId, RequestDigest, SessionId,
+    ValidRequest,
     api::SignResponse,
 };
 use rand_core::OsRng;
@@ -97,10 +98,18 @@ pub(crate) struct Parts {
     pub(crate) root_keys_file: std::path::PathBuf,
 }
 
+/// A session that this node coordinates.
+struct Coordinating {
+    coordinator: Coordinator,
+    request: RequestDigest,
+    /// What this node's own run read, in words, to explain a disagreement.
+    words: BTreeMap<ReadId, String>,
+}
+
 /// The task's state.
 pub(crate) struct Driver {
     parts: Parts,
-    coordinators: BTreeMap<SessionId, (Coordinator, RequestDigest)>,
+    coordinators: BTreeMap<SessionId, Coordinating>,
     requests: Requests,
     /// Connected members, by what they run actions with.
     connected: BTreeMap<Identifier, EngineId>,
@@ -156,7 +165,7 @@ impl Driver {
 
     fn wake(&self) -> Instant {
         let now = self.parts.clock.now();
-        let coordinators = self.coordinators.values().map(|(coordinator, _)| coordinator.next_timeout());
+        let coordinators = self.coordinators.values().map(|c| c.coordinator.next_timeout());
         let keygens = self.parts.keygens.iter().map(KeyGen::next_timeout);
         let next = coordinators.chain(keygens).chain([self.housekeeping_at]).min().unwrap_or(now);
         Instant::now() + Duration::from_millis(next.saturating_sub(now).min(HOUSEKEEPING_MS))
@@ -204,6 +213,9 @@ impl Driver {
             Input::Look { request, reply } => self.requests.look(request, reply),
             Input::Prepared { request, pins } => self.prepared(request, pins, now),
             Input::Observed { run, live } => {
+                if let Some(coordinating) = self.coordinators.get_mut(&run.session) {
+                    coordinating.words = live.recorded.words();
+                }
                 let effects = self.parts.participant.observed(&run, live, &mut OsRng);
                 self.participant_effects(effects);
             }

@@ -1,6 +1,6 @@
 //! Signing: callers' requests in, sessions through, answers out.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use countersign_session::{
     Millis,
@@ -9,12 +9,12 @@ use countersign_session::{
     participant,
 };
 use countersign_types::{
-    Decision, Failure, FailureKind, Identifier, Outcome, Pin, RequestDigest, SessionId, SessionTerms,
+    Decision, Failure, FailureKind, Identifier, Outcome, Pin, ReadId, RequestDigest, SessionId, SessionTerms,
     ValidRequest,
     api::{SignResponse, SignedPayload, SignerVote},
 };
 
-use super::{Driver, PENALTY_MS, Reply, requests::Posted};
+use super::{Coordinating, Driver, PENALTY_MS, Reply, requests::Posted};
 use crate::runs::Recorded;
 
 impl Driver {
@@ -39,7 +39,8 @@ impl Driver {
                 let (coordinator, effects) = Coordinator::start(setup, now);
                 let session = coordinator.session();
                 tracing::debug!(%session, request = %digest, "session proposed");
-                self.coordinators.insert(session, (coordinator, digest));
+                let coordinating = Coordinating { coordinator, request: digest, words: BTreeMap::new() };
+                self.coordinators.insert(session, coordinating);
                 self.coordinator_effects(session, effects, now);
             }
             Err(failure) => {
@@ -113,8 +114,8 @@ impl Driver {
 
     pub(super) fn coordinator_received(&mut self, from: Identifier, message: ToCoordinator, now: Millis) {
         let session = message.session();
-        let Some((coordinator, _)) = self.coordinators.get_mut(&session) else { return };
-        let effects = coordinator.receive(from, message, now);
+        let Some(coordinating) = self.coordinators.get_mut(&session) else { return };
+        let effects = coordinating.coordinator.receive(from, message, now);
         self.coordinator_effects(session, effects, now);
     }
 
@@ -122,12 +123,12 @@ impl Driver {
         let due: Vec<SessionId> = self
             .coordinators
             .iter()
-            .filter(|(_, (coordinator, _))| coordinator.next_timeout() <= now)
+            .filter(|(_, coordinating)| coordinating.coordinator.next_timeout() <= now)
             .map(|(session, _)| *session)
             .collect();
         for session in due {
-            let Some((coordinator, _)) = self.coordinators.get_mut(&session) else { continue };
-            let effects = coordinator.tick(now);
+            let Some(coordinating) = self.coordinators.get_mut(&session) else { continue };
+            let effects = coordinating.coordinator.tick(now);
             self.coordinator_effects(session, effects, now);
         }
     }
@@ -139,8 +140,8 @@ impl Driver {
         let now = self.parts.clock.now();
         let sessions: Vec<SessionId> = self.coordinators.keys().copied().collect();
         for session in sessions {
-            let Some((coordinator, _)) = self.coordinators.get_mut(&session) else { continue };
-            let effects = tell(coordinator);
+            let Some(coordinating) = self.coordinators.get_mut(&session) else { continue };
+            let effects = tell(&mut coordinating.coordinator);
             self.coordinator_effects(session, effects, now);
         }
     }
@@ -155,7 +156,9 @@ impl Driver {
     }
 
     fn finished(&mut self, session: SessionId, result: Result<Signed, Failure>, now: Millis) {
-        let Some((_, digest)) = self.coordinators.remove(&session) else { return };
+        let Some(Coordinating { request: digest, words, .. }) = self.coordinators.remove(&session) else {
+            return;
+        };
         let nodes = match &result {
             Ok(signed) => &signed.nodes,
             Err(failure) => &failure.nodes,
@@ -174,7 +177,7 @@ impl Driver {
         }
         let answer = match result {
             Ok(signed) => self.response(digest, signed),
-            Err(failure) => Err(failure),
+            Err(failure) => Err(in_words(failure, &words)),
         };
         self.answered(digest, answer);
     }
@@ -228,4 +231,16 @@ impl Driver {
             votes,
         })
     }
+}
+
+/// Says what was read where the nodes disagree, if this node's own run read it too.
+fn in_words(mut failure: Failure, words: &BTreeMap<ReadId, String>) -> Failure {
+    if let Some(disagreement) = &mut failure.disagreement {
+        let reads = disagreement.saw.iter().filter_map(|saw| saw.read);
+        disagreement.what = reads.into_iter().find_map(|read| words.get(&read).cloned());
+        if let Some(what) = &disagreement.what {
+            failure.detail = format!("{}: {what}", failure.detail);
+        }
+    }
+    failure
 }

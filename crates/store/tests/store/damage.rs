@@ -6,6 +6,7 @@ use std::{
 };
 
 use countersign_store::{Store, StoreError};
+use countersign_types::action::Content;
 
 use crate::fixture::{
     BOUNDS, SCHEME, Seeded, attempt, copy, create, key, open, pending, publication, root_keys,
@@ -19,11 +20,15 @@ fn component(seed: u64) -> Vec<u8> {
     Seeded(seed).bytes(20_000)
 }
 
+fn content(seed: u64) -> Content {
+    Content::component(component(seed))
+}
+
 /// A database with records in tables and in the log.
 fn build(path: &Path) {
     let store = create(path);
     store.put_pending_share(&pending(1)).expect("new");
-    store.put_action(&publication(5, "one", &component(1)), &component(1), &BOUNDS).expect("in bounds");
+    store.put_action(&publication(5, "one", &component(1)), &content(1), &BOUNDS).expect("in bounds");
     drop(store);
     let store = open(path).expect("whole");
     store.put_pending_share(&pending(2)).expect("new");
@@ -33,7 +38,7 @@ fn build(path: &Path) {
     assert_eq!(store.generation().expect("known"), GENERATIONS);
     store.put_root_keys(&root_keys(2)).expect("of that attempt");
     store.put_pending_share(&pending(3)).expect("new");
-    store.put_action(&publication(5, "two", &component(2)), &component(2), &BOUNDS).expect("in bounds");
+    store.put_action(&publication(5, "two", &component(2)), &content(2), &BOUNDS).expect("in bounds");
     store.put_time(1234).expect("writable");
 }
 

@@ -80,11 +80,20 @@ pub(crate) fn root_keys(number: u8) -> RootKeys {
 }
 
 pub(crate) fn publication(publisher: u8, name: &str, component: &[u8]) -> SignedPublishAction {
+    publication_of(publisher, name, component, B256::ZERO)
+}
+
+pub(crate) fn publication_of(
+    publisher: u8,
+    name: &str,
+    component: &[u8],
+    script: B256,
+) -> SignedPublishAction {
     let key = key(publisher);
     let manifest = Manifest {
         name: name.into(),
         component: ComponentDigest::of(component),
-        script: B256::ZERO,
+        script,
         hosts: vec!["a.example".into()],
         chains: vec![1, 10],
         limits: Limits::default(),

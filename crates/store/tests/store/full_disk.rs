@@ -1,6 +1,7 @@
 //! A disk without room, played by the limit on file sizes: it needs no privilege.
 
 use countersign_store::{CreateError, PutActionError, Store, StoreError};
+use countersign_types::action::Content;
 
 use crate::{
     fixture::{
@@ -24,7 +25,7 @@ fn writes_until_the_disk_is_full() {
     let error = loop {
         let component = seeded.bytes(100_000);
         let signed = publication(5, &format!("action-{stored}"), &component);
-        match store.put_action(&signed, &component, &BOUNDS) {
+        match store.put_action(&signed, &Content::component(component.clone()), &BOUNDS) {
             Ok(_) => stored += 1,
             Err(error) => break error,
         }

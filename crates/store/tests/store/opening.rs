@@ -20,7 +20,9 @@ fn everything_is_there_after_opening_again() {
     store.put_root_keys(&root_keys(1)).expect("of that attempt");
     store.put_time(1234).expect("writable");
     let signed = publication(5, "gate", b"component");
-    store.put_action(&signed, b"component", &BOUNDS).expect("in bounds");
+    store
+        .put_action(&signed, &countersign_types::action::Content::component(b"component".as_slice()), &BOUNDS)
+        .expect("in bounds");
     let (artefacts, usage) = (store.artefact_key(), store.action_usage().expect("counted"));
     drop(store);
 

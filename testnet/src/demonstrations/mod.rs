@@ -1,24 +1,27 @@
-//! What the test network shows: requests that must be signed, and requests that must be refused.
+//! What the test network shows: requests that must be signed, requests that must be refused, and one on which the
+//! nodes cannot agree.
+
+mod keys;
+mod plans;
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
-use countersign_client::{LocalSigner, RequestSigner, sign_request};
+use anyhow::{Result, bail, ensure};
+use countersign_client::{LocalSigner, RequestSigner};
 use countersign_types::{
-    ActionId, Address, B256, Bytes, Caller, CallerKind, KeyId, KeyOptions, KeySpec, NodeDecision,
-    PayloadKind, Policy, PublicKey, Request, Scheme, Signature, SignedRequest, U256,
-    api::{Problem, SignResponse},
+    ActionId, Bytes, KeyId, NodeDecision, PublicKey, RequestDigest, Scheme, Signature, SignedRequest, U256,
+    api::Problem,
 };
-use rand_core::{OsRng, RngCore};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Network, chain, independent, network::now_ms, settings::CHAIN_ID};
+use crate::{Network, chain};
+pub use keys::{
+    approval_config, key_spec, key_spec_of, one_token, price_config, request, token_config, verify,
+};
 
 /// The name of the metric that counts signature shares.
 pub const SHARES_METRIC: &str = "countersign_signature_shares_made_total";
-/// How long a demonstration's request lives, in milliseconds.
-const LIFETIME_MS: u64 = 60_000;
 
 /// What must come out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,6 +31,19 @@ pub enum Expected {
     Signed,
     /// A refusal with reasons.
     Refused,
+    /// No agreement on what was read, with what each node saw.
+    Disagreement,
+}
+
+impl Expected {
+    /// The HTTP status that goes with it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Signed => 200,
+            Self::Refused => 403,
+            Self::Disagreement => 409,
+        }
+    }
 }
 
 /// A request and what came of it.
@@ -73,64 +89,16 @@ pub struct DemonstratedSignature {
     pub signature: Signature,
 }
 
-/// A key of the scheme that the test network shows.
-pub fn key_spec(action: ActionId, config: &serde_json::Value) -> KeySpec {
-    KeySpec {
-        scheme: Scheme::SchnorrSecp256k1,
-        policy: Policy { action, config: config.to_string().into_bytes().into() },
-        payloads: vec![PayloadKind::Bytes],
-        options: KeyOptions::default(),
-        owner: Address::ZERO,
-        salt: B256::ZERO,
-    }
-}
-
-/// The config of a key that wants its caller to hold a token.
-pub fn token_config(token: Address, minimum: U256) -> serde_json::Value {
-    json!({ "chain_id": CHAIN_ID, "token": token.to_string(), "minimum": minimum.to_string() })
-}
-
-/// A request by one caller, with a fresh nonce, signed.
-pub fn request(
-    network: &Network,
-    key: KeySpec,
-    params: Bytes,
-    caller: &LocalSigner,
-) -> Result<SignedRequest> {
-    let mut nonce = B256::ZERO;
-    OsRng.fill_bytes(nonce.as_mut_slice());
-    let issued_at = now_ms();
-    let request = Request {
-        network: network.genesis.network_id(),
-        key,
-        params,
-        callers: vec![Caller { kind: CallerKind::Eip191, id: caller.address() }],
-        nonce,
-        issued_at,
-        expires_at: issued_at + LIFETIME_MS,
-    };
-    Ok(sign_request(request, &[caller])?)
-}
-
-/// Checks an answer with code that is not ours, and offline: key, messages and signatures.
-pub async fn verify(network: &Network, request: &SignedRequest, answer: &SignResponse) -> Result<()> {
-    let trust = network.trust().await?;
-    let spec = &request.request.key;
-    let public_key = trust.public_key(spec.scheme, &spec.key_id())?;
-    ensure!(answer.public_key == public_key, "the answer's public key is not the one computed offline");
-    ensure!(!answer.signatures.is_empty(), "the answer has no signatures");
-    for signed in &answer.signatures {
-        independent::verify(&public_key.0, &signed.message, &signed.signature.0)?;
-    }
-    trust.verify(&request.request, answer).context("the client does not accept the answer")
-}
-
 /// The actions and accounts that the demonstrations use.
 pub struct Stage {
     /// The action `balance-gate`.
     pub balance_gate: ActionId,
     /// The action `time-lock`.
     pub time_lock: ActionId,
+    /// The action `price-gate`, a script.
+    pub price_gate: ActionId,
+    /// The action `webhook-approval`, a script.
+    pub webhook_approval: ActionId,
     /// Holds tokens.
     pub alice: LocalSigner,
     /// Holds none.
@@ -141,19 +109,17 @@ pub struct Stage {
 pub async fn prepare(network: &Network) -> Result<Stage> {
     let balance_gate = network.publish("balance-gate").await?.action_id;
     let time_lock = network.publish("time-lock").await?.action_id;
+    let price_gate = network.publish("price-gate").await?.action_id;
+    let webhook_approval = network.publish("webhook-approval").await?.action_id;
     let (alice, bob) = (network.key("alice")?, network.key("bob")?);
     let block =
         chain::fund(&network.chain_url(), network.token()?, alice.address(), one_token() * U256::from(10))
             .await?;
     network.wait_final_view(block).await?;
-    network.wait_replicated(balance_gate).await?;
-    network.wait_replicated(time_lock).await?;
-    Ok(Stage { balance_gate, time_lock, alice, bob })
-}
-
-/// One token in base units.
-pub fn one_token() -> U256 {
-    U256::from(10).pow(U256::from(18))
+    for action in [balance_gate, time_lock, price_gate, webhook_approval] {
+        network.wait_replicated(action).await?;
+    }
+    Ok(Stage { balance_gate, time_lock, price_gate, webhook_approval, alice, bob })
 }
 
 /// Shows everything; fails at the first thing that is not as it must be.
@@ -162,45 +128,30 @@ pub async fn run(
     stage: &Stage,
     mut shown: impl FnMut(&Demonstration),
 ) -> Result<Vec<Demonstration>> {
-    let gate = key_spec(stage.balance_gate, &token_config(network.token()?, one_token()));
-    let lock = |not_before: u64| key_spec(stage.time_lock, &json!({ "not_before": not_before }));
-    let now = now_ms() / 1000;
-    let messages = json!({ "messages": [
-        Bytes::from_static(b"first message"), Bytes::from_static(b"second message"),
-    ]});
-    let messages = Bytes::from(messages.to_string().into_bytes());
-    let hello = Bytes::from_static(b"hello from a committee");
-    let plans = [
-        (
-            "balance-gate: alice holds 10 tokens, 1 is needed",
-            Expected::Signed,
-            gate.clone(),
-            hello.clone(),
-            &stage.alice,
-        ),
-        ("balance-gate: bob holds none", Expected::Refused, gate, hello, &stage.bob),
-        (
-            "time-lock: open since an hour, two messages",
-            Expected::Signed,
-            lock(now - 3600),
-            messages.clone(),
-            &stage.bob,
-        ),
-        ("time-lock: opens in an hour", Expected::Refused, lock(now + 3600), messages, &stage.bob),
-    ];
     let mut done = Vec::new();
-    for (index, (name, expected, key, params, caller)) in plans.into_iter().enumerate() {
+    for (index, plan) in plans::all(network, stage)?.into_iter().enumerate() {
         let shares = shares(network).await?;
         let node = &network.nodes[index % network.nodes.len()].api;
-        let request = request(network, key, params, caller)?;
-        let demonstration = show(network, node, name, expected, request).await?;
-        if expected == Expected::Refused {
-            ensure!(self::shares(network).await? == shares, "a node made a share for a refused request");
+        let request = request(network, plan.key, plan.params, plan.caller)?;
+        if plan.approved {
+            approve(network, request.request.digest()).await?;
+        }
+        let demonstration = show(network, node, plan.name, plan.expected, request).await?;
+        if plan.expected != Expected::Signed {
+            ensure!(self::shares(network).await? == shares, "{}: a node made a share", plan.name);
         }
         shown(&demonstration);
         done.push(demonstration);
     }
     Ok(done)
+}
+
+/// Approves a request, as somebody at the service would.
+pub async fn approve(network: &Network, digest: RequestDigest) -> Result<()> {
+    let url = network.approval_url(digest);
+    let answer = network.rpc.post(&url, &json!({})).await?;
+    ensure!(answer.status == 200, "{url}: {}", answer.body);
+    Ok(())
 }
 
 async fn show(
@@ -247,7 +198,7 @@ async fn show(
                 .collect();
             demonstration.nodes = answer.nodes;
         }
-        (Expected::Refused, 403) => {
+        (Expected::Refused | Expected::Disagreement, status) if status == expected.status() => {
             let problem = answer.problem()?;
             demonstration.nodes.clone_from(&problem.nodes);
             demonstration.problem = Some(problem);
