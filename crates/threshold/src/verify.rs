@@ -47,10 +47,11 @@ pub fn verify(
 }
 
 fn parse_key<C: Suite>(public_key: &PublicKey) -> Option<VerifyingKey<C>> {
-    if !C::is_canonical_element(&public_key.0) {
+    let encoding = C::element_of(&public_key.0);
+    if !C::is_canonical_element(&encoding) {
         return None;
     }
-    VerifyingKey::deserialize(&public_key.0).ok()
+    VerifyingKey::deserialize(&encoding).ok()
 }
 
 pub(crate) fn verify_with<C: Suite>(

@@ -105,7 +105,9 @@ pub struct KeyOptions {
 }
 
 /// What a key is. Its hash is the [`KeyId`]; the key is the scheme's root key plus a multiple of the
-/// generator that follows from both. So the address *is* the policy.
+/// generator that follows from both. So the address *is* the policy, in every scheme: Ethereum's, Bitcoin's
+/// or Solana's. No seed phrase leads to such a key: it is a child of the root by addition, and not one of
+/// BIP-32 or SLIP-10.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
