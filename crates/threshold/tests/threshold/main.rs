@@ -4,5 +4,6 @@ mod dkg;
 mod groups;
 mod keys;
 mod members;
+mod parity;
 mod signing;
 mod verifying;
