@@ -9,10 +9,10 @@ use countersign_session::{
     Millis,
     keygen::{ATTEMPT_MS, Effect, Journal, KeyGen, LONGEST_BACKOFF_MS, Message},
 };
-use countersign_types::{AttemptId, Identifier};
+use countersign_types::{AttemptId, Identifier, Scheme};
 use rand_chacha::ChaCha20Rng;
 
-use crate::committee::{NETWORK, NOW, SCHEME, SIZE, id, identity, membership, rng};
+use crate::committee::{NETWORK, NOW, SIZE, id, identity, membership, rng};
 
 /// All members, connected; messages that a test holds back wait.
 struct Ring {
@@ -31,7 +31,7 @@ impl Ring {
     fn new(holds: fn(&Message) -> bool) -> Self {
         let member = |number| {
             let (membership, identity) = (membership(id(number)), Arc::new(identity(id(number))));
-            (id(number), KeyGen::resume(membership, identity, SCHEME, Journal::default(), NOW - 1))
+            (id(number), KeyGen::resume(membership, identity, Scheme::ALL, Journal::default(), NOW - 1))
         };
         let mut ring = Self {
             members: (1..=SIZE).map(member).collect(),
@@ -125,11 +125,13 @@ fn confirms(attempt: AttemptId) -> impl Fn(&Message) -> bool {
 }
 
 #[test]
-fn all_members_end_with_one_root_in_one_attempt() {
+fn all_members_end_with_all_roots_in_one_attempt() {
     let mut ring = Ring::new(|_| false);
     ring.tick();
-    let roots: Vec<_> = ring.members.values().map(|machine| machine.complete().cloned()).collect();
-    assert!(roots.iter().all(|root| root.is_some() && *root == roots[0]));
+    let roots: Vec<_> = ring.members.values().map(|machine| machine.complete().to_vec()).collect();
+    assert!(roots.iter().all(|done| *done == roots[0]));
+    let [done] = &roots[0][..] else { panic!("{} ceremonies", roots[0].len()) };
+    assert!(done.schemes().eq(Scheme::ALL));
     assert_eq!(ring.starts().len(), 1);
 }
 
@@ -152,7 +154,7 @@ fn a_member_that_started_after_an_attempt_does_not_join_it() {
     ring.tick();
     let start = ring.starts().pop().expect("started");
     let (membership, identity) = (membership(id(2)), Arc::new(identity(id(2))));
-    let restarted = KeyGen::resume(membership, identity, SCHEME, Journal::default(), NOW + 1);
+    let restarted = KeyGen::resume(membership, identity, Scheme::ALL, Journal::default(), NOW + 1);
     ring.members.insert(id(2), restarted);
     ring.sent.clear();
     ring.with(id(2), |machine, now, rng| machine.receive(id(1), start, now + 1, rng));
@@ -187,7 +189,7 @@ fn whoever_confirmed_a_later_attempt_does_not_activate_an_earlier_one_by_itself(
     // it follows as soon as one member has activated
     assert!(ring.activations.iter().all(|(_, attempt)| *attempt == later));
     assert_eq!(ring.activations.len(), usize::from(SIZE));
-    assert!(ring.members.values().all(|machine| machine.complete().is_some()));
+    assert!(ring.members.values().all(|machine| machine.is_done()));
 }
 
 #[test]
@@ -202,6 +204,6 @@ fn what_others_may_lack_is_sent_until_they_confirm() {
     ring.holds = |_| false;
     ring.now += 1_000;
     ring.tick();
-    assert!(ring.members.values().all(|machine| machine.complete().is_some()));
+    assert!(ring.members.values().all(|machine| machine.is_done()));
     assert_eq!(ring.starts().len(), 1);
 }
