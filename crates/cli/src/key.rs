@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use countersign_client::{Trust, ethereum_address};
+use countersign_client::{BitcoinNetwork, Trust, bitcoin_address, ethereum_address, solana_address};
 use countersign_types::{
     ActionId, Address, B256, Bytes, Genesis, KeyOptions, KeySpec, PayloadKind, Policy, RootKeys, Scheme,
 };
@@ -19,6 +19,9 @@ use crate::{
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Compute a key's id, public key and addresses from genesis, root keys and spec. Asks nobody.
+    ///
+    /// Keys are children of the network's root keys by addition, not by BIP-32 or SLIP-10: no seed phrase gives them,
+    /// and ordinary wallets cannot derive them.
     #[command(
         after_help = "Example:\n  countersign key show --genesis genesis.json --root-keys root-keys.json \\\n    --action 0x.. --config 'text:{\"minimum\":\"1\"}'"
     )]
@@ -29,6 +32,9 @@ pub(crate) enum Command {
         /// The root keys: `root-keys.json` of any node.
         #[arg(long, default_value = "root-keys.json")]
         root_keys: PathBuf,
+        /// The network of the Bitcoin address: mainnet, testnet (signet too) or regtest.
+        #[arg(long, default_value_t = BitcoinNetwork::Mainnet)]
+        bitcoin_network: BitcoinNetwork,
         #[command(flatten)]
         spec: SpecArguments,
     },
@@ -40,7 +46,7 @@ pub(crate) struct SpecArguments {
     /// A JSON file with the whole spec.
     #[arg(long, conflicts_with_all = ["action", "config", "payloads", "owner", "salt"])]
     spec: Option<PathBuf>,
-    /// The signature scheme.
+    /// The signature scheme: schnorr-secp256k1 (RFC 9591; a contract verifies it), bip340 (Taproot) or ed25519.
     #[arg(long, default_value_t = Scheme::SchnorrSecp256k1)]
     scheme: Scheme,
     /// The action that decides.
@@ -85,19 +91,23 @@ impl SpecArguments {
 }
 
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
-    let Command::Show { genesis, root_keys, spec } = command;
+    let Command::Show { genesis, root_keys, bitcoin_network, spec } = command;
     let genesis: Genesis = files::json_file(&genesis, "genesis")?;
     let root_keys: RootKeys = files::json_file(&root_keys, "file of root keys")?;
     let spec = spec.spec()?;
     let trust = Trust::new(&genesis, root_keys).map_err(Exit::invalid)?;
     let key_id = spec.key_id();
     let public_key = trust.public_key(spec.scheme, &key_id).map_err(Exit::invalid)?;
-    let address = ethereum_address(spec.scheme, &public_key);
+    let ethereum = ethereum_address(spec.scheme, &public_key);
+    let bitcoin = bitcoin_address(spec.scheme, &public_key, bitcoin_network);
+    let solana = solana_address(spec.scheme, &public_key);
     let value = json!({
         "key_id": key_id,
         "scheme": spec.scheme,
         "public_key": public_key,
-        "ethereum_address": address,
+        "ethereum_address": ethereum,
+        "bitcoin_address": bitcoin,
+        "solana_address": solana,
         "spec": spec,
     });
     output.result(&value, || {
@@ -106,9 +116,20 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             ("scheme", spec.scheme.to_string()),
             ("public key", public_key.to_string()),
         ];
-        if let Some(address) = address {
+        if let Some(address) = ethereum {
             lines.push(("address", format!("{address} (of the point: what a verifying contract compares)")));
         }
+        if let Some(address) = bitcoin {
+            lines
+                .push(("Bitcoin", format!("{address} (P2TR, {bitcoin_network}: the key is the output key)")));
+        }
+        if let Some(address) = solana {
+            lines.push(("Solana", address));
+        }
+        lines.push((
+            "derived",
+            "by addition to the root key: no seed phrase gives it, no wallet derives it".into(),
+        ));
         lines.push(("action", spec.policy.action.to_string()));
         facts(&lines)
     })
