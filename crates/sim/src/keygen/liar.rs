@@ -192,13 +192,11 @@ impl Liar {
         let (place, scheme) = self.scheme(attempt)?;
         let mut hashes: Vec<B256> = packages.iter().map(keccak256).collect();
         let mut package = packages[place].clone();
-        match self.lie {
-            Lie::ForgedComplaint => {
-                package = PrivatePackage::try_from(vec![1; 32]).unwrap_or(package);
-                hashes[place] = keccak256(&package);
-            }
-            Lie::UnshownComplaint => package = PrivatePackage::try_from(vec![1; 32]).unwrap_or(package),
-            _ => {}
+        if matches!(self.lie, Lie::ForgedComplaint | Lie::UnshownComplaint) {
+            package = PrivatePackage::try_from(vec![1; 32]).unwrap_or(package);
+        }
+        if self.lie == Lie::ForgedComplaint {
+            hashes[place] = keccak256(&package);
         }
         let complaint = Some(Box::new(Complaint { dealer, scheme, package, hashes, signature }));
         Some(Message::Abort { attempt, reason: "it is all wrong".into(), complaint })
