@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
-use countersign_types::{Decision, api::NetworkInfo, failure::Disagreement};
+use countersign_types::{Decision, RootKeys, api::NetworkInfo, failure::Disagreement};
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,8 +33,8 @@ pub fn document(network: &Network, info: &NetworkInfo, shown: &[Demonstration]) 
     let root_keys: serde_json::Map<String, Value> = info
         .root_keys
         .iter()
-        .flat_map(|keys| &keys.keys)
-        .map(|key| (key.root.scheme.name().to_owned(), json!(key.root.public_key)))
+        .flat_map(RootKeys::roots)
+        .map(|root| (root.scheme.name().to_owned(), json!(root.public_key)))
         .collect();
     Ok(json!({
         "schema": SCHEMA,
@@ -60,8 +60,8 @@ pub fn text(network: &Network, info: &NetworkInfo, shown: &[Demonstration]) -> R
     let mut out = String::new();
     writeln!(out, "\n  Network {}", info.network)?;
     writeln!(out, "  {} of {} nodes sign", info.genesis.threshold, info.members.len())?;
-    for key in info.root_keys.iter().flat_map(|keys| &keys.keys) {
-        writeln!(out, "  root key {} {}", key.root.scheme, key.root.public_key)?;
+    for root in info.root_keys.iter().flat_map(RootKeys::roots) {
+        writeln!(out, "  root key {} {}", root.scheme, root.public_key)?;
     }
     writeln!(out, "  dev chain {CHAIN_ID} at {}, token {}\n", network.chain_url(), network.token()?)?;
     writeln!(out, "{}\n", nodes_table(network))?;

@@ -85,7 +85,7 @@ fn plain(text: &str) -> String {
         ("MAX_HOSTS", action::MAX_HOSTS.to_string()),
         ("MAX_CHAINS", action::MAX_CHAINS.to_string()),
         ("Limits::MAX", serde_json::json!(Limits::MAX).to_string()),
-        ("RootKey::activation_digest", "the EIP-712 digest of Activate".into()),
+        ("activation_digest", "the EIP-712 digest of Activate".into()),
         ("PublishAction::digest", "the EIP-712 digest of PublishAction".into()),
     ];
     let linked = |text: String, (name, value): &(&str, String)| text.replace(&format!("[`{name}`]"), value);

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use countersign_client::{Trust, ethereum_address};
+use countersign_client::{BitcoinNetwork, Trust, bitcoin_address, ethereum_address, solana_address};
 use countersign_types::{
-    ActionId, Address, B256, Bytes, Genesis, KeyOptions, KeySpec, PayloadKind, Policy, RootKeys, Scheme,
+    ActionId, Address, B256, Bytes, Genesis, KeyId, KeyOptions, KeySpec, PayloadKind, Policy, PublicKey,
+    RootKeys, Scheme,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     exit::Exit,
@@ -19,6 +20,9 @@ use crate::{
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Compute a key's id, public key and addresses from genesis, root keys and spec. Asks nobody.
+    ///
+    /// Keys are children of the network's root keys by addition, not by BIP-32 or SLIP-10: no seed phrase gives them,
+    /// and ordinary wallets cannot derive them.
     #[command(
         after_help = "Example:\n  countersign key show --genesis genesis.json --root-keys root-keys.json \\\n    --action 0x.. --config 'text:{\"minimum\":\"1\"}'"
     )]
@@ -29,6 +33,9 @@ pub(crate) enum Command {
         /// The root keys: `root-keys.json` of any node.
         #[arg(long, default_value = "root-keys.json")]
         root_keys: PathBuf,
+        /// The network of the Bitcoin address: mainnet, testnet (signet too) or regtest.
+        #[arg(long, default_value_t = BitcoinNetwork::Mainnet)]
+        bitcoin_network: BitcoinNetwork,
         #[command(flatten)]
         spec: SpecArguments,
     },
@@ -40,7 +47,7 @@ pub(crate) struct SpecArguments {
     /// A JSON file with the whole spec.
     #[arg(long, conflicts_with_all = ["action", "config", "payloads", "owner", "salt"])]
     spec: Option<PathBuf>,
-    /// The signature scheme.
+    /// The signature scheme: schnorr-secp256k1 (RFC 9591; a contract verifies it), bip340 (Taproot) or ed25519.
     #[arg(long, default_value_t = Scheme::SchnorrSecp256k1)]
     scheme: Scheme,
     /// The action that decides.
@@ -85,31 +92,107 @@ impl SpecArguments {
 }
 
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
-    let Command::Show { genesis, root_keys, spec } = command;
+    let Command::Show { genesis, root_keys, bitcoin_network, spec } = command;
     let genesis: Genesis = files::json_file(&genesis, "genesis")?;
     let root_keys: RootKeys = files::json_file(&root_keys, "file of root keys")?;
     let spec = spec.spec()?;
     let trust = Trust::new(&genesis, root_keys).map_err(Exit::invalid)?;
-    let key_id = spec.key_id();
-    let public_key = trust.public_key(spec.scheme, &key_id).map_err(Exit::invalid)?;
-    let address = ethereum_address(spec.scheme, &public_key);
-    let value = json!({
-        "key_id": key_id,
-        "scheme": spec.scheme,
-        "public_key": public_key,
-        "ethereum_address": address,
-        "spec": spec,
-    });
-    output.result(&value, || {
+    let public_key = trust.public_key(spec.scheme, &spec.key_id()).map_err(Exit::invalid)?;
+    let shown = Shown::new(spec, public_key, bitcoin_network);
+    output.result(&shown.document(), || facts(&shown.lines(bitcoin_network)))
+}
+
+/// A key with its addresses: those that its scheme has.
+struct Shown {
+    spec: KeySpec,
+    key_id: KeyId,
+    public_key: PublicKey,
+    ethereum: Option<Address>,
+    bitcoin: Option<String>,
+    solana: Option<String>,
+}
+
+impl Shown {
+    fn new(spec: KeySpec, public_key: PublicKey, network: BitcoinNetwork) -> Self {
+        Self {
+            key_id: spec.key_id(),
+            ethereum: ethereum_address(spec.scheme, &public_key),
+            bitcoin: bitcoin_address(spec.scheme, &public_key, network),
+            solana: solana_address(spec.scheme, &public_key),
+            public_key,
+            spec,
+        }
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "key_id": self.key_id,
+            "scheme": self.spec.scheme,
+            "public_key": self.public_key,
+            "ethereum_address": self.ethereum,
+            "bitcoin_address": self.bitcoin,
+            "solana_address": self.solana,
+            "spec": self.spec,
+        })
+    }
+
+    fn lines(&self, network: BitcoinNetwork) -> Vec<(&'static str, String)> {
         let mut lines = vec![
-            ("key id", key_id.to_string()),
-            ("scheme", spec.scheme.to_string()),
-            ("public key", public_key.to_string()),
+            ("key id", self.key_id.to_string()),
+            ("scheme", self.spec.scheme.to_string()),
+            ("public key", self.public_key.to_string()),
         ];
-        if let Some(address) = address {
+        if let Some(address) = self.ethereum {
             lines.push(("address", format!("{address} (of the point: what a verifying contract compares)")));
         }
-        lines.push(("action", spec.policy.action.to_string()));
-        facts(&lines)
-    })
+        if let Some(address) = &self.bitcoin {
+            lines.push(("Bitcoin", format!("{address} (P2TR, {network}: the key is the output key)")));
+        }
+        if let Some(address) = &self.solana {
+            lines.push(("Solana", address.clone()));
+        }
+        lines.push((
+            "derived",
+            "by addition to the root key: no seed phrase gives it, no wallet derives it".into(),
+        ));
+        lines.push(("action", self.spec.policy.action.to_string()));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_with_the_address_of_its_scheme_and_null_for_the_others() {
+        // the generators of the two curves
+        let x = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        let ed25519 = format!("58{}", "66".repeat(31));
+        for (scheme, key, field, prefix) in [
+            (Scheme::SchnorrSecp256k1, format!("02{x}"), "ethereum_address", "0x"),
+            (Scheme::Bip340, x.to_owned(), "bitcoin_address", "tb1p"),
+            (Scheme::Ed25519, ed25519, "solana_address", ""),
+        ] {
+            let spec = KeySpec {
+                scheme,
+                policy: Policy { action: ActionId::from([1; 32]), config: Bytes::new() },
+                payloads: vec![PayloadKind::Bytes],
+                options: KeyOptions::default(),
+                owner: Address::ZERO,
+                salt: B256::ZERO,
+            };
+            let key = PublicKey(format!("0x{key}").parse().expect("hex"));
+            let shown = Shown::new(spec, key, BitcoinNetwork::Testnet);
+            let document = shown.document();
+            for other in ["ethereum_address", "bitcoin_address", "solana_address"] {
+                let address = document[other].as_str();
+                assert_eq!(address.is_some(), other == field, "{scheme}: {document}");
+                assert!(address.is_none_or(|address| address.starts_with(prefix)), "{document}");
+            }
+            let lines = facts(&shown.lines(BitcoinNetwork::Testnet));
+            assert!(lines.contains(document[field].as_str().expect("an address")), "{lines}");
+            assert!(lines.contains("no seed phrase"), "{lines}");
+        }
+    }
 }

@@ -94,11 +94,8 @@ fn show(genesis: &Genesis, root_keys: Option<RootKeys>, output: &mut Output) -> 
             ("threshold", format!("{} of {}", committee.threshold(), committee.size())),
             ("chains", genesis.chains.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
         ];
-        for key in root_keys.iter().flat_map(|keys| &keys.keys) {
-            lines.push((
-                "root key",
-                format!("{} {} (activated by all)", key.root.scheme, key.root.public_key),
-            ));
+        for root in root_keys.iter().flat_map(RootKeys::roots) {
+            lines.push(("root key", format!("{} {} (activated by all)", root.scheme, root.public_key)));
         }
         format!("{}\n{}", facts(&lines), table(&["#", "PeerId", "address"], rows))
     })

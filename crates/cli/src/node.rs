@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use clap::{Args, Subcommand};
 use countersign_action::Compiler;
 use countersign_node::{NodeConfig, NodeError, PassphraseConfig, init, logging};
-use countersign_types::{Genesis, NodePublicKey, api::NetworkInfo};
+use countersign_types::{Genesis, NodePublicKey, RootKeys, api::NetworkInfo};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -182,8 +182,8 @@ fn text(info: &NetworkInfo) -> String {
         ("engine", info.engine.to_string()),
         ("ready", info.not_ready.as_ref().map_or("yes".into(), |reason| format!("no: {reason}"))),
     ];
-    for key in info.root_keys.iter().flat_map(|keys| &keys.keys) {
-        lines.push(("root key", format!("{} {}", key.root.scheme, key.root.public_key)));
+    for root in info.root_keys.iter().flat_map(RootKeys::roots) {
+        lines.push(("root key", format!("{} {}", root.scheme, root.public_key)));
     }
     let rows = info
         .members

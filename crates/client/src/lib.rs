@@ -5,6 +5,7 @@
 //! the payload gives, and if a threshold of members voted for exactly this outcome of exactly this request
 //! ([`Trust::verify`]). A node that answers anything else is named and passed over.
 
+mod addresses;
 mod client;
 mod error;
 mod node;
@@ -12,9 +13,10 @@ mod signer;
 mod trust;
 mod verify;
 
+pub use addresses::{BitcoinNetwork, BitcoinNetworkError, bitcoin_address, ethereum_address, solana_address};
 pub use client::{Client, ClientConfig, Signed};
 pub use error::{ClientError, NodeError, NodeFailure};
 pub use reqwest::Url;
 pub use signer::{LocalSigner, RequestSigner, SignerError, sign_publication, sign_request};
-pub use trust::{Trust, TrustError, ethereum_address};
+pub use trust::{Trust, TrustError};
 pub use verify::VerifyError;

@@ -145,17 +145,14 @@ pub async fn run(
     let boot = clock.now();
 
     let mut participant = Participant::new(Arc::clone(&membership), Arc::clone(&identity), boot);
-    let mut keygens = Vec::new();
     if let Some(root_keys) = store.root_keys()? {
         root_keys.verify(network, &membership.committee)?;
         add_roots(&store, &mut participant, &root_keys)?;
         crate::driver::write_root_keys(&config.data.join("root-keys.json"), &root_keys);
         status.set_root_keys(root_keys);
     }
-    for scheme in Scheme::ALL {
-        let journal = journal(&store, scheme, status.root_keys().as_ref())?;
-        keygens.push(KeyGen::resume(Arc::clone(&membership), Arc::clone(&identity), scheme, journal, boot));
-    }
+    let journal = journal(&store, status.root_keys())?;
+    let keygen = KeyGen::resume(Arc::clone(&membership), Arc::clone(&identity), Scheme::ALL, journal, boot);
 
     warn_of_gaps(&config, &genesis, own);
     let (listener, address) = listen(config.api.listen).await?;
@@ -190,7 +187,7 @@ pub async fn run(
         membership: Arc::clone(&membership),
         clock: Arc::clone(&clock),
         participant,
-        keygens,
+        keygen,
         transport: Arc::new(handle.clone()),
         library: Arc::clone(&library),
         questions,
@@ -319,14 +316,14 @@ fn add_roots(
     participant: &mut Participant<crate::runs::Recorded>,
     root_keys: &RootKeys,
 ) -> Result<(), NodeError> {
-    for key in &root_keys.keys {
-        let scheme = key.root.scheme;
+    for root in root_keys.roots() {
+        let scheme = root.scheme;
         let Some(stored) = store.active_share(root_keys.epoch, scheme)? else {
             return Err(NodeError::Share(format!("there is no share of the root key for {scheme}")));
         };
         let share = RootShare::from_bytes(scheme, &stored.share)
             .map_err(|error| NodeError::Share(with_causes(&error)))?;
-        if share.root_key() != key.root {
+        if share.root_key() != *root {
             return Err(NodeError::Share(format!("the share for {scheme} is of another root key")));
         }
         participant.add_root(share).map_err(|error| NodeError::Share(error.to_string()))?;
@@ -334,22 +331,23 @@ fn add_roots(
     Ok(())
 }
 
-fn journal(store: &Store, scheme: Scheme, root_keys: Option<&RootKeys>) -> Result<Journal, NodeError> {
+fn journal(store: &Store, root_keys: Option<RootKeys>) -> Result<Journal, NodeError> {
     let pending = store
-        .pending_shares(FIRST_EPOCH, scheme)?
+        .pending_shares(FIRST_EPOCH)?
         .into_iter()
-        .map(|stored| Pending { terms: stored.terms, root: stored.root })
+        .map(|stored| Pending { terms: stored.terms, roots: stored.roots })
         .collect();
-    let activated = match store.activation(FIRST_EPOCH, scheme)? {
-        Some(stored) => {
-            let confirmations = postcard::from_bytes(&stored.confirmations).map_err(|error| {
-                NodeError::Share(format!("the stored confirmations do not decode: {error}"))
-            })?;
-            Some((stored.attempt, confirmations))
+    let mut activated = Vec::new();
+    for scheme in Scheme::ALL {
+        let Some(stored) = store.activation(FIRST_EPOCH, scheme)? else { continue };
+        if activated.iter().any(|(attempt, _)| *attempt == stored.attempt) {
+            continue;
         }
-        None => None,
-    };
-    let complete = root_keys.and_then(|keys| keys.keys.iter().find(|key| key.root.scheme == scheme)).cloned();
+        let confirmations = postcard::from_bytes(&stored.confirmations)
+            .map_err(|error| NodeError::Share(format!("the stored confirmations do not decode: {error}")))?;
+        activated.push((stored.attempt, confirmations));
+    }
+    let complete = root_keys.map(|keys| keys.ceremonies).unwrap_or_default();
     Ok(Journal { pending, activated, complete })
 }
 

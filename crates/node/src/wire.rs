@@ -6,7 +6,7 @@ use countersign_session::{
     keygen,
     message::{ToCoordinator, ToParticipant},
 };
-use countersign_types::{NodePublicKey, Scheme};
+use countersign_types::NodePublicKey;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{questions::Message as Question, replication::Announcement};
@@ -25,7 +25,7 @@ pub(crate) enum SigningFrame {
 /// What travels on the background lane.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum BackgroundFrame {
-    KeyGeneration { scheme: Scheme, message: keygen::Message },
+    KeyGeneration(keygen::Message),
     Announcement(Announcement),
     Question(Question),
 }

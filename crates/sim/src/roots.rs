@@ -11,8 +11,6 @@ use countersign_types::{Bytes, Committee, EngineId, Identifier, KeyId, NetworkId
 
 use crate::chance::Chance;
 
-/// The scheme of every simulated key.
-pub(crate) const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
 /// The network of every simulated world.
 pub(crate) const NETWORK: NetworkId = NetworkId(alloy_primitives::B256::repeat_byte(7));
 /// The engine that every simulated node runs.
@@ -27,21 +25,25 @@ pub(crate) struct Roots {
 }
 
 impl Roots {
-    /// The committee of this size; the same in every world of a process.
-    pub(crate) fn of(members: u16, threshold: u16) -> Arc<Self> {
-        static MADE: Mutex<BTreeMap<(u16, u16), Arc<Roots>>> = Mutex::new(BTreeMap::new());
+    /// The committee of this size with shares of one root; the same in every world of a process.
+    pub(crate) fn of(scheme: Scheme, members: u16, threshold: u16) -> Arc<Self> {
+        static MADE: Mutex<BTreeMap<(Scheme, u16, u16), Arc<Roots>>> = Mutex::new(BTreeMap::new());
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        let roots = made.entry((members, threshold));
-        Arc::clone(roots.or_insert_with(|| Arc::new(Self::make(members, threshold))))
+        let roots = made.entry((scheme, members, threshold));
+        Arc::clone(roots.or_insert_with(|| Arc::new(Self::make(scheme, members, threshold))))
     }
 
-    fn make(members: u16, threshold: u16) -> Self {
+    fn make(scheme: Scheme, members: u16, threshold: u16) -> Self {
         let (committee, identities) = identities(members, threshold);
-        let shares = generate(&committee);
+        let shares = generate(scheme, &committee);
         let first = shares.values().next().expect("a committee has members");
         let public = first.public();
         let shares = shares.iter().map(|(id, share)| (*id, share.to_bytes().to_vec())).collect();
         Self { committee, identities, shares, public }
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.public.scheme()
     }
 
     pub(crate) fn members(&self) -> Vec<Identifier> {
@@ -57,7 +59,7 @@ impl Roots {
     }
 
     pub(crate) fn share(&self, me: Identifier) -> RootShare {
-        RootShare::from_bytes(SCHEME, &self.shares[&me]).expect("what was written is read")
+        RootShare::from_bytes(self.scheme(), &self.shares[&me]).expect("what was written is read")
     }
 
     pub(crate) fn derive(&self, key: &KeyId) -> DerivedPublic {
@@ -85,14 +87,14 @@ pub(crate) fn membership(committee: &Committee, me: Identifier) -> Membership {
     Membership { network: NETWORK, epoch: 1, committee: committee.clone(), me, engine: ENGINE }
 }
 
-fn generate(committee: &Committee) -> BTreeMap<Identifier, RootShare> {
+fn generate(scheme: Scheme, committee: &Committee) -> BTreeMap<Identifier, RootShare> {
     let mut chance = Chance::of(0, u64::from(committee.size()));
     let mut first = BTreeMap::new();
     let mut broadcasts: BTreeMap<Identifier, Bytes> = BTreeMap::new();
     for me in committee.identifiers() {
         let (size, threshold) = (committee.size(), committee.threshold());
         let (state, package) =
-            dkg::start(SCHEME, me, size, threshold, &mut chance.0).expect("a legal committee");
+            dkg::start(scheme, me, size, threshold, &mut chance.0).expect("a legal committee");
         first.insert(me, state);
         broadcasts.insert(me, package);
     }

@@ -21,7 +21,7 @@ use countersign_types::{
 };
 
 use crate::{
-    roots::{NETWORK, Roots, SCHEME},
+    roots::{NETWORK, Roots},
     script::{Conduct, Script, Values},
     violation::Violation,
 };
@@ -142,7 +142,7 @@ impl Watch {
         }
         let public_key = self.roots.derive(&key).public_key();
         for (message, signature) in messages.iter().zip(&signed.signatures) {
-            countersign_threshold::verify(SCHEME, &public_key, message, signature)
+            countersign_threshold::verify(self.roots.scheme(), &public_key, message, signature)
                 .map_err(|error| wrong(error.to_string()))?;
             if !self.allowed.contains(&(key, message.clone())) {
                 return Err(wrong("no honest node's replay allowed it".into()));

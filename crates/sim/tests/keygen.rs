@@ -20,14 +20,14 @@ fn run(scenario: &Scenario, seeds: impl Iterator<Item = u64>) -> Vec<Report> {
 }
 
 #[test]
-fn all_end_with_one_root_whatever_crashes() {
+fn all_end_with_the_same_roots_whatever_crashes() {
     let reports = run(&Scenario::default(), 0..seeds(30));
     assert!(reports.iter().map(|report| report.crashes).sum::<u64>() > 10);
     assert!(reports.iter().map(|report| report.given_up).sum::<u64>() > 5);
 }
 
 #[test]
-fn all_end_with_one_root_on_links_that_keep_the_order() {
+fn all_end_with_the_same_roots_on_links_that_keep_the_order() {
     let in_order = Links { in_order: true, ..Scenario::default().links };
     run(&Scenario { links: in_order, crashes: 300, ..Scenario::default() }, 1_000..1_000 + seeds(20));
 }
@@ -35,27 +35,44 @@ fn all_end_with_one_root_on_links_that_keep_the_order() {
 #[test]
 fn a_calm_network_needs_one_attempt() {
     for report in run(&Scenario::calm(), 2_000..2_000 + seeds(5)) {
-        assert_eq!(report.given_up, 0);
+        assert_eq!((report.given_up, report.ceremonies), (0, 1));
         assert!(report.complete_ms < 5_000, "{} ms", report.complete_ms);
     }
 }
 
 #[test]
-fn one_dishonest_member_never_splits_the_others_and_frames_nobody() {
-    run(&Scenario::default().lying(&Lie::ALL), 3_000..3_000 + seeds(20));
+fn a_scheme_that_comes_with_an_upgrade_gets_its_root_in_a_further_ceremony() {
+    let scenario = Scenario { upgrades: true, ..Scenario::default() };
+    let mut reports = run(&scenario, 6_000..6_000 + seeds(30));
+    let harsh = Scenario { crashes: 400, links: Links { loss: 300, ..scenario.links }, ..scenario };
+    reports.extend(run(&harsh, 7_000..7_000 + seeds(20)));
+    let further = reports.iter().filter(|report| report.ceremonies == 2).count();
+    assert!(further > 5, "{further} of {} needed a further ceremony", reports.len());
+    assert!(reports.iter().all(|report| report.ceremonies <= 2));
 }
 
 #[test]
-fn a_provable_lie_names_the_liar() {
-    for lie in Lie::PROVABLE {
+fn one_dishonest_member_never_splits_the_others_and_frames_nobody() {
+    run(&Scenario::default().lying(&Lie::ALL), 3_000..3_000 + seeds(30));
+    let upgrades = Scenario { upgrades: true, ..Scenario::default() };
+    run(&upgrades.lying(&Lie::ALL), 3_500..3_500 + seeds(20));
+}
+
+#[test]
+fn a_lie_that_is_seen_names_the_liar() {
+    // the last only one member sees
+    for lie in Lie::PROVABLE.into_iter().chain([Lie::DealsTooFew]) {
         let scenario = Scenario { faults_ms: 10_000, ..Scenario::calm() }.lying(&[lie]);
-        for report in run(&scenario, 4_000..4_002) {
-            assert!(
-                !report.accusers.is_empty(),
-                "nobody names the liar of {lie:?}:\n{}",
-                report.trace.tail(40)
-            );
-        }
+        let reports = run(&scenario, 4_000..4_003);
+        // an accusation that comes when all is done concerns nobody
+        let may_be_late = matches!(lie, Lie::FalseComplaint | Lie::ForgedComplaint | Lie::UnshownComplaint);
+        let silent: Vec<_> = reports.iter().filter(|report| report.accusers.is_empty()).collect();
+        let allowed = if may_be_late { reports.len() - 1 } else { 0 };
+        assert!(
+            silent.len() <= allowed,
+            "nobody names the liar of {lie:?}:\n{}",
+            silent.last().map(|report| report.trace.tail(40)).unwrap_or_default()
+        );
     }
 }
 

@@ -147,7 +147,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It was written by another version.
-    #[error("the database has layout version {got}, this program reads version {SCHEMA}")]
+    #[error(
+        "the database has layout version {got}, this program reads version {SCHEMA}: run the version that wrote it, or join a network with a new data folder"
+    )]
     Schema {
         /// Its version.
         got: u32,

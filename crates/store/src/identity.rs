@@ -52,7 +52,9 @@ pub enum IdentityFileError {
         path: PathBuf,
     },
     /// It was written by another version.
-    #[error("the identity in {path:?} has layout version {got}, this program reads version {SCHEMA}")]
+    #[error(
+        "the identity in {path:?} has layout version {got}, this program reads version {SCHEMA}: run the version that wrote it, or set the node up anew"
+    )]
     Schema {
         /// The file.
         path: PathBuf,

@@ -1,11 +1,11 @@
 //! The journal of key generation: pending shares, the one activation, root keys.
 //!
-//! A member stores its pending share before it confirms, and its activation before it signs it: at most one for an
-//! epoch and scheme. Shares are never replaced and never deleted.
+//! A member stores its pending shares before it confirms, those of all schemes of an attempt in one record, and its
+//! activation before it signs it: at most one for an epoch and scheme. Shares are never replaced and never deleted.
 
 use std::fmt;
 
-use countersign_types::{AttemptId, AttemptTerms, Bytes, NetworkId, RootKey, RootKeys, Scheme};
+use countersign_types::{Activation, AttemptId, AttemptTerms, Bytes, NetworkId, RootKey, RootKeys, Scheme};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -15,31 +15,46 @@ use crate::{
     store::{decode, encode},
 };
 
-/// The longest key share, in bytes: 1 MiB. One of ECDSA among five has 210 KB.
+/// The longest key share of a scheme, in bytes: 1 MiB. One of ECDSA among five has 210 KB.
 pub const MAX_SHARE_BYTES: usize = 1 << 20;
-/// The most pending shares of one epoch and scheme. Only attempts that came as far as a share count.
-pub const MAX_PENDING_SHARES: usize = 256;
+/// The most attempts of one epoch whose shares are kept: those of some ceremonies. Only attempts that came as far as
+/// shares count.
+pub const MAX_PENDING_SHARES: usize = 1024;
 /// The longest confirmations, in bytes: 256 KiB.
 pub const MAX_CONFIRMATIONS_BYTES: usize = 256 << 10;
 
-/// A share that an attempt at key generation gave, and that counts once the attempt is activated by all.
+/// The shares that an attempt at key generation gave, and that count once the attempt is activated by all.
 #[derive(PartialEq, Eq)]
-pub struct PendingShare {
-    /// The scheme, as in the terms and the root.
-    pub scheme: Scheme,
+pub struct PendingShares {
     /// The epoch, as in the terms.
     pub epoch: u64,
     /// The attempt: the id of the terms.
     pub attempt: AttemptId,
     /// What the attempt is.
     pub terms: AttemptTerms,
-    /// The public outcome.
+    /// The public outcome: a root for each scheme of the terms, in their order.
+    pub roots: Vec<RootKey>,
+    /// The secret shares in the schemes' own encodings, in the same order, each at most [`MAX_SHARE_BYTES`].
+    pub shares: Vec<Zeroizing<Vec<u8>>>,
+}
+
+/// The share that this node signs with, and the root key that it belongs to.
+#[derive(PartialEq, Eq)]
+pub struct ActiveShare {
+    /// The root key.
     pub root: RootKey,
-    /// The secret share in the scheme's own encoding, at most [`MAX_SHARE_BYTES`].
+    /// The secret share in the scheme's own encoding.
     pub share: Zeroizing<Vec<u8>>,
 }
 
-/// The one attempt that this node activated for an epoch and scheme.
+impl fmt::Debug for ActiveShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveShare").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// The one attempt that this node activated for an epoch and scheme. There is a record for each scheme of the
+/// attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActivationRecord {
     /// The attempt.
@@ -48,18 +63,18 @@ pub struct ActivationRecord {
     pub confirmations: Bytes,
 }
 
-/// Why a pending share was not stored.
+/// Why pending shares were not stored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PutShareError {
-    /// The attempt has another share already.
-    #[error("attempt {attempt} has another share on disk: shares are never replaced")]
+    /// The attempt has other shares already.
+    #[error("attempt {attempt} has other shares on disk: shares are never replaced")]
     Different {
         /// The attempt.
         attempt: AttemptId,
     },
-    /// Scheme, epoch and attempt are not those of the terms, or the root key is of another scheme.
-    #[error("the share of attempt {attempt} does not match its terms or its root key")]
+    /// Epoch and attempt are not those of the terms, or there is not one root key and one share for each scheme.
+    #[error("the shares of attempt {attempt} do not match its terms or its root keys")]
     Mismatch {
         /// The attempt.
         attempt: AttemptId,
@@ -71,12 +86,10 @@ pub enum PutShareError {
         got: usize,
     },
     /// Too many attempts.
-    #[error("there are {MAX_PENDING_SHARES} pending shares for {scheme} in epoch {epoch} already")]
+    #[error("there are shares of {MAX_PENDING_SHARES} attempts in epoch {epoch} already")]
     TooMany {
         /// The epoch.
         epoch: u64,
-        /// The scheme.
-        scheme: Scheme,
     },
     /// The disk.
     #[error(transparent)]
@@ -88,13 +101,17 @@ pub enum PutShareError {
 #[non_exhaustive]
 pub enum ActivateError {
     /// Another attempt was activated: this node must never sign for a second.
-    #[error("attempt {attempt} is activated already, and there is one activation for each epoch and scheme")]
+    #[error(
+        "attempt {attempt} is activated already for {scheme}, and there is one activation for each epoch and scheme"
+    )]
     AlreadyActivated {
         /// The attempt that was activated.
         attempt: AttemptId,
+        /// For which scheme.
+        scheme: Scheme,
     },
-    /// There is no share to activate.
-    #[error("attempt {attempt} has no pending share on disk")]
+    /// There are no shares to activate.
+    #[error("attempt {attempt} has no pending shares on disk")]
     NoShare {
         /// The attempt.
         attempt: AttemptId,
@@ -135,23 +152,33 @@ pub enum PutRootKeysError {
     Store(#[from] StoreError),
 }
 
-impl PendingShare {
+impl PendingShares {
     fn place(&self) -> Place {
-        Place::PendingShare { epoch: self.epoch, scheme: self.scheme, attempt: self.attempt }
+        Place::PendingShares { epoch: self.epoch, attempt: self.attempt }
     }
 
     fn matches(&self, network: NetworkId) -> bool {
-        let AttemptTerms { epoch, scheme, .. } = self.terms;
-        self.epoch == epoch
-            && [scheme, self.root.scheme] == [self.scheme; 2]
+        let AttemptTerms { epoch, schemes, .. } = &self.terms;
+        self.epoch == *epoch
             && self.attempt == self.terms.id(network)
+            && !schemes.is_empty()
+            && schemes.iter().eq(self.roots.iter().map(|root| &root.scheme))
+            && self.shares.len() == schemes.len()
     }
 
-    /// Length of the public part u32, public part, share: so that the secret passes through no encoder's buffers.
+    /// Length of the public part u32, public part, then of each share length u32 and share: so that the secrets pass
+    /// through no encoder's buffers.
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let public = encode(&(&self.terms, &self.root));
-        let length = u32::try_from(public.len()).expect("a root key is far below 4 GiB");
-        Zeroizing::new([length.to_be_bytes().as_slice(), &public, &self.share].concat())
+        let length = |part: &[u8]| u32::try_from(part.len()).expect("far below 4 GiB").to_be_bytes();
+        let public = encode(&(&self.terms, &self.roots));
+        // As long as it gets: a buffer that grows leaves copies behind.
+        let whole = 4 + public.len() + self.shares.iter().map(|share| 4 + share.len()).sum::<usize>();
+        let mut record = Zeroizing::new(Vec::with_capacity(whole));
+        for part in std::iter::once(&public[..]).chain(self.shares.iter().map(|share| &share[..])) {
+            record.extend_from_slice(&length(part));
+            record.extend_from_slice(part);
+        }
+        record
     }
 
     fn decode(
@@ -160,39 +187,45 @@ impl PendingShare {
         place: Place,
         bytes: &[u8],
     ) -> Result<Self, StoreError> {
-        let damaged = || StoreError::corrupt(operation, format!("{place:?} is not a share of that attempt"));
-        let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let (public, share) =
-            rest.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or_else(damaged)?;
-        let (terms, root): (AttemptTerms, RootKey) = decode(operation, place, public)?;
-        let (scheme, epoch, attempt) = (terms.scheme, terms.epoch, terms.id(network));
-        let share = Zeroizing::new(share.to_vec());
-        let pending = Self { scheme, epoch, attempt, terms, root, share };
-        let whole = pending.place() == place && pending.root.scheme == scheme;
+        let damaged =
+            || StoreError::corrupt(operation, format!("{place:?} does not hold the shares of that attempt"));
+        let mut rest = bytes;
+        let mut part = || {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let (part, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            rest = after;
+            Some(part)
+        };
+        let public = part().ok_or_else(damaged)?;
+        let (terms, roots): (AttemptTerms, Vec<RootKey>) = decode(operation, place, public)?;
+        let shares = roots.iter().map(|_| Some(Zeroizing::new(part()?.to_vec()))).collect::<Option<Vec<_>>>();
+        let (epoch, attempt) = (terms.epoch, terms.id(network));
+        let pending = Self { epoch, attempt, terms, roots, shares: shares.ok_or_else(damaged)? };
+        let whole = rest.is_empty() && pending.place() == place && pending.matches(network);
         if whole { Ok(pending) } else { Err(damaged()) }
     }
 }
 
-impl fmt::Debug for PendingShare {
+impl fmt::Debug for PendingShares {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingShare")
+        f.debug_struct("PendingShares")
             .field("attempt", &self.attempt)
             .field("terms", &self.terms)
-            .field("root", &self.root)
+            .field("roots", &self.roots)
             .finish_non_exhaustive()
     }
 }
 
 impl Store {
-    /// Stores durably the share of an attempt, before its confirmation is sent.
-    pub fn put_pending_share(&self, pending: &PendingShare) -> Result<Put, PutShareError> {
-        const OPERATION: &str = "storing a pending share";
-        let PendingShare { scheme, epoch, attempt, .. } = *pending;
+    /// Stores durably the shares of an attempt, before its confirmation is sent.
+    pub fn put_pending_shares(&self, pending: &PendingShares) -> Result<Put, PutShareError> {
+        const OPERATION: &str = "storing pending shares";
+        let PendingShares { epoch, attempt, .. } = *pending;
         if !pending.matches(self.owner().network) {
             return Err(PutShareError::Mismatch { attempt });
         }
-        if pending.share.len() > MAX_SHARE_BYTES {
-            return Err(PutShareError::TooLong { got: pending.share.len() });
+        if let Some(long) = pending.shares.iter().find(|share| share.len() > MAX_SHARE_BYTES) {
+            return Err(PutShareError::TooLong { got: long.len() });
         }
         let place = pending.place();
         let mut writer = self.writer()?;
@@ -200,62 +233,56 @@ impl Store {
             let same = *there == *pending.encode();
             return if same { Ok(Put::AlreadyThere) } else { Err(PutShareError::Different { attempt }) };
         }
-        if self.count_pending(OPERATION, epoch, scheme)? >= MAX_PENDING_SHARES {
-            return Err(PutShareError::TooMany { epoch, scheme });
+        if self.count_pending(OPERATION, epoch)? >= MAX_PENDING_SHARES {
+            return Err(PutShareError::TooMany { epoch });
         }
         let sealed = self.seal_bytes(place, &pending.encode())?;
         self.commit(&mut writer, OPERATION, &[(place, &sealed)], |head| head.pending_shares += 1)?;
         Ok(Put::Stored)
     }
 
-    fn count_pending(
-        &self,
-        operation: &'static str,
-        epoch: u64,
-        scheme: Scheme,
-    ) -> Result<usize, StoreError> {
+    fn count_pending(&self, operation: &'static str, epoch: u64) -> Result<usize, StoreError> {
         let mut count = 0;
-        self.database().visit(operation, &Place::pending_shares(epoch, scheme), None, |_, _| {
+        self.database().visit(operation, &Place::pending_shares(epoch), None, |_, _| {
             count += 1;
             Ok(true)
         })?;
         Ok(count)
     }
 
-    /// The pending shares of an epoch and scheme by attempt, activated ones included.
-    pub fn pending_shares(&self, epoch: u64, scheme: Scheme) -> Result<Vec<PendingShare>, StoreError> {
+    /// The pending shares of an epoch by attempt, activated ones included.
+    pub fn pending_shares(&self, epoch: u64) -> Result<Vec<PendingShares>, StoreError> {
         const OPERATION: &str = "reading the pending shares";
         let mut found = Vec::new();
-        self.database().visit(OPERATION, &Place::pending_shares(epoch, scheme), None, |place, sealed| {
+        self.database().visit(OPERATION, &Place::pending_shares(epoch), None, |place, sealed| {
             let plain = self.unseal_bytes(OPERATION, place, sealed)?;
-            found.push(PendingShare::decode(OPERATION, self.owner().network, place, &plain)?);
+            found.push(PendingShares::decode(OPERATION, self.owner().network, place, &plain)?);
             Ok(true)
         })?;
         Ok(found)
     }
 
-    /// The pending share of one attempt.
-    pub fn pending_share(
+    /// The pending shares of one attempt.
+    pub fn pending_shares_of(
         &self,
         epoch: u64,
-        scheme: Scheme,
         attempt: AttemptId,
-    ) -> Result<Option<PendingShare>, StoreError> {
-        const OPERATION: &str = "reading a pending share";
-        let place = Place::PendingShare { epoch, scheme, attempt };
+    ) -> Result<Option<PendingShares>, StoreError> {
+        const OPERATION: &str = "reading the pending shares of an attempt";
+        let place = Place::PendingShares { epoch, attempt };
         self.unseal(OPERATION, place)?
-            .map(|plain| PendingShare::decode(OPERATION, self.owner().network, place, &plain))
+            .map(|plain| PendingShares::decode(OPERATION, self.owner().network, place, &plain))
             .transpose()
     }
 
-    /// Records durably that this node activates an attempt, before it signs the activation.
+    /// Records durably that this node activates an attempt, for all of its schemes or none, before it signs the
+    /// activation.
     ///
-    /// At most one attempt for an epoch and scheme, ever, and only one whose share is on disk. The same attempt again
-    /// changes nothing: the first confirmations stay.
+    /// At most one attempt for an epoch and scheme, ever, and only one whose shares are on disk. The same attempt
+    /// again changes nothing: the first confirmations stay.
     pub fn record_activation(
         &self,
         epoch: u64,
-        scheme: Scheme,
         attempt: AttemptId,
         confirmations: Bytes,
     ) -> Result<Put, ActivateError> {
@@ -264,28 +291,39 @@ impl Store {
             return Err(ActivateError::TooLong { got: confirmations.len() });
         }
         let mut writer = self.writer()?;
-        match self.activation(epoch, scheme)? {
-            Some(there) if there.attempt == attempt => return Ok(Put::AlreadyThere),
-            Some(there) => return Err(ActivateError::AlreadyActivated { attempt: there.attempt }),
-            None => {}
+        let pending = self.pending_shares_of(epoch, attempt)?.ok_or(ActivateError::NoShare { attempt })?;
+        let schemes = &pending.terms.schemes;
+        for &scheme in schemes {
+            match self.activation(epoch, scheme)? {
+                Some(there) if there.attempt == attempt => return Ok(Put::AlreadyThere),
+                Some(there) => {
+                    return Err(ActivateError::AlreadyActivated { attempt: there.attempt, scheme });
+                }
+                None => {}
+            }
         }
-        if self.pending_share(epoch, scheme, attempt)?.is_none() {
-            return Err(ActivateError::NoShare { attempt });
-        }
-        let place = Place::Activation { epoch, scheme };
-        let sealed = self.seal(place, &ActivationRecord { attempt, confirmations })?;
-        self.commit(&mut writer, OPERATION, &[(place, &sealed)], |head| head.activations += 1)?;
+        let record = ActivationRecord { attempt, confirmations };
+        let sealed = schemes
+            .iter()
+            .map(|&scheme| {
+                let place = Place::Activation { epoch, scheme };
+                Ok((place, self.seal(place, &record)?))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let writes: Vec<_> = sealed.iter().map(|(place, bytes)| (*place, bytes.as_slice())).collect();
+        let count = writes.len() as u64;
+        self.commit(&mut writer, OPERATION, &writes, |head| head.activations += count)?;
         Ok(Put::Stored)
     }
 
-    /// The attempt that this node activated, if it did.
+    /// The attempt that this node activated for a scheme, if it did.
     pub fn activation(&self, epoch: u64, scheme: Scheme) -> Result<Option<ActivationRecord>, StoreError> {
         self.sealed("reading an activation", Place::Activation { epoch, scheme })
     }
 
     /// Stores durably the root keys of an epoch, whose signatures the caller has verified.
     ///
-    /// Later ones may add schemes. What was stored, activated or pending here must not be contradicted.
+    /// Later ones may add ceremonies. What was stored, activated or pending here must not be contradicted.
     pub fn put_root_keys(&self, root_keys: &RootKeys) -> Result<Put, PutRootKeysError> {
         let expected = self.owner().network;
         if root_keys.network != expected {
@@ -311,21 +349,22 @@ impl Store {
 
     /// The scheme for which `new` is not what this node knows.
     fn contradiction(&self, stored: Option<&RootKeys>, new: &RootKeys) -> Result<Option<Scheme>, StoreError> {
-        let same = |a: &countersign_types::Activation, b: &countersign_types::Activation| {
-            a.root == b.root && a.attempt == b.attempt
-        };
-        for known in stored.into_iter().flat_map(|stored| &stored.keys) {
-            if !new.keys.iter().any(|key| same(key, known)) {
-                return Ok(Some(known.root.scheme));
+        let same = |a: &Activation, b: &Activation| a.roots == b.roots && a.attempt == b.attempt;
+        for known in stored.into_iter().flat_map(|stored| &stored.ceremonies) {
+            if !new.ceremonies.iter().any(|ceremony| same(ceremony, known)) {
+                return Ok(known.schemes().next());
             }
         }
-        for key in &new.keys {
-            let (epoch, scheme) = (new.epoch, key.root.scheme);
-            let other_attempt = self.activation(epoch, scheme)?.is_some_and(|own| own.attempt != key.attempt);
-            let other_root =
-                self.pending_share(epoch, scheme, key.attempt)?.is_some_and(|own| own.root != key.root);
-            if other_attempt || other_root {
-                return Ok(Some(scheme));
+        for ceremony in &new.ceremonies {
+            let pending = self.pending_shares_of(new.epoch, ceremony.attempt)?;
+            if pending.is_some_and(|own| own.roots != ceremony.roots) {
+                return Ok(ceremony.schemes().next());
+            }
+            for scheme in ceremony.schemes() {
+                let activated = self.activation(new.epoch, scheme)?;
+                if activated.is_some_and(|own| own.attempt != ceremony.attempt) {
+                    return Ok(Some(scheme));
+                }
             }
         }
         Ok(None)
@@ -350,15 +389,17 @@ impl Store {
     /// The share that this node signs with: that of the attempt that all members activated, by the stored root keys.
     ///
     /// None before there are root keys for the scheme, or if this node never had a share of that attempt.
-    pub fn active_share(&self, epoch: u64, scheme: Scheme) -> Result<Option<PendingShare>, StoreError> {
+    pub fn active_share(&self, epoch: u64, scheme: Scheme) -> Result<Option<ActiveShare>, StoreError> {
+        const OPERATION: &str = "reading the active share";
         let Some(root_keys) = self.root_keys_of(epoch)? else { return Ok(None) };
-        let Some(key) = root_keys.keys.iter().find(|key| key.root.scheme == scheme) else { return Ok(None) };
-        let pending = self.pending_share(epoch, scheme, key.attempt)?;
-        match pending {
-            Some(pending) if pending.root != key.root => {
-                Err(StoreError::corrupt("reading the active share", "share and root key are of two attempts"))
-            }
-            pending => Ok(pending),
+        let done = root_keys.ceremonies.iter().find(|done| done.schemes().any(|own| own == scheme));
+        let Some(done) = done else { return Ok(None) };
+        let Some(pending) = self.pending_shares_of(epoch, done.attempt)? else { return Ok(None) };
+        if pending.roots != done.roots {
+            return Err(StoreError::corrupt(OPERATION, "shares and root keys are of two attempts"));
         }
+        let mut shares = pending.roots.into_iter().zip(pending.shares);
+        let share = shares.find(|(root, _)| root.scheme == scheme);
+        Ok(share.map(|(root, share)| ActiveShare { root, share }))
     }
 }

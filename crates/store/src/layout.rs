@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 head | | sealed [`Head`](crate::store::Head) |
 //! | 2 identity | | sealed secret key, 32 bytes |
-//! | 3 pending share | epoch 8, scheme 1, attempt 32 | sealed terms, root and share |
+//! | 3 pending shares | epoch 8, attempt 32 | sealed terms, roots and shares |
 //! | 4 activation | epoch 8, scheme 1 | sealed attempt and confirmations |
 //! | 5 root keys | epoch 8 | sealed `RootKeys` |
 //! | 6 action | action id 32 | signed publication and the component's length |
@@ -16,7 +16,9 @@
 use countersign_types::{ActionId, AttemptId, B256, ComponentDigest, NetworkId, NodePublicKey, Scheme};
 
 /// The version of the layout. A store of another version is refused, never guessed at.
-pub const SCHEMA: u32 = 1;
+///
+/// 1: one attempt at key generation for each scheme. 2: one for all schemes that the network lacks.
+pub const SCHEMA: u32 = 2;
 
 pub(crate) const HEADER: &str = "header";
 pub(crate) const HEADER_COPY: &str = "header.copy";
@@ -28,18 +30,9 @@ pub(crate) const ROCKSDB: &str = "rocksdb";
 pub(crate) enum Place {
     Head,
     Identity,
-    PendingShare {
-        epoch: u64,
-        scheme: Scheme,
-        attempt: AttemptId,
-    },
-    Activation {
-        epoch: u64,
-        scheme: Scheme,
-    },
-    RootKeys {
-        epoch: u64,
-    },
+    PendingShares { epoch: u64, attempt: AttemptId },
+    Activation { epoch: u64, scheme: Scheme },
+    RootKeys { epoch: u64 },
     Action(ActionId),
     Component(ComponentDigest),
     /// By the keccak-256 of its text.
@@ -52,7 +45,7 @@ pub(crate) enum Place {
 pub(crate) enum Kind {
     Head = 1,
     Identity = 2,
-    PendingShare = 3,
+    PendingShares = 3,
     Activation = 4,
     RootKeys = 5,
     Action = 6,
@@ -72,7 +65,7 @@ impl Place {
         match self {
             Self::Head => Kind::Head,
             Self::Identity => Kind::Identity,
-            Self::PendingShare { .. } => Kind::PendingShare,
+            Self::PendingShares { .. } => Kind::PendingShares,
             Self::Activation { .. } => Kind::Activation,
             Self::RootKeys { .. } => Kind::RootKeys,
             Self::Action(_) => Kind::Action,
@@ -86,9 +79,8 @@ impl Place {
         let mut key = self.kind().prefix();
         match self {
             Self::Head | Self::Identity => {}
-            Self::PendingShare { epoch, scheme, attempt } => {
+            Self::PendingShares { epoch, attempt } => {
                 key.extend(epoch.to_be_bytes());
-                key.push(code(*scheme));
                 key.extend(attempt.as_bytes());
             }
             Self::Activation { epoch, scheme } => {
@@ -110,11 +102,7 @@ impl Place {
         let place = match *kind {
             1 => Self::Head,
             2 => Self::Identity,
-            3 => Self::PendingShare {
-                epoch: number(fields)?,
-                scheme: scheme(fields)?,
-                attempt: AttemptId::from(take(fields)?),
-            },
+            3 => Self::PendingShares { epoch: number(fields)?, attempt: AttemptId::from(take(fields)?) },
             4 => Self::Activation { epoch: number(fields)?, scheme: scheme(fields)? },
             5 => Self::RootKeys { epoch: number(fields)? },
             6 => Self::Action(ActionId::from(take(fields)?)),
@@ -125,11 +113,10 @@ impl Place {
         fields.is_empty().then_some(place)
     }
 
-    /// What every pending share of an epoch and scheme starts with.
-    pub(crate) fn pending_shares(epoch: u64, scheme: Scheme) -> Vec<u8> {
-        let mut prefix = Kind::PendingShare.prefix();
+    /// What the pending shares of every attempt of an epoch start with.
+    pub(crate) fn pending_shares(epoch: u64) -> Vec<u8> {
+        let mut prefix = Kind::PendingShares.prefix();
         prefix.extend(epoch.to_be_bytes());
-        prefix.push(code(scheme));
         prefix
     }
 
@@ -150,6 +137,8 @@ impl Place {
 fn code(scheme: Scheme) -> u8 {
     match scheme {
         Scheme::SchnorrSecp256k1 => 1,
+        Scheme::Bip340 => 2,
+        Scheme::Ed25519 => 3,
     }
 }
 
@@ -180,9 +169,8 @@ mod tests {
         prop_oneof![
             Just(Place::Head),
             Just(Place::Identity),
-            (epoch(), scheme(), any::<[u8; 32]>()).prop_map(|(epoch, scheme, attempt)| {
-                Place::PendingShare { epoch, scheme, attempt: attempt.into() }
-            }),
+            (epoch(), any::<[u8; 32]>())
+                .prop_map(|(epoch, attempt)| { Place::PendingShares { epoch, attempt: attempt.into() } }),
             (epoch(), scheme()).prop_map(|(epoch, scheme)| Place::Activation { epoch, scheme }),
             epoch().prop_map(|epoch| Place::RootKeys { epoch }),
             any::<[u8; 32]>().prop_map(|id| Place::Action(id.into())),
@@ -205,16 +193,15 @@ mod tests {
         #[test]
         fn shares_sort_by_epoch_then_by_attempt(a in any::<(u64, [u8; 32])>(), b in any::<(u64, [u8; 32])>()) {
             let key = |(epoch, attempt): (u64, [u8; 32])| {
-                let scheme = Scheme::SchnorrSecp256k1;
-                Place::PendingShare { epoch, scheme, attempt: attempt.into() }.key()
+                Place::PendingShares { epoch, attempt: attempt.into() }.key()
             };
             prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
         }
 
         #[test]
         fn only_the_shares_of_an_epoch_start_with_its_prefix(place in place(), epoch in 0..4u64) {
-            let inside = matches!(place, Place::PendingShare { epoch: own, .. } if own == epoch);
-            let prefix = Place::pending_shares(epoch, Scheme::SchnorrSecp256k1);
+            let inside = matches!(place, Place::PendingShares { epoch: own, .. } if own == epoch);
+            let prefix = Place::pending_shares(epoch);
             prop_assert_eq!(place.key().starts_with(&prefix), inside);
         }
 

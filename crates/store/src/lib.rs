@@ -43,8 +43,8 @@ pub use actions::{ActionUsage, Bounds, MAX_LISTED, PutActionError, StoredAction}
 pub use error::{CreateError, OpenError, StoreError};
 pub use identity::{IdentityFile, IdentityFileError};
 pub use keygen::{
-    ActivateError, ActivationRecord, MAX_CONFIRMATIONS_BYTES, MAX_PENDING_SHARES, MAX_SHARE_BYTES,
-    PendingShare, PutRootKeysError, PutShareError,
+    ActivateError, ActivationRecord, ActiveShare, MAX_CONFIRMATIONS_BYTES, MAX_PENDING_SHARES,
+    MAX_SHARE_BYTES, PendingShares, PutRootKeysError, PutShareError,
 };
 pub use layout::SCHEMA;
 pub use seal::{KdfError, KdfParameters};

@@ -202,7 +202,7 @@ impl Store {
         self.identity()?;
         let usage = self.load_usage(operation)?;
         let found = [
-            ("pending shares", head.pending_shares, self.count_sealed(operation, Kind::PendingShare)?),
+            ("pending shares", head.pending_shares, self.count_sealed(operation, Kind::PendingShares)?),
             ("activations", head.activations, self.count_sealed(operation, Kind::Activation)?),
             ("root keys", head.root_keys, self.count_sealed(operation, Kind::RootKeys)?),
             ("actions", head.actions, usage.total.actions),

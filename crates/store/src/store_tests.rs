@@ -5,7 +5,7 @@ use std::{fs::File, path::PathBuf};
 use countersign_types::{AttemptTerms, B256, Bytes, Identifier, PublicKey, RootKey, Scheme};
 
 use super::*;
-use crate::PendingShare;
+use crate::PendingShares;
 
 const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
 
@@ -26,22 +26,21 @@ fn open(path: &Path) -> Result<Store, OpenError> {
     Store::open(path, &Owner { network: network(1), node: key(1).public_key() }, &"secret".into())
 }
 
-fn pending(epoch: u64, number: u64) -> PendingShare {
+fn pending(epoch: u64, number: u64) -> PendingShares {
     let starter = Identifier::new(1).expect("not zero");
     let public_key = PublicKey(vec![2; 33].into());
-    let terms = AttemptTerms { epoch, scheme: SCHEME, number, starter, entropy: B256::repeat_byte(9) };
-    PendingShare {
-        scheme: SCHEME,
+    let terms = AttemptTerms { epoch, schemes: vec![SCHEME], number, starter, entropy: B256::repeat_byte(9) };
+    PendingShares {
         epoch: terms.epoch,
         attempt: terms.id(network(1)),
         terms,
-        root: RootKey { scheme: SCHEME, public_key, verifying_shares: vec![Bytes::from(vec![3; 33])] },
-        share: Zeroizing::new(vec![number as u8; 32]),
+        roots: vec![RootKey { scheme: SCHEME, public_key, verifying_shares: vec![Bytes::from(vec![3; 33])] }],
+        shares: vec![Zeroizing::new(vec![number as u8; 32])],
     }
 }
 
-fn place(pending: &PendingShare) -> Place {
-    Place::PendingShare { epoch: pending.epoch, scheme: SCHEME, attempt: pending.attempt }
+fn place(pending: &PendingShares) -> Place {
+    Place::PendingShares { epoch: pending.epoch, attempt: pending.attempt }
 }
 
 fn raw(store: &Store, place: Place) -> Vec<u8> {
@@ -65,9 +64,9 @@ fn a_sealed_record_opens_in_its_own_place_only() {
     let (first, second) = (pending(1, 1), pending(1, 2));
     let later = pending(2, 1);
     for share in [&first, &second, &later] {
-        store.put_pending_share(share).expect("writable");
+        store.put_pending_shares(share).expect("writable");
     }
-    let read = |share: &PendingShare| store.pending_share(share.epoch, SCHEME, share.attempt);
+    let read = |share: &PendingShares| store.pending_shares_of(share.epoch, share.attempt);
 
     // the control: a record that is sealed for the place is read, whoever put it there
     let resealed = store
@@ -80,9 +79,9 @@ fn a_sealed_record_opens_in_its_own_place_only() {
         put_raw(&store, place(other), &raw(&store, place(&first)));
         assert!(is_corrupt(read(other)));
     }
-    assert!(is_corrupt(store.pending_shares(1, SCHEME)));
+    assert!(is_corrupt(store.pending_shares(1)));
 
-    store.record_activation(1, SCHEME, first.attempt, Bytes::new()).expect("the first");
+    store.record_activation(1, first.attempt, Bytes::new()).expect("the first");
     put_raw(
         &store,
         Place::RootKeys { epoch: 1 },
@@ -111,10 +110,10 @@ fn a_record_of_another_database_does_not_open() {
     let folder = tempfile::tempdir().expect("a folder");
     let (a, b) = (create(&folder.path().join("a"), 1, 1), create(&folder.path().join("b"), 1, 1));
     for store in [&a, &b] {
-        store.put_pending_share(&pending(1, 1)).expect("writable");
+        store.put_pending_shares(&pending(1, 1)).expect("writable");
     }
     put_raw(&b, place(&pending(1, 1)), &raw(&a, place(&pending(1, 1))));
-    assert!(is_corrupt(b.pending_shares(1, SCHEME)));
+    assert!(is_corrupt(b.pending_shares(1)));
 }
 
 #[test]
@@ -122,8 +121,8 @@ fn a_database_with_a_record_missing_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a");
     let store = create(&path, 1, 1);
-    store.put_pending_share(&pending(1, 1)).expect("writable");
-    store.record_activation(1, SCHEME, pending(1, 1).attempt, Bytes::new()).expect("the first");
+    store.put_pending_shares(&pending(1, 1)).expect("writable");
+    store.record_activation(1, pending(1, 1).attempt, Bytes::new()).expect("the first");
     drop(store);
     drop(open(&path).expect("whole"));
 
@@ -145,8 +144,8 @@ fn newest_log(path: &Path) -> PathBuf {
 /// A database whose last acknowledged write, an activation, was cut from RocksDB's log.
 fn cut(path: &Path) {
     let store = create(path, 1, 1);
-    store.put_pending_share(&pending(1, 1)).expect("writable");
-    store.record_activation(1, SCHEME, pending(1, 1).attempt, Bytes::new()).expect("the first");
+    store.put_pending_shares(&pending(1, 1)).expect("writable");
+    store.record_activation(1, pending(1, 1).attempt, Bytes::new()).expect("the first");
     drop(store);
     let log = File::options().write(true).open(newest_log(path)).expect("a log");
     let length = log.metadata().expect("a file").len();
@@ -204,7 +203,7 @@ fn after_a_failed_write_nothing_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a");
     let store = create(&path, 1, 1);
-    store.put_pending_share(&pending(1, 1)).expect("writable");
+    store.put_pending_shares(&pending(1, 1)).expect("writable");
     {
         let read_only = File::open(path.join(WATERMARK)).expect("it is there");
         store.writer().expect("not poisoned").watermark = Watermark::of(read_only);
@@ -212,9 +211,9 @@ fn after_a_failed_write_nothing_is_written() {
     let error = store.put_time(5).expect_err("the watermark cannot be raised");
     assert!(error.is_fatal(), "{error}");
     assert!(matches!(store.put_time(6), Err(StoreError::Stopped)));
-    let again = store.put_pending_share(&pending(1, 2)).expect_err("stopped");
+    let again = store.put_pending_shares(&pending(1, 2)).expect_err("stopped");
     assert!(matches!(again, crate::PutShareError::Store(StoreError::Stopped)));
-    assert_eq!(store.pending_shares(1, SCHEME).expect("reads go on").len(), 1);
+    assert_eq!(store.pending_shares(1).expect("reads go on").len(), 1);
     drop(store);
-    assert_eq!(open(&path).expect("whole").pending_shares(1, SCHEME).expect("readable").len(), 1);
+    assert_eq!(open(&path).expect("whole").pending_shares(1).expect("readable").len(), 1);
 }

@@ -1,7 +1,12 @@
 //! Derived keys: the root plus a public multiple of the generator that commits to the key's id.
 //!
 //! The tweak is [`KeyId::derivation_digest`] read big-endian modulo the group's order. It covers the root's
-//! full encoding; no parity is normalised.
+//! full encoding; no parity is normalised. Only the child's public key, as a verifier takes it, is an x
+//! coordinate in BIP-340.
+//!
+//! No child needs a Taproot tweak of its own. A hidden script path in one would be a point P and a script with
+//! root + H(root, key) G = P + H(P, script) G: a collision of two hashes. For the root itself, which members
+//! choose together, key generation has ruled it out (`post_dkg` of the suite, as BIP-341 recommends).
 
 use std::{fmt, sync::Arc};
 
@@ -37,7 +42,8 @@ pub enum DeriveError {
     },
 }
 
-/// The public key of a derived key, from public data only: what a client does offline.
+/// The public key of a derived key, from public data only: what a client does offline. The root is a whole
+/// element; the public key is what the scheme's verifiers take.
 pub fn derive_public_key(root: &PublicKey, scheme: Scheme, key: &KeyId) -> Result<PublicKey, DeriveError> {
     dispatch!(scheme, C => {
         let group = parse_element::<C>(&root.0)
@@ -146,7 +152,7 @@ impl<C: Suite> Child<C> {
         let offset = <C::Group as Group>::generator() * tweak;
         let encoded = encode_element::<C>(&(group + offset)).ok_or(DeriveError::Identity { key: *key })?;
         let verifying_key = VerifyingKey::deserialize(&encoded).expect("what was encoded is decoded");
-        Ok(Self { tweak, offset, verifying_key, public_key: PublicKey(encoded.into()) })
+        Ok(Self { tweak, offset, verifying_key, public_key: PublicKey(C::public_key(encoded)) })
     }
 
     /// A member's verifying share of the child, from its share of the root.
@@ -230,8 +236,9 @@ impl<C: Suite> PublicChild<C> {
         use frost_core::Field;
         let tweak = crate::encoding::FieldOf::<C>::zero();
         let offset = <C::Group as Group>::identity();
-        let public_key = root.key.public_key.clone();
-        let verifying_key = VerifyingKey::deserialize(&public_key.0).expect("parsed before");
+        let encoded = root.key.public_key.0.to_vec();
+        let verifying_key = VerifyingKey::deserialize(&encoded).expect("parsed before");
+        let public_key = PublicKey(C::public_key(encoded));
         Self { root: Arc::new(root), child: Child { tweak, offset, verifying_key, public_key } }
     }
 }

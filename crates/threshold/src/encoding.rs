@@ -59,6 +59,7 @@ pub(crate) fn identifiers_among<C: Suite>(
 
 #[cfg(test)]
 mod tests {
+    use countersign_types::Scheme;
     use frost_secp256k1::Secp256K1Sha256 as Secp;
     use k256::{
         ProjectivePoint, Scalar, U256,
@@ -67,13 +68,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::suite::dispatch;
 
     #[test]
-    fn lengths_are_those_of_the_group() {
-        let generator = encode_element::<Secp>(&ProjectivePoint::GENERATOR).expect("not the identity");
-        assert_eq!(generator.len(), Secp::ELEMENT_BYTES);
-        assert_eq!(encode_scalar::<Secp>(&Scalar::ONE).len(), Secp::SCALAR_BYTES);
-        assert_eq!(Secp::SCHEME.public_key_len(), Secp::ELEMENT_BYTES);
+    fn lengths_are_those_of_the_groups() {
+        for scheme in Scheme::ALL {
+            dispatch!(scheme, C => {
+                let generator = <<C as Ciphersuite>::Group as Group>::generator();
+                let encoded = encode_element::<C>(&generator).expect("not the identity");
+                assert_eq!(encoded.len(), C::ELEMENT_BYTES);
+                assert_eq!(encode_scalar::<C>(&<FieldOf<C> as Field>::one()).len(), C::SCALAR_BYTES);
+                assert_eq!(scheme.root_key_len(), C::ELEMENT_BYTES);
+                assert_eq!(C::public_key(encoded).len(), scheme.public_key_len());
+                assert_eq!(C::SCHEME, scheme);
+            });
+        }
     }
 
     #[test]
@@ -121,10 +130,18 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_is_encoded_the_same(bytes in proptest::collection::vec(any::<u8>(), 33)) {
-            if let Some(element) = parse_element::<Secp>(&bytes) {
-                prop_assert_eq!(encode_element::<Secp>(&element), Some(bytes));
-            }
+        fn what_parses_is_encoded_the_same(
+            scheme in proptest::sample::select(Scheme::ALL.as_slice()),
+            tag in 0..8u8,
+            bytes in proptest::collection::vec(any::<u8>(), 32),
+        ) {
+            dispatch!(scheme, C => {
+                let mut encoding = [&[tag], &bytes[..]].concat();
+                encoding.drain(..33 - C::ELEMENT_BYTES);
+                if let Some(element) = parse_element::<C>(&encoding) {
+                    prop_assert_eq!(encode_element::<C>(&element), Some(encoding));
+                }
+            });
         }
     }
 }

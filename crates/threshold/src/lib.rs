@@ -38,4 +38,4 @@ pub use signing::{
     Commitments, LengthError, MAX_COMMITMENTS_BYTES, MAX_SIGNATURE_SHARE_BYTES, PackageError, SignError,
     SignatureShare, SigningNonces, SigningPackage,
 };
-pub use verify::{VerifyError, verify};
+pub use verify::{VerifyError, is_public_key, verify};

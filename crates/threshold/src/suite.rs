@@ -4,11 +4,22 @@
 //! for each scheme, and [`dispatch!`] goes from the one to the other. A further scheme is a variant, an
 //! implementation of [`Suite`] and a line in every `match` of this file.
 
-use countersign_types::Scheme;
+mod bip340;
+mod ed25519;
+mod secp256k1;
+
+use std::borrow::Cow;
+
+use countersign_types::{Bytes, Scheme};
 use frost_core::Ciphersuite;
+use frost_ed25519::Ed25519Sha512;
 use frost_secp256k1::Secp256K1Sha256;
+use frost_secp256k1_tr::Secp256K1Sha256TR;
 
 /// A ciphersuite that serves a scheme.
+///
+/// What a suite does beside the equations of RFC 9591, such as the negations of BIP-340, happens in the hooks
+/// of [`Ciphersuite`]: everything here goes through `frost_core`'s functions, which call them.
 pub(crate) trait Suite: Ciphersuite {
     /// The scheme.
     const SCHEME: Scheme;
@@ -24,6 +35,17 @@ pub(crate) trait Suite: Ciphersuite {
     /// The same for a signature: an element followed by a scalar, unless the suite says otherwise.
     fn is_canonical_signature(encoding: &[u8]) -> bool {
         encoding.get(..Self::ELEMENT_BYTES).is_some_and(Self::is_canonical_element)
+    }
+
+    /// What a verifier takes for a key with this encoded element: the same bytes, unless the suite says
+    /// otherwise.
+    fn public_key(element: Vec<u8>) -> Bytes {
+        element.into()
+    }
+
+    /// The encoding of the element that a verifier takes for this public key.
+    fn element_of(public_key: &[u8]) -> Cow<'_, [u8]> {
+        Cow::Borrowed(public_key)
     }
 
     /// Hides which suite it is.
@@ -42,6 +64,8 @@ pub(crate) trait Family {
 /// A family's member for one of the suites.
 pub(crate) enum BySuite<F: Family> {
     SchnorrSecp256k1(F::Of<Secp256K1Sha256>),
+    Bip340(F::Of<Secp256K1Sha256TR>),
+    Ed25519(F::Of<Ed25519Sha512>),
 }
 
 impl<F: Family> BySuite<F> {
@@ -49,6 +73,8 @@ impl<F: Family> BySuite<F> {
     pub(crate) fn scheme(&self) -> Scheme {
         match self {
             Self::SchnorrSecp256k1(_) => Scheme::SchnorrSecp256k1,
+            Self::Bip340(_) => Scheme::Bip340,
+            Self::Ed25519(_) => Scheme::Ed25519,
         }
     }
 }
@@ -56,10 +82,14 @@ impl<F: Family> BySuite<F> {
 impl<F: Family> Clone for BySuite<F>
 where
     F::Of<Secp256K1Sha256>: Clone,
+    F::Of<Secp256K1Sha256TR>: Clone,
+    F::Of<Ed25519Sha512>: Clone,
 {
     fn clone(&self) -> Self {
         match self {
             Self::SchnorrSecp256k1(inner) => Self::SchnorrSecp256k1(inner.clone()),
+            Self::Bip340(inner) => Self::Bip340(inner.clone()),
+            Self::Ed25519(inner) => Self::Ed25519(inner.clone()),
         }
     }
 }
@@ -70,6 +100,8 @@ macro_rules! dispatch {
     (in $value:expr, $inner:pat => $body:expr) => {
         match $value {
             $crate::suite::BySuite::SchnorrSecp256k1($inner) => $body,
+            $crate::suite::BySuite::Bip340($inner) => $body,
+            $crate::suite::BySuite::Ed25519($inner) => $body,
         }
     };
     ($scheme:expr, $suite:ident => $body:expr) => {
@@ -78,31 +110,15 @@ macro_rules! dispatch {
                 type $suite = frost_secp256k1::Secp256K1Sha256;
                 $body
             }
+            countersign_types::Scheme::Bip340 => {
+                type $suite = frost_secp256k1_tr::Secp256K1Sha256TR;
+                $body
+            }
+            countersign_types::Scheme::Ed25519 => {
+                type $suite = frost_ed25519::Ed25519Sha512;
+                $body
+            }
         }
     };
 }
 pub(crate) use dispatch;
-
-/// SEC 1 tags of compressed points. The decoder also takes tag 5, the compact form, which is a second
-/// encoding of half of the points.
-const COMPRESSED: [u8; 2] = [2, 3];
-
-impl Suite for Secp256K1Sha256 {
-    const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
-    const ELEMENT_BYTES: usize = 33;
-    const SCALAR_BYTES: usize = 32;
-
-    fn is_canonical_element(encoding: &[u8]) -> bool {
-        encoding.first().is_some_and(|tag| COMPRESSED.contains(tag))
-    }
-
-    fn wrap<F: Family>(value: F::Of<Self>) -> BySuite<F> {
-        BySuite::SchnorrSecp256k1(value)
-    }
-
-    fn open<F: Family>(value: &BySuite<F>) -> Option<&F::Of<Self>> {
-        match value {
-            BySuite::SchnorrSecp256k1(inner) => Some(inner),
-        }
-    }
-}

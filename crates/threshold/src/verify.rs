@@ -46,11 +46,17 @@ pub fn verify(
     })
 }
 
+/// Whether this is a public key of the scheme, as its verifiers take it: no signature verifies under any other.
+pub fn is_public_key(scheme: Scheme, public_key: &PublicKey) -> bool {
+    dispatch!(scheme, C => parse_key::<C>(public_key).is_some())
+}
+
 fn parse_key<C: Suite>(public_key: &PublicKey) -> Option<VerifyingKey<C>> {
-    if !C::is_canonical_element(&public_key.0) {
+    let encoding = C::element_of(&public_key.0);
+    if !C::is_canonical_element(&encoding) {
         return None;
     }
-    VerifyingKey::deserialize(&public_key.0).ok()
+    VerifyingKey::deserialize(&encoding).ok()
 }
 
 pub(crate) fn verify_with<C: Suite>(

@@ -191,7 +191,7 @@ pub mod sol_types {
 
         struct KeyGeneration {
             uint64 epoch;
-            string scheme;
+            string[] schemes;
             uint64 attempt;
             uint16 starter;
             bytes32 entropy;
@@ -207,7 +207,7 @@ pub mod sol_types {
 
         struct Confirm {
             bytes32 attempt;
-            bytes32 root;
+            bytes32 roots;
         }
 
         struct RootKey {
@@ -219,7 +219,7 @@ pub mod sol_types {
         struct Activate {
             uint64 epoch;
             bytes32 attempt;
-            RootKey root;
+            RootKey[] roots;
         }
     }
 }

@@ -37,6 +37,14 @@ impl PayloadKind {
             Self::Raw => "raw",
         }
     }
+
+    /// Whether it is what Ethereum wallets sign, and so for keys on secp256k1 only.
+    pub const fn is_ethereum(self) -> bool {
+        match self {
+            Self::PersonalMessage | Self::TypedData => true,
+            Self::Bytes | Self::Raw => false,
+        }
+    }
 }
 
 impl fmt::Display for PayloadKind {
@@ -105,7 +113,9 @@ pub struct KeyOptions {
 }
 
 /// What a key is. Its hash is the [`KeyId`]; the key is the scheme's root key plus a multiple of the
-/// generator that follows from both. So the address *is* the policy.
+/// generator that follows from both. So the address *is* the policy, in every scheme: Ethereum's, Bitcoin's
+/// or Solana's. No seed phrase leads to such a key: it is a child of the root by addition, and not one of
+/// BIP-32 or SLIP-10.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -140,6 +150,14 @@ pub enum KeySpecError {
         /// The kinds.
         got: Vec<PayloadKind>,
     },
+    /// A kind that keys of this scheme never sign.
+    #[error("keys of {scheme} sign no {kind}: that is for keys on secp256k1")]
+    Kind {
+        /// The scheme.
+        scheme: Scheme,
+        /// The kind.
+        kind: PayloadKind,
+    },
     /// Too long a config.
     #[error("the policy's config has at most {MAX_CONFIG_BYTES} bytes, got {got}")]
     Config {
@@ -154,6 +172,10 @@ impl KeySpec {
         let ordered = self.payloads.windows(2).all(|pair| pair[0] < pair[1]);
         if self.payloads.is_empty() || !ordered {
             return Err(KeySpecError::Payloads { got: self.payloads.iter().take(8).copied().collect() });
+        }
+        let is_for = |kind: &&PayloadKind| self.scheme.is_secp256k1() || !kind.is_ethereum();
+        if let Some(kind) = self.payloads.iter().find(|kind| !is_for(kind)) {
+            return Err(KeySpecError::Kind { scheme: self.scheme, kind: *kind });
         }
         if self.policy.config.len() > MAX_CONFIG_BYTES {
             return Err(KeySpecError::Config { got: self.policy.config.len() });
@@ -234,6 +256,19 @@ pub(crate) mod tests {
         ] {
             let spec = KeySpec { payloads, ..spec() };
             assert!(matches!(spec.validate(), Err(KeySpecError::Payloads { .. })));
+        }
+    }
+
+    #[test]
+    fn keys_of_other_curves_list_no_kinds_of_ethereum() {
+        for scheme in Scheme::ALL {
+            let kinds = |payloads| KeySpec { scheme, payloads, ..spec() }.validate();
+            assert_eq!(kinds(vec![PayloadKind::Bytes, PayloadKind::Raw]), Ok(()));
+            for kind in [PayloadKind::PersonalMessage, PayloadKind::TypedData] {
+                let refused = Err(KeySpecError::Kind { scheme, kind });
+                let expected = if scheme.is_secp256k1() { Ok(()) } else { refused };
+                assert_eq!(kinds(vec![PayloadKind::Bytes, kind]), expected);
+            }
         }
     }
 

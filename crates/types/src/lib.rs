@@ -53,7 +53,9 @@ pub use request::{
     Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES,
     Request, RequestError, SignedRequest, ValidRequest,
 };
-pub use root_keys::{Activation, AttemptTerms, RootKey, RootKeys, RootKeysError, activate};
+pub use root_keys::{
+    Activation, AttemptTerms, RootKey, RootKeys, RootKeysError, activate, activation_digest, roots_hash,
+};
 pub use rule::{MAX_BPS, Rule, Tolerance};
 pub use scheme::{PublicKey, Scheme, SchemeError, Signature};
 pub use session::{Context, Pin, SessionTerms};

@@ -183,6 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn what_ethereum_wallets_sign_is_for_keys_on_secp256k1() {
+        for scheme in Scheme::ALL {
+            let key = KeySpec { scheme, ..all_kinds() };
+            let typed_data = include_str!("../vectors/eip712-mail.json").to_owned();
+            for payload in
+                [Payload::PersonalMessage(b"hello".to_vec().into()), Payload::TypedData(typed_data)]
+            {
+                let refused = Err(PayloadError::Scheme { scheme, kind: payload.kind() });
+                let signed = payload.signed_bytes(&key);
+                assert_eq!(signed.is_ok(), scheme.is_secp256k1(), "{scheme}");
+                assert!(scheme.is_secp256k1() || signed == refused, "{scheme}");
+            }
+            assert!(Payload::Bytes(vec![1].into()).signed_bytes(&key).is_ok(), "{scheme}");
+        }
+    }
+
+    #[test]
     fn the_eip_712_example_gives_its_published_digest() {
         let json = include_str!("../vectors/eip712-mail.json");
         assert_eq!(

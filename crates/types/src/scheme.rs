@@ -13,16 +13,33 @@ pub enum Scheme {
     /// FROST(secp256k1, SHA-256), RFC 9591 section 6.5. Public keys are 33-byte compressed points,
     /// signatures 65 bytes: a compressed point R and a 32-byte scalar z.
     SchnorrSecp256k1,
+    /// BIP-340, as Taproot has it. Public keys are 32-byte x coordinates, signatures 64 bytes: the x coordinate
+    /// of R and a 32-byte scalar s. The root key is a whole point, of 33 bytes: keys are derived from it with
+    /// its parity, and lose theirs only as public keys.
+    Bip340,
+    /// Ed25519, RFC 8032; made by FROST(Ed25519, SHA-512), RFC 9591 section 6.1. Public keys are 32-byte
+    /// points, signatures 64 bytes: a point R and a 32-byte scalar S.
+    Ed25519,
 }
 
 impl Scheme {
-    /// Every scheme, in the order in which roots are listed.
-    pub const ALL: [Self; 1] = [Self::SchnorrSecp256k1];
+    /// Every scheme, ascending: the order in which roots are listed.
+    pub const ALL: [Self; 3] = [Self::SchnorrSecp256k1, Self::Bip340, Self::Ed25519];
 
     /// The scheme's name in specs, bodies and hashes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SchnorrSecp256k1 => "schnorr-secp256k1",
+            Self::Bip340 => "bip340",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// The length of a root key, in bytes: of a whole point, whatever a verifier takes.
+    pub const fn root_key_len(self) -> usize {
+        match self {
+            Self::SchnorrSecp256k1 | Self::Bip340 => 33,
+            Self::Ed25519 => 32,
         }
     }
 
@@ -30,6 +47,7 @@ impl Scheme {
     pub const fn public_key_len(self) -> usize {
         match self {
             Self::SchnorrSecp256k1 => 33,
+            Self::Bip340 | Self::Ed25519 => 32,
         }
     }
 
@@ -37,13 +55,16 @@ impl Scheme {
     pub const fn signature_len(self) -> usize {
         match self {
             Self::SchnorrSecp256k1 => 65,
+            Self::Bip340 | Self::Ed25519 => 64,
         }
     }
 
-    /// Whether keys of this scheme live on secp256k1, and so may sign what Ethereum wallets sign.
+    /// Whether keys of this scheme live on secp256k1, and so may sign what Ethereum wallets sign: EIP-191 and
+    /// EIP-712 payloads.
     pub const fn is_secp256k1(self) -> bool {
         match self {
-            Self::SchnorrSecp256k1 => true,
+            Self::SchnorrSecp256k1 | Self::Bip340 => true,
+            Self::Ed25519 => false,
         }
     }
 }
@@ -56,7 +77,7 @@ impl fmt::Display for Scheme {
 
 /// Why a text names no scheme.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown scheme {got:?}, expected schnorr-secp256k1")]
+#[error("unknown scheme {got:?}, expected schnorr-secp256k1, bip340 or ed25519")]
 pub struct SchemeError {
     /// The text.
     pub got: String,
@@ -73,7 +94,7 @@ impl FromStr for Scheme {
     }
 }
 
-/// A group public key in the scheme's own encoding.
+/// A public key in the encoding that the scheme's verifiers take; a root key as a whole point.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^0x([0-9a-fA-F]{2})*$"))]
 #[serde(transparent)]
@@ -113,6 +134,15 @@ mod tests {
             assert_eq!(scheme.name().parse(), Ok(scheme));
             let json = serde_json::to_string(&scheme).expect("a name");
             assert_eq!(json, format!("{:?}", scheme.name()));
+        }
+    }
+
+    #[test]
+    fn the_list_is_ascending_and_errors_name_all_of_it() {
+        assert!(Scheme::ALL.is_sorted_by(|a, b| a < b));
+        let error = "rsa".parse::<Scheme>().expect_err("no scheme").to_string();
+        for scheme in Scheme::ALL {
+            assert!(error.contains(scheme.name()), "{error}");
         }
     }
 }

@@ -11,9 +11,11 @@ use countersign_types::{
     EngineId, FieldRead, Finality, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId,
     NodeKey, Outcome, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction, ReadId, Record,
     RecordEntry, Request, RootKey, RootKeys, Rule, Scheme, SessionId, SessionTerms, Tolerance, Verdict, Vote,
+    activation_digest,
     canonical::domain,
     evm::{EvmRead, EvmValue},
     http::{Agree, Field, FieldValue, Header, HttpRead, HttpResponse},
+    roots_hash,
 };
 use serde_json::{Value, json};
 
@@ -307,32 +309,33 @@ fn vote(network: NetworkId, key: &NodeKey) -> Value {
 fn key_generation(network: NetworkId, keys: &[NodeKey]) -> Value {
     let terms = AttemptTerms {
         epoch: 1,
-        scheme: Scheme::SchnorrSecp256k1,
+        schemes: Scheme::ALL.to_vec(),
         number: 1,
         starter: Identifier::new(1).expect("not zero"),
         entropy: B256::repeat_byte(0x05),
     };
     let attempt = terms.id(network);
-    let root = RootKey {
-        scheme: terms.scheme,
-        public_key: root_key(),
-        verifying_shares: vec![root_key().0; keys.len()],
+    let root = |scheme: &Scheme| {
+        let point = Bytes::copy_from_slice(&root_key().0[33 - scheme.root_key_len()..]);
+        let verifying_shares = vec![point.clone(); keys.len()];
+        RootKey { scheme: *scheme, public_key: PublicKey(point), verifying_shares }
     };
+    let roots: Vec<_> = terms.schemes.iter().map(root).collect();
     let committee = genesis(keys).committee().expect("legal");
     let signatures = committee
         .members()
         .iter()
         .filter_map(|member| keys.iter().find(|key| key.public_key() == *member))
-        .map(|key| countersign_types::activate(&root, network, 1, attempt, key))
+        .map(|key| countersign_types::activate(&roots, network, 1, attempt, key))
         .collect();
-    let root_keys =
-        RootKeys { network, epoch: 1, keys: vec![Activation { root: root.clone(), attempt, signatures }] };
+    let ceremony = Activation { roots: roots.clone(), attempt, signatures };
+    let root_keys = RootKeys { network, epoch: 1, ceremonies: vec![ceremony] };
     assert_eq!(root_keys.verify(network, &committee), Ok(()));
     json!({
         "terms": terms,
         "attempt_id": attempt,
-        "root_hash": root.hash(),
-        "activation_digest": root.activation_digest(network, 1, attempt),
+        "roots_hash": roots_hash(&roots),
+        "activation_digest": activation_digest(&roots, network, 1, attempt),
         "root_keys": root_keys,
     })
 }

@@ -26,7 +26,17 @@ const ALLOWED: [(&str, &[&str]); 3] = [
     ),
     (
         "countersign-threshold",
-        &["countersign-types", "frost-core", "frost-secp256k1", "rand_core", "serde", "thiserror", "zeroize"],
+        &[
+            "countersign-types",
+            "frost-core",
+            "frost-ed25519",
+            "frost-secp256k1",
+            "frost-secp256k1-tr",
+            "rand_core",
+            "serde",
+            "thiserror",
+            "zeroize",
+        ],
     ),
 ];
 

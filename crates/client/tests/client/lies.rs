@@ -243,14 +243,15 @@ async fn root_keys_that_not_all_members_of_the_genesis_activated_are_passed_over
     let (world, other) = (Arc::new(World::new()), World::new());
     let lies: [(&str, Falsify); 5] = [
         ("another root", |info, other| {
-            info.root_keys.as_mut().expect("keys").keys[0].root = other.root_keys.keys[0].root.clone();
+            info.root_keys.as_mut().expect("keys").ceremonies[0].roots =
+                other.root_keys.ceremonies[0].roots.clone();
         }),
         ("another network's keys", |info, other| info.root_keys = Some(other.root_keys.clone())),
         ("another attempt", |info, _| {
-            info.root_keys.as_mut().expect("keys").keys[0].attempt = AttemptId::from([9; 32]);
+            info.root_keys.as_mut().expect("keys").ceremonies[0].attempt = AttemptId::from([9; 32]);
         }),
         ("an activation missing", |info, _| {
-            info.root_keys.as_mut().expect("keys").keys[0].signatures.pop();
+            info.root_keys.as_mut().expect("keys").ceremonies[0].signatures.pop();
         }),
         ("another genesis", |info, other| info.genesis = other.genesis.clone()),
     ];

@@ -8,6 +8,7 @@ use countersign_types::{
     ActionId, Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, Committee, EngineId, Genesis,
     Identifier, KeyOptions, KeySpec, NetworkId, NodeKey, Outcome, PackageHash, Payload, PayloadKind, Pin,
     Policy, RecordHash, Request, RootKeys, Scheme, SessionTerms, Signature, SignedRequest, Verdict, Vote,
+    activation_digest,
     api::{NetworkInfo, SignResponse, SignedPayload, SignerVote},
 };
 use rand_core::{OsRng, RngCore};
@@ -198,8 +199,9 @@ fn generate(committee: &Committee) -> Vec<RootShare> {
 }
 
 fn activate(genesis: &Genesis, keys: &[NodeKey], shares: &[RootShare]) -> RootKeys {
-    let (network, root, attempt) = (genesis.network_id(), shares[0].root_key(), AttemptId::from([4; 32]));
-    let digest = root.activation_digest(network, EPOCH, attempt);
+    let (network, attempt) = (genesis.network_id(), AttemptId::from([4; 32]));
+    let roots = vec![shares[0].root_key()];
+    let digest = activation_digest(&roots, network, EPOCH, attempt);
     let signatures = keys.iter().map(|key| key.sign(digest)).collect();
-    RootKeys { network, epoch: EPOCH, keys: vec![Activation { root, attempt, signatures }] }
+    RootKeys { network, epoch: EPOCH, ceremonies: vec![Activation { roots, attempt, signatures }] }
 }

@@ -7,48 +7,38 @@ use countersign_session::{
     Millis,
     keygen::{Effect, Message},
 };
-use countersign_store::{ActivateError, PendingShare};
+use countersign_store::{ActivateError, PendingShares};
 use countersign_threshold::RootShare;
-use countersign_types::{Activation, Identifier, RootKeys, Scheme};
+use countersign_types::{Activation, Identifier, RootKey, RootKeys};
 use rand_core::OsRng;
 
 use super::{Driver, DriverError};
 use crate::{causes::with_causes, wire::BackgroundFrame};
 
 impl Driver {
-    pub(super) fn key_generation(&mut self, from: Identifier, scheme: Scheme, message: Message, now: Millis) {
-        let Some(index) = self.parts.keygens.iter().position(|keygen| keygen.scheme() == scheme) else {
-            return;
-        };
-        let effects = self.parts.keygens[index].receive(from, message, now, &mut OsRng);
-        self.keygen_effects(index, effects, now);
+    pub(super) fn key_generation(&mut self, from: Identifier, message: Message, now: Millis) {
+        let effects = self.parts.keygen.receive(from, message, now, &mut OsRng);
+        self.keygen_effects(effects);
     }
 
-    pub(super) fn keygens_connected(&mut self, member: Identifier) {
-        let now = self.parts.clock.now();
-        for index in 0..self.parts.keygens.len() {
-            let effects = self.parts.keygens[index].connected(member);
-            self.keygen_effects(index, effects, now);
+    pub(super) fn keygen_connected(&mut self, member: Identifier) {
+        let effects = self.parts.keygen.connected(member);
+        self.keygen_effects(effects);
+    }
+
+    pub(super) fn keygen_disconnected(&mut self, member: Identifier, now: Millis) {
+        let effects = self.parts.keygen.disconnected(member, now);
+        self.keygen_effects(effects);
+    }
+
+    pub(super) fn tick_keygen(&mut self, now: Millis) {
+        if self.parts.keygen.next_timeout() <= now {
+            let effects = self.parts.keygen.tick(now, &mut OsRng);
+            self.keygen_effects(effects);
         }
     }
 
-    pub(super) fn keygens_disconnected(&mut self, member: Identifier, now: Millis) {
-        for index in 0..self.parts.keygens.len() {
-            let effects = self.parts.keygens[index].disconnected(member, now);
-            self.keygen_effects(index, effects, now);
-        }
-    }
-
-    pub(super) fn tick_keygens(&mut self, now: Millis) {
-        for index in 0..self.parts.keygens.len() {
-            if self.parts.keygens[index].next_timeout() <= now {
-                let effects = self.parts.keygens[index].tick(now, &mut OsRng);
-                self.keygen_effects(index, effects, now);
-            }
-        }
-    }
-
-    fn keygen_effects(&mut self, index: usize, effects: Vec<Effect>, now: Millis) {
+    fn keygen_effects(&mut self, effects: Vec<Effect>) {
         if effects.is_empty() {
             return;
         }
@@ -56,41 +46,39 @@ impl Driver {
             if self.failed.is_some() {
                 return;
             }
-            if let Err(error) = self.keygen_effect(index, effect, now) {
+            if let Err(error) = self.keygen_effect(effect) {
                 self.failed = Some(error);
             }
         }
         self.publish_status();
     }
 
-    fn keygen_effect(&mut self, index: usize, effect: Effect, now: Millis) -> Result<(), DriverError> {
-        let scheme = self.parts.keygens[index].scheme();
+    fn keygen_effect(&mut self, effect: Effect) -> Result<(), DriverError> {
         let epoch = self.parts.membership.epoch;
         match effect {
             Effect::Send { to, message } => {
-                self.send(to, Lane::Background, &BackgroundFrame::KeyGeneration { scheme, message });
+                self.send(to, Lane::Background, &BackgroundFrame::KeyGeneration(message));
             }
-            Effect::StorePending { pending, share } => {
+            Effect::StorePending { pending, shares } => {
                 let attempt = pending.terms.id(self.parts.membership.network);
-                let record = PendingShare {
-                    scheme,
+                let record = PendingShares {
                     epoch,
                     attempt,
                     terms: pending.terms,
-                    root: pending.root,
-                    share: share.to_bytes(),
+                    roots: pending.roots,
+                    shares: shares.iter().map(RootShare::to_bytes).collect(),
                 };
-                self.parts.store.put_pending_share(&record).map_err(fatal)?;
-                tracing::info!(%attempt, %scheme, "key share stored, pending");
-                let effects = self.parts.keygens[index].stored_pending(attempt);
-                self.keygen_effects(index, effects, now);
+                self.parts.store.put_pending_shares(&record).map_err(fatal)?;
+                tracing::info!(%attempt, schemes = names(&record.roots), "key shares stored, pending");
+                let effects = self.parts.keygen.stored_pending(attempt);
+                self.keygen_effects(effects);
             }
             Effect::StoreActivation { attempt, confirmations } => {
                 let encoded = postcard::to_allocvec(&confirmations).map_err(fatal)?;
-                match self.parts.store.record_activation(epoch, scheme, attempt, encoded.into()) {
+                match self.parts.store.record_activation(epoch, attempt, encoded.into()) {
                     Ok(_) => {
-                        let effects = self.parts.keygens[index].stored_activation(attempt);
-                        self.keygen_effects(index, effects, now);
+                        let effects = self.parts.keygen.stored_activation(attempt);
+                        self.keygen_effects(effects);
                     }
                     Err(error @ ActivateError::AlreadyActivated { .. }) => {
                         tracing::error!(%error, "another attempt is activated: this one is not");
@@ -101,38 +89,44 @@ impl Driver {
             Effect::Completed(activation) => self.completed(*activation)?,
             Effect::GivenUp { attempt, reason, culprits } => {
                 let culprits: Vec<u16> = culprits.iter().map(|id| id.get()).collect();
-                tracing::warn!(%attempt, %scheme, reason, ?culprits, "an attempt at key generation was given up");
+                tracing::warn!(%attempt, reason, ?culprits, "an attempt at key generation was given up");
             }
         }
         Ok(())
     }
 
-    /// A root key is active: from now on this node signs with it.
+    /// Root keys are active: from now on this node signs with them.
     fn completed(&mut self, activation: Activation) -> Result<(), DriverError> {
         let membership = &self.parts.membership;
-        let (epoch, scheme) = (membership.epoch, activation.root.scheme);
+        let epoch = membership.epoch;
         let mut root_keys = self.parts.status.root_keys().unwrap_or(RootKeys {
             network: membership.network,
             epoch,
-            keys: Vec::new(),
+            ceremonies: Vec::new(),
         });
-        root_keys.keys.retain(|key| key.root.scheme != scheme);
-        root_keys.keys.push(activation);
-        root_keys.keys.sort_by_key(|key| key.root.scheme);
+        let roots = activation.roots.clone();
+        root_keys.ceremonies.push(activation);
         self.parts.store.put_root_keys(&root_keys).map_err(fatal)?;
-        let stored = self.parts.store.active_share(epoch, scheme)?;
-        let Some(stored) = stored else {
-            return Err(DriverError::KeyGeneration(format!(
-                "the root key for {scheme} is active, and this node has no share of it"
-            )));
-        };
-        let share = RootShare::from_bytes(scheme, &stored.share).map_err(fatal)?;
-        self.parts.participant.add_root(share).map_err(fatal)?;
+        for RootKey { scheme, .. } in &roots {
+            let stored = self.parts.store.active_share(epoch, *scheme)?;
+            let Some(stored) = stored else {
+                return Err(DriverError::KeyGeneration(format!(
+                    "the root key for {scheme} is active, and this node has no share of it"
+                )));
+            };
+            let share = RootShare::from_bytes(*scheme, &stored.share).map_err(fatal)?;
+            self.parts.participant.add_root(share).map_err(fatal)?;
+        }
         write_root_keys(&self.parts.root_keys_file, &root_keys);
         self.parts.status.set_root_keys(root_keys);
-        tracing::info!(%scheme, "root key active");
+        tracing::info!(schemes = names(&roots), "root keys active");
         Ok(())
     }
+}
+
+/// The schemes of roots, for the log.
+fn names(roots: &[RootKey]) -> String {
+    roots.iter().map(|root| root.scheme.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// Writes the file that operators hand to clients. It is public, and can be had from the interface too.

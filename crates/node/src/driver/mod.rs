@@ -83,7 +83,7 @@ pub(crate) struct Parts {
     pub(crate) membership: Arc<Membership>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) participant: Participant<Recorded>,
-    pub(crate) keygens: Vec<KeyGen>,
+    pub(crate) keygen: KeyGen,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) library: Arc<Library>,
     pub(crate) questions: Arc<Questions>,
@@ -166,15 +166,15 @@ impl Driver {
     fn wake(&self) -> Instant {
         let now = self.parts.clock.now();
         let coordinators = self.coordinators.values().map(|c| c.coordinator.next_timeout());
-        let keygens = self.parts.keygens.iter().map(KeyGen::next_timeout);
-        let next = coordinators.chain(keygens).chain([self.housekeeping_at]).min().unwrap_or(now);
+        let others = [self.parts.keygen.next_timeout(), self.housekeeping_at];
+        let next = coordinators.chain(others).min().unwrap_or(now);
         Instant::now() + Duration::from_millis(next.saturating_sub(now).min(HOUSEKEEPING_MS))
     }
 
     fn tick(&mut self) {
         let now = self.parts.clock.now();
         self.tick_coordinators(now);
-        self.tick_keygens(now);
+        self.tick_keygen(now);
         if now >= self.housekeeping_at {
             self.housekeeping_at = now.saturating_add(HOUSEKEEPING_MS);
             self.parts.participant.tick(now);
@@ -193,9 +193,7 @@ impl Driver {
     }
 
     fn publish_status(&self) {
-        let texts: Vec<String> =
-            self.parts.keygens.iter().map(|k| format!("{}: {}", k.scheme(), k.describe())).collect();
-        self.parts.status.set_key_generation(texts.join("; "));
+        self.parts.status.set_key_generation(self.parts.keygen.describe());
         metrics::gauge!("countersign_sessions_open").set(self.parts.participant.open_sessions() as f64);
         metrics::gauge!("countersign_members_connected").set(self.connected.len() as f64);
         self.count_shares();
@@ -246,7 +244,7 @@ impl Driver {
                 if hello.engine == self.parts.membership.engine {
                     self.each_coordinator(|coordinator| coordinator.connected(member, now));
                 }
-                self.keygens_connected(member);
+                self.keygen_connected(member);
                 self.parts.replication.greet(peer);
             }
             Event::Disconnected { peer, reason } => {
@@ -254,7 +252,7 @@ impl Driver {
                 tracing::info!(peer = %peer.peer_id(), reason, "member disconnected");
                 self.connected.remove(&member);
                 self.each_coordinator(|coordinator| coordinator.disconnected(member, now));
-                self.keygens_disconnected(member, now);
+                self.keygen_disconnected(member, now);
             }
             Event::Frame { from, lane, bytes } => {
                 let Some(member) = self.identifier(&from) else { return };
@@ -279,8 +277,8 @@ impl Driver {
                 SigningFrame::ToCoordinator(message) => self.coordinator_received(member, message, now),
             },
             Lane::Background => match wire::decode(bytes)? {
-                BackgroundFrame::KeyGeneration { scheme, message } => {
-                    self.key_generation(member, scheme, message, now);
+                BackgroundFrame::KeyGeneration(message) => {
+                    self.key_generation(member, message, now);
                 }
                 BackgroundFrame::Announcement(Announcement { action }) => {
                     self.parts.library.announced(action);

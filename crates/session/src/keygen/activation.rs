@@ -1,4 +1,4 @@
-//! From a stored share to a root key that all activated: confirmations, activation, completion.
+//! From stored shares to root keys that all activated: confirmations, activation, completion.
 
 use countersign_types::{Activation, AttemptId, B256, Identifier, NodeSignature};
 
@@ -10,14 +10,14 @@ use super::{
 use crate::Millis;
 
 impl KeyGen {
-    /// The pending share is stored: only now is the root confirmed.
+    /// The pending shares are stored: only now are the roots confirmed.
     pub fn stored_pending(&mut self, attempt: AttemptId) -> Vec<Effect> {
         let storing = |running: &mut Running| running.id == attempt && running.step.is_storing();
         let Some(mut running) = self.running.take_if(storing) else { return Vec::new() };
-        let Step::Storing { root } = std::mem::replace(&mut running.step, Step::Over) else {
+        let Step::Storing { roots } = std::mem::replace(&mut running.step, Step::Over) else {
             return Vec::new();
         };
-        let mut candidate = Candidate::new(root);
+        let mut candidate = Candidate::new(roots);
         candidate.confirm_own(&self.membership, &self.identity, attempt);
         candidate.early(&self.membership, attempt, std::mem::take(&mut running.early_confirmations));
         let message = candidate.confirmation(&self.membership, attempt);
@@ -47,16 +47,16 @@ impl KeyGen {
         &mut self,
         from: Identifier,
         attempt: AttemptId,
-        root: B256,
+        roots: B256,
         signature: NodeSignature,
         now: Millis,
     ) -> Vec<Effect> {
         if let Some(running) = self.running.as_mut().filter(|running| running.id == attempt) {
-            running.early_confirmations.insert(from, (root, signature));
+            running.early_confirmations.insert(from, (roots, signature));
             return Vec::new();
         }
         let Some(candidate) = self.pending.get_mut(&attempt) else { return Vec::new() };
-        if let Err(reason) = candidate.confirmed(&self.membership, attempt, from, root, signature) {
+        if let Err(reason) = candidate.confirmed(&self.membership, attempt, from, roots, signature) {
             self.schedule_next(now);
             return vec![Effect::GivenUp { attempt, reason, culprits: Vec::new() }];
         }
@@ -80,7 +80,8 @@ impl KeyGen {
         effects
     }
 
-    /// Activates an attempt that all confirmed, if this member has activated no other.
+    /// Activates an attempt that all confirmed, if this member has activated no other for its schemes: one attempt
+    /// is on its way at a time, and those whose schemes are done are forgotten.
     fn try_activate(&mut self, attempt: AttemptId) -> Vec<Effect> {
         if self.activated.is_some() {
             return Vec::new();
@@ -99,36 +100,56 @@ impl KeyGen {
     }
 
     fn try_complete(&mut self, attempt: AttemptId) -> Vec<Effect> {
-        if self.complete.is_some() || self.activated != Some(attempt) {
+        if self.activated != Some(attempt) {
             return Vec::new();
         }
         let complete = self.pending.get(&attempt).and_then(|c| c.complete(&self.membership, attempt));
-        let Some(activation) = complete else { return Vec::new() };
-        self.complete = Some(activation.clone());
-        vec![Effect::Completed(Box::new(activation))]
+        complete.map(|activation| self.completed(activation)).unwrap_or_default()
     }
 
-    /// A root key that all activated, from a member that has it complete.
+    /// Root keys that all activated, from a member that has them complete.
     pub(super) fn activated_by_all(&mut self, activation: Activation) -> Vec<Effect> {
         let membership = &self.membership;
-        let fits = activation.root.scheme == self.scheme
-            && activation.verify(membership.network, membership.epoch, &membership.committee).is_ok()
-            && self.pending.get(&activation.attempt).is_some_and(|own| own.root() == &activation.root);
-        if !fits {
-            return Vec::new();
-        }
-        (self.running, self.settled) = (None, None);
-        self.activated = Some(activation.attempt);
-        self.complete = Some(activation.clone());
+        let fits = !self.has_any(activation.schemes())
+            && self.pending.get(&activation.attempt).is_some_and(|own| own.roots() == activation.roots)
+            && activation.verify(membership.network, membership.epoch, &membership.committee).is_ok();
+        if fits { self.completed(activation) } else { Vec::new() }
+    }
+
+    /// What is left of the schemes is the next ceremony's.
+    fn completed(&mut self, activation: Activation) -> Vec<Effect> {
+        (self.running, self.settled, self.latest, self.activated) = (None, None, None, None);
+        (self.failures, self.start_at) = (0, 0);
+        self.complete.push(activation.clone());
+        self.forget_done();
         vec![Effect::Completed(Box::new(activation))]
     }
 
-    pub(super) fn answer_latecomer(&self, from: Identifier, message: &Message) -> Vec<Effect> {
-        let (Some(complete), Message::Start { .. } | Message::Confirm { .. } | Message::Activate { .. }) =
-            (&self.complete, message)
-        else {
-            return Vec::new();
+    /// Whether this message shows that its sender does not know yet what is done.
+    pub(super) fn is_of_a_latecomer(&self, message: &Message) -> bool {
+        let is_open = |attempt: &AttemptId| {
+            self.pending.contains_key(attempt)
+                || self.running.as_ref().is_some_and(|running| running.id == *attempt)
         };
-        vec![Effect::Send { to: from, message: Message::Activated(Box::new(complete.clone())) }]
+        match message {
+            Message::Start { terms } => self.has_any(terms.schemes.iter().copied()),
+            Message::Confirm { attempt, .. } | Message::Activate { attempt, .. } => {
+                !self.complete.is_empty() && !is_open(attempt)
+            }
+            Message::Round1 { .. }
+            | Message::Echo { .. }
+            | Message::Round2 { .. }
+            | Message::Abort { .. }
+            | Message::Activated(_) => false,
+        }
+    }
+
+    /// What is done, for a member that may not know it.
+    pub(super) fn tell_done(&self, member: Identifier) -> Vec<Effect> {
+        let tell = |done: &Activation| {
+            let message = Message::Activated(Box::new(done.clone()));
+            Effect::Send { to: member, message }
+        };
+        self.complete.iter().map(tell).collect()
     }
 }

@@ -1,15 +1,23 @@
-//! A running attempt: from the broadcast to a share that is about to be stored.
+//! A running attempt: from the broadcast to shares that are about to be stored.
+//!
+//! The schemes go in step: a message holds one package for each, under one signature, and what is wrong in one of
+//! them ends the attempt for all.
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::keccak256;
-use countersign_threshold::dkg::{self, DkgError, PrivatePackage};
-use countersign_types::{AttemptId, AttemptTerms, B256, Bytes, Identifier, NodeKey, NodeSignature, RootKey};
+use countersign_threshold::{
+    RootShare,
+    dkg::{self, DkgError, PrivatePackage},
+};
+use countersign_types::{
+    AttemptId, AttemptTerms, B256, Bytes, Identifier, NodeKey, NodeSignature, RootKey, Scheme,
+};
 use rand_core::{CryptoRng, RngCore};
 
 use super::{
     Complaint, Effect, Message, Pending,
-    message::{package_digest, private_content},
+    message::{content, hashes, package_digest},
     others,
 };
 use crate::{Membership, Millis};
@@ -22,20 +30,21 @@ pub(super) struct Running {
     /// Confirmations of members that are faster than this one.
     pub(super) early_confirmations: BTreeMap<Identifier, (B256, NodeSignature)>,
     me: Identifier,
-    broadcasts: BTreeMap<Identifier, (Bytes, NodeSignature)>,
+    /// Here and below: one package for each scheme, in their order.
+    broadcasts: BTreeMap<Identifier, (Vec<Bytes>, NodeSignature)>,
     echoes: BTreeMap<Identifier, Vec<(B256, NodeSignature)>>,
-    private: BTreeMap<Identifier, (PrivatePackage, NodeSignature)>,
-    dealt: BTreeMap<Identifier, PrivatePackage>,
+    private: BTreeMap<Identifier, (Vec<PrivatePackage>, NodeSignature)>,
+    dealt: BTreeMap<Identifier, Vec<PrivatePackage>>,
 }
 
-/// Secrets move from step to step by value.
+/// Secrets move from step to step by value, those of all schemes together.
 pub(super) enum Step {
     /// Collects broadcasts and echoes.
-    First(Box<dkg::Round1>),
+    First(Vec<dkg::Round1>),
     /// Collects private packages.
-    Second(Box<dkg::Round2>),
-    /// The share is being stored.
-    Storing { root: RootKey },
+    Second(Vec<dkg::Round2>),
+    /// The shares are being stored.
+    Storing { roots: Vec<RootKey> },
     /// Failed in the middle of a step.
     Over,
 }
@@ -59,9 +68,9 @@ impl Failed {
         Self { reason, culprits: vec![culprit], complaint: None }
     }
 
-    fn dkg(error: &DkgError) -> Self {
+    fn dkg(scheme: Scheme, error: &DkgError) -> Self {
         let culprits = error.culprit().into_iter().collect();
-        Self { reason: error.to_string(), culprits, complaint: None }
+        Self { reason: format!("{scheme}: {error}"), culprits, complaint: None }
     }
 }
 
@@ -74,16 +83,22 @@ impl Running {
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Result<Self, DkgError> {
         let committee = &membership.committee;
-        let (state, package) =
-            dkg::start(terms.scheme, membership.me, committee.size(), committee.threshold(), rng)?;
         let id = terms.id(membership.network);
-        let digest = package_digest(membership.network, id, membership.me, None, keccak256(&package));
-        let broadcasts = BTreeMap::from([(membership.me, (package, identity.sign(digest)))]);
+        let (mut states, mut packages) = (Vec::new(), Vec::new());
+        for scheme in &terms.schemes {
+            let (state, package) =
+                dkg::start(*scheme, membership.me, committee.size(), committee.threshold(), rng)?;
+            states.push(state);
+            packages.push(package);
+        }
+        let content = content(&hashes(&packages));
+        let digest = package_digest(membership.network, id, membership.me, None, content);
+        let broadcasts = BTreeMap::from([(membership.me, (packages, identity.sign(digest)))]);
         Ok(Self {
             id,
             terms,
             ends,
-            step: Step::First(Box::new(state)),
+            step: Step::First(states),
             early_confirmations: BTreeMap::new(),
             me: membership.me,
             broadcasts,
@@ -95,28 +110,37 @@ impl Running {
 
     /// This member's own broadcast.
     pub(super) fn broadcast(&self) -> Message {
-        let (package, signature) = self.broadcasts[&self.me].clone();
-        Message::Round1 { attempt: self.id, package, signature }
+        let (packages, signature) = self.broadcasts[&self.me].clone();
+        Message::Round1 { attempt: self.id, packages, signature }
     }
 
     pub(super) fn take_broadcast(
         &mut self,
         membership: &Membership,
         from: Identifier,
-        package: Bytes,
+        packages: Vec<Bytes>,
         signature: NodeSignature,
     ) -> Result<(), Failed> {
-        let expected = dkg::broadcast_package_len(self.terms.scheme, membership.committee.threshold());
-        if package.len() != expected {
-            return Err(Failed::by(from, "sent a round-1 package of a wrong length"));
+        if packages.len() != self.terms.schemes.len() {
+            return Err(Failed::by(from, "sent another number of round-1 packages than there are schemes"));
         }
-        let digest = package_digest(membership.network, self.id, from, None, keccak256(&package));
+        for (scheme, package) in self.terms.schemes.iter().zip(&packages) {
+            if package.len() != dkg::broadcast_package_len(*scheme, membership.committee.threshold()) {
+                return Err(Failed::by(
+                    from,
+                    &format!("sent a round-1 package for {scheme} of a wrong length"),
+                ));
+            }
+        }
+        let digest = package_digest(membership.network, self.id, from, None, content(&hashes(&packages)));
         verify(membership, from, digest, &signature)?;
         match self.broadcasts.get(&from) {
-            Some((first, _)) if *first != package => Err(Failed::by(from, "sent two round-1 packages")),
+            Some((first, _)) if *first != packages => {
+                Err(Failed::by(from, "sent two sets of round-1 packages"))
+            }
             Some(_) => Ok(()),
             None => {
-                self.broadcasts.insert(from, (package, signature));
+                self.broadcasts.insert(from, (packages, signature));
                 Ok(())
             }
         }
@@ -139,13 +163,16 @@ impl Running {
         &mut self,
         membership: &Membership,
         from: Identifier,
-        package: PrivatePackage,
+        packages: Vec<PrivatePackage>,
         signature: NodeSignature,
     ) -> Result<(), Failed> {
-        let content = private_content(&package);
+        if packages.len() != self.terms.schemes.len() {
+            return Err(Failed::by(from, "dealt another number of shares than there are schemes"));
+        }
+        let content = content(&hashes(&packages));
         let digest = package_digest(membership.network, self.id, from, Some(self.me), content);
         verify(membership, from, digest, &signature)?;
-        self.private.entry(from).or_insert((package, signature));
+        self.private.entry(from).or_insert((packages, signature));
         Ok(())
     }
 
@@ -174,7 +201,8 @@ impl Running {
     }
 
     fn own_echo(&self) -> Vec<(B256, NodeSignature)> {
-        self.broadcasts.values().map(|(package, signature)| (keccak256(package), *signature)).collect()
+        let entry = |(packages, signature): &(Vec<Bytes>, _)| (content(&hashes(packages)), *signature);
+        self.broadcasts.values().map(entry).collect()
     }
 
     fn echo_message(&self) -> Option<Message> {
@@ -201,49 +229,61 @@ impl Running {
     }
 
     fn deal(&mut self) -> Result<(), Failed> {
-        let Step::First(state) = std::mem::replace(&mut self.step, Step::Over) else { return Ok(()) };
-        let received = self
-            .broadcasts
-            .iter()
-            .filter(|(id, _)| **id != self.me)
-            .map(|(id, (package, _))| (*id, package.clone()))
-            .collect();
-        let (state, dealt) = state.receive(received).map_err(|error| Failed::dkg(&error))?;
-        self.step = Step::Second(Box::new(state));
-        self.dealt = dealt;
+        let Step::First(states) = std::mem::replace(&mut self.step, Step::Over) else { return Ok(()) };
+        let (mut next, mut all) = (Vec::new(), BTreeMap::<Identifier, Vec<PrivatePackage>>::new());
+        for (index, (state, scheme)) in states.into_iter().zip(&self.terms.schemes).enumerate() {
+            let received = self
+                .broadcasts
+                .iter()
+                .filter(|(id, _)| **id != self.me)
+                .filter_map(|(id, (packages, _))| Some((*id, packages.get(index)?.clone())))
+                .collect();
+            let (state, dealt) = state.receive(received).map_err(|error| Failed::dkg(*scheme, &error))?;
+            next.push(state);
+            dealt.into_iter().for_each(|(to, package)| all.entry(to).or_default().push(package));
+        }
+        self.step = Step::Second(next);
+        self.dealt = all;
         Ok(())
     }
 
     fn deal_messages(&self, membership: &Membership, identity: &NodeKey) -> Vec<Effect> {
         self.dealt
             .iter()
-            .map(|(to, package)| {
-                let content = private_content(package);
+            .map(|(to, packages)| {
+                let content = content(&hashes(packages));
                 let digest = package_digest(membership.network, self.id, self.me, Some(*to), content);
                 let signature = identity.sign(digest);
-                let message = Message::Round2 { attempt: self.id, package: package.clone(), signature };
+                let message = Message::Round2 { attempt: self.id, packages: packages.clone(), signature };
                 Effect::Send { to: *to, message }
             })
             .collect()
     }
 
     fn finish(&mut self) -> Result<Effect, Failed> {
-        let Step::Second(state) = std::mem::replace(&mut self.step, Step::Over) else {
+        let Step::Second(states) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Failed { reason: "out of order".into(), culprits: Vec::new(), complaint: None });
         };
-        let packages: BTreeMap<Identifier, &PrivatePackage> =
-            self.private.iter().map(|(id, (package, _))| (*id, package)).collect();
-        let share = state.finish(packages).map_err(|error| self.complain(&error))?;
-        let root = share.root_key();
-        self.step = Step::Storing { root: root.clone() };
-        Ok(Effect::StorePending { pending: Pending { terms: self.terms, root }, share: Box::new(share) })
+        let mut shares = Vec::new();
+        for (index, (state, scheme)) in states.into_iter().zip(&self.terms.schemes).enumerate() {
+            let received: BTreeMap<Identifier, &PrivatePackage> = self
+                .private
+                .iter()
+                .filter_map(|(id, (packages, _))| Some((*id, packages.get(index)?)))
+                .collect();
+            shares.push(state.finish(received).map_err(|error| self.complain(*scheme, index, &error))?);
+        }
+        let roots: Vec<RootKey> = shares.iter().map(RootShare::root_key).collect();
+        self.step = Step::Storing { roots: roots.clone() };
+        Ok(Effect::StorePending { pending: Pending { terms: self.terms.clone(), roots }, shares })
     }
 
-    fn complain(&self, error: &DkgError) -> Failed {
-        let mut failed = Failed::dkg(error);
+    fn complain(&self, scheme: Scheme, index: usize, error: &DkgError) -> Failed {
+        let mut failed = Failed::dkg(scheme, error);
         failed.complaint = error.culprit().and_then(|dealer| {
-            let (package, signature) = self.private.get(&dealer)?.clone();
-            Some(Box::new(Complaint { dealer, package, signature }))
+            let (packages, signature) = self.private.get(&dealer)?;
+            let (package, hashes) = (packages.get(index)?.clone(), hashes(packages));
+            Some(Box::new(Complaint { dealer, scheme, package, hashes, signature: *signature }))
         });
         failed
     }
@@ -256,16 +296,19 @@ impl Running {
         accuser: Identifier,
         complaint: &Complaint,
     ) -> Vec<Identifier> {
-        let dealer = complaint.dealer;
-        let content = private_content(&complaint.package);
-        let digest = package_digest(membership.network, self.id, dealer, Some(accuser), content);
-        if verify(membership, dealer, digest, &complaint.signature).is_err() {
+        let Complaint { dealer, scheme, package, hashes, signature } = complaint;
+        let Some(index) = self.terms.schemes.iter().position(|own| own == scheme) else {
+            return vec![accuser];
+        };
+        let is_shown = hashes.len() == self.terms.schemes.len() && hashes[index] == keccak256(package);
+        let digest = package_digest(membership.network, self.id, *dealer, Some(accuser), content(hashes));
+        if !is_shown || verify(membership, *dealer, digest, signature).is_err() {
             return vec![accuser];
         }
-        let Some((broadcast, _)) = self.broadcasts.get(&dealer) else { return Vec::new() };
-        let (scheme, threshold) = (self.terms.scheme, membership.committee.threshold());
-        let package = complaint.package.as_bytes();
-        match dkg::check_private(scheme, threshold, dealer, broadcast, accuser, package) {
+        let broadcast = self.broadcasts.get(dealer).and_then(|(packages, _)| packages.get(index));
+        let Some(broadcast) = broadcast else { return Vec::new() };
+        let threshold = membership.committee.threshold();
+        match dkg::check_private(*scheme, threshold, *dealer, broadcast, accuser, package.as_bytes()) {
             Ok(()) => vec![accuser],
             Err(error) => error.culprit().into_iter().collect(),
         }

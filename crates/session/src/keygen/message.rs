@@ -4,7 +4,7 @@ use alloy_primitives::keccak256;
 use alloy_sol_types::SolStruct;
 use countersign_threshold::dkg::PrivatePackage;
 use countersign_types::{
-    Activation, AttemptId, AttemptTerms, B256, Bytes, Identifier, NetworkId, NodeSignature,
+    Activation, AttemptId, AttemptTerms, B256, Bytes, Identifier, NetworkId, NodeSignature, Scheme,
     canonical::{domain, sol_types},
 };
 use serde::{Deserialize, Serialize};
@@ -20,29 +20,29 @@ pub enum Message {
         /// What the attempt is; its hash is its id.
         terms: AttemptTerms,
     },
-    /// Commitments and proof of possession, to everybody.
+    /// Commitments and proofs of possession, to everybody.
     Round1 {
         /// The attempt.
         attempt: AttemptId,
-        /// The package.
-        package: Bytes,
-        /// Over attempt, round, sender and package.
+        /// One package for each scheme of the attempt, in their order.
+        packages: Vec<Bytes>,
+        /// Over attempt, round, sender and packages.
         signature: NodeSignature,
     },
-    /// All round-1 packages that the sender saw, by digest and signature, in the order of the identifiers.
+    /// The round-1 packages of all that the sender saw, by digest and signature, in the order of the identifiers.
     Echo {
         /// The attempt.
         attempt: AttemptId,
-        /// One for each member.
+        /// One for each member: the digest of its packages, and its signature.
         packages: Vec<(B256, NodeSignature)>,
     },
-    /// The share that the sender deals to the receiver.
+    /// The shares that the sender deals to the receiver.
     Round2 {
         /// The attempt.
         attempt: AttemptId,
-        /// The package: secret.
-        package: PrivatePackage,
-        /// Over attempt, round, sender, receiver and package.
+        /// One package for each scheme of the attempt, in their order: secret.
+        packages: Vec<PrivatePackage>,
+        /// Over attempt, round, sender, receiver and packages.
         signature: NodeSignature,
     },
     /// The sender gives the attempt up.
@@ -54,22 +54,22 @@ pub enum Message {
         /// A package that does not match its sender's broadcast, for everybody to see.
         complaint: Option<Box<Complaint>>,
     },
-    /// The sender has stored its pending share of this root.
+    /// The sender has stored its pending shares of these roots.
     Confirm {
         /// The attempt.
         attempt: AttemptId,
-        /// The hash of the root key.
-        root: B256,
-        /// Over attempt and root.
+        /// The hash of all root keys.
+        roots: B256,
+        /// Over attempt and roots.
         signature: NodeSignature,
     },
-    /// The sender activates the root of this attempt, and no other.
+    /// The sender activates the roots of this attempt, and of no other for any of its schemes.
     Activate {
         /// The attempt.
         attempt: AttemptId,
         /// All confirmations, in the order of the identifiers.
         confirmations: Vec<NodeSignature>,
-        /// Over network, epoch, attempt and root.
+        /// Over network, epoch, attempt and roots.
         signature: NodeSignature,
     },
     /// All have activated.
@@ -83,17 +83,23 @@ impl Message {
 }
 
 /// A round-2 package with its sender's signature: whoever holds the sender's broadcast can judge it.
+///
+/// The signature covers the packages of all schemes. Only the one in question is shown; of the others, the hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// Who dealt it.
     pub dealer: Identifier,
+    /// Which of the attempt's schemes it is for.
+    pub scheme: Scheme,
     /// The package; no longer secret, since the attempt is over.
     pub package: PrivatePackage,
+    /// The hashes of the packages of all schemes, in their order.
+    pub hashes: Vec<B256>,
     /// The dealer's signature.
     pub signature: NodeSignature,
 }
 
-/// What a sender signs for a package: to everybody where `to` is none.
+/// What a sender signs for its packages: to everybody where `to` is none.
 pub(super) fn package_digest(
     network: NetworkId,
     attempt: AttemptId,
@@ -111,12 +117,19 @@ pub(super) fn package_digest(
     package.eip712_signing_hash(&domain(network))
 }
 
-/// The digest of a private package, as it is signed.
-pub(super) fn private_content(package: &PrivatePackage) -> B256 {
-    keccak256(package.as_bytes())
+/// The hash of each package.
+pub(super) fn hashes(packages: &[impl AsRef<[u8]>]) -> Vec<B256> {
+    packages.iter().map(keccak256).collect()
 }
 
-/// What a member signs when it confirms a root.
-pub(super) fn confirm_digest(network: NetworkId, attempt: AttemptId, root: B256) -> B256 {
-    sol_types::Confirm { attempt: attempt.0, root }.eip712_signing_hash(&domain(network))
+/// What stands for the packages of all schemes in a signature: the hash of their hashes, so that one can be shown
+/// without the others.
+pub(super) fn content(hashes: &[B256]) -> B256 {
+    let all: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+    keccak256(all)
+}
+
+/// What a member signs when it confirms the roots of an attempt.
+pub(super) fn confirm_digest(network: NetworkId, attempt: AttemptId, roots: B256) -> B256 {
+    sol_types::Confirm { attempt: attempt.0, roots }.eip712_signing_hash(&domain(network))
 }

@@ -1,16 +1,19 @@
-//! Distributed key generation of one scheme's root key, from the first message to activation.
+//! Distributed key generation of the network's root keys, from the first message to activation.
 //!
-//! One attempt runs at a time, started by the first member once all are connected:
+//! One ceremony makes the roots of all schemes that the network lacks, all or none. A version that knows a further
+//! scheme finds it lacking, and a further ceremony makes its root; what is there stays as it is. In a ceremony, one
+//! attempt runs at a time, started by the first member once all are connected, for exactly the schemes that each of
+//! them lacks:
 //!
-//! 1. everybody broadcasts a signed round-1 package, then echoes all that it received, so that nobody can
+//! 1. everybody broadcasts signed round-1 packages, then echoes all that it received, so that nobody can
 //!    show different packages to different members;
-//! 2. everybody deals signed private packages, computes its share and stores it, *pending*, before it
-//!    confirms the root key;
+//! 2. everybody deals signed private packages, computes its shares and stores them, *pending*, before it
+//!    confirms the root keys;
 //! 3. with the confirmations of all members in hand, a member stores that it activates this attempt, and
-//!    only then signs the activation: for at most one attempt of a network, scheme and epoch.
+//!    only then signs the activation: for at most one attempt of a network, epoch and scheme.
 //!
-//! A root key counts with the activations of all members, and nobody activates two attempts: so there is
-//! never a split. Whatever is stored survives a restart; an attempt that some member activated is resumed
+//! Root keys count with the activations of all members, and nobody activates two attempts with a scheme in common:
+//! so there is never a split. Whatever is stored survives a restart; an attempt that some member activated is resumed
 //! by resending until all have it, and any other is given up and begun anew.
 //!
 //! What must be durable is an effect of its own, and what may be sent after it follows only when the driver
@@ -47,17 +50,19 @@ pub const RESEND_MS: Millis = 1_000;
 pub const FIRST_BACKOFF_MS: Millis = 500;
 /// The longest pause between attempts, in milliseconds.
 pub const LONGEST_BACKOFF_MS: Millis = 30_000;
-/// The most pending shares that a member keeps. None may be dropped before a root is active, because another
+/// The most pending attempts of a ceremony. None may be dropped before its roots are active, because another
 /// member may have activated it.
 pub const MAX_PENDING: usize = 256;
 
-/// One member's part in generating one root key.
+/// One member's part in generating the root keys of an epoch.
 pub struct KeyGen {
     membership: Arc<Membership>,
     identity: Arc<NodeKey>,
-    scheme: Scheme,
+    /// Those for which there shall be roots, ascending.
+    schemes: Vec<Scheme>,
     connected: BTreeSet<Identifier>,
     running: Option<Running>,
+    /// None of whose schemes is done.
     pending: BTreeMap<AttemptId, Candidate>,
     /// The attempt that was confirmed last since this member started.
     latest: Option<AttemptId>,
@@ -66,9 +71,10 @@ pub struct KeyGen {
     /// The number of the latest attempt that this member took part in, or could have before it started: it
     /// joins greater ones only, so that it never makes two packages for one attempt.
     floor: u64,
-    /// The one attempt that this member activates or has activated.
+    /// The one attempt that this member activates or has activated, and that is not complete.
     activated: Option<AttemptId>,
-    complete: Option<Activation>,
+    /// The ceremonies that are done.
+    complete: Vec<Activation>,
     failures: u32,
     start_at: Millis,
     resend_at: Millis,
@@ -79,10 +85,11 @@ pub struct KeyGen {
 pub struct Journal {
     /// The shares that it stored, without the secrets.
     pub pending: Vec<Pending>,
-    /// What it stored before it signed an activation: the attempt and all confirmations, by identifier.
-    pub activated: Option<(AttemptId, Vec<NodeSignature>)>,
-    /// The finished root key.
-    pub complete: Option<Activation>,
+    /// What it stored before it signed activations, one for each ceremony: the attempt and all confirmations, by
+    /// identifier.
+    pub activated: Vec<(AttemptId, Vec<NodeSignature>)>,
+    /// The ceremonies that are done.
+    pub complete: Vec<Activation>,
 }
 
 /// What the driver is to do, in this order.
@@ -95,22 +102,22 @@ pub enum Effect {
         /// The message.
         message: Message,
     },
-    /// Store a pending share durably, then call [`KeyGen::stored_pending`].
+    /// Store pending shares durably, all or none, then call [`KeyGen::stored_pending`].
     StorePending {
-        /// Everything but the secret.
+        /// Everything but the secrets.
         pending: Pending,
-        /// The secret.
-        share: Box<RootShare>,
+        /// The secrets, in the order of the roots.
+        shares: Vec<RootShare>,
     },
-    /// Store durably that this member activates this attempt, unless another is stored already, then call
-    /// [`KeyGen::stored_activation`].
+    /// Store durably that this member activates this attempt, unless another is stored already for one of its
+    /// schemes, then call [`KeyGen::stored_activation`].
     StoreActivation {
         /// The attempt.
         attempt: AttemptId,
         /// All confirmations, in the order of the identifiers.
         confirmations: Vec<NodeSignature>,
     },
-    /// The root key is active: store it, and sign with the pending share of its attempt.
+    /// The root keys are active: store them, and sign with the pending shares of their attempt.
     Completed(Box<Activation>),
     /// An attempt was given up; the next one starts by itself.
     GivenUp {
@@ -124,63 +131,89 @@ pub enum Effect {
 }
 
 impl KeyGen {
-    /// A member that resumes from its journal; an empty one for a new network.
+    /// A member that resumes from its journal; an empty one for a new network. The schemes are those for which
+    /// there shall be roots.
     pub fn resume(
         membership: Arc<Membership>,
         identity: Arc<NodeKey>,
-        scheme: Scheme,
+        schemes: impl IntoIterator<Item = Scheme>,
         journal: Journal,
         now: Millis,
     ) -> Self {
-        let mut pending: BTreeMap<AttemptId, Candidate> = journal
-            .pending
-            .into_iter()
-            .map(|stored| (stored.terms.id(membership.network), Candidate::new(stored.root)))
-            .collect();
-        let mut activated = None;
-        if let Some((attempt, confirmations)) = journal.activated {
-            activated = Some(attempt);
-            if let Some(candidate) = pending.get_mut(&attempt) {
-                candidate.resume(&membership, &identity, attempt, &confirmations);
-            }
-        }
-        Self {
+        let schemes: BTreeSet<Scheme> = schemes.into_iter().collect();
+        let id = |stored: &Pending| stored.terms.id(membership.network);
+        let pending = journal.pending.into_iter().map(|stored| (id(&stored), Candidate::new(stored.roots)));
+        let mut machine = Self {
+            pending: pending.collect(),
             membership,
             identity,
-            scheme,
+            schemes: schemes.into_iter().collect(),
             connected: BTreeSet::new(),
             running: None,
-            pending,
             latest: None,
             settled: None,
-            activated,
+            activated: None,
             complete: journal.complete,
             floor: now,
             failures: 0,
             start_at: now,
             resend_at: now,
+        };
+        machine.forget_done();
+        for (attempt, confirmations) in journal.activated {
+            machine.resume_activation(attempt, &confirmations);
+        }
+        machine
+    }
+
+    fn resume_activation(&mut self, attempt: AttemptId, confirmations: &[NodeSignature]) {
+        let is_done = self.complete.iter().any(|done| done.attempt == attempt);
+        if is_done {
+            return;
+        }
+        self.activated = Some(attempt);
+        if let Some(candidate) = self.pending.get_mut(&attempt) {
+            candidate.resume(&self.membership, &self.identity, attempt, confirmations);
         }
     }
 
-    /// The scheme.
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
+    /// The ceremonies that are done.
+    pub fn complete(&self) -> &[Activation] {
+        &self.complete
     }
 
-    /// The active root key, once there is one.
-    pub fn complete(&self) -> Option<&Activation> {
-        self.complete.as_ref()
+    /// Whether there is a root key for every scheme.
+    pub fn is_done(&self) -> bool {
+        self.schemes.iter().all(|scheme| self.has_any([*scheme]))
+    }
+
+    /// The schemes that still have no root key, ascending.
+    fn lacking(&self) -> Vec<Scheme> {
+        self.schemes.iter().copied().filter(|scheme| !self.has_any([*scheme])).collect()
+    }
+
+    /// Whether one of these schemes is done.
+    fn has_any(&self, schemes: impl IntoIterator<Item = Scheme>) -> bool {
+        let done = |scheme| self.complete.iter().any(|done| done.schemes().any(|own| own == scheme));
+        schemes.into_iter().any(done)
+    }
+
+    /// Attempts for a scheme that is done can never be activated.
+    fn forget_done(&mut self) {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|_, candidate| !self.has_any(candidate.roots().iter().map(|root| root.scheme)));
+        self.pending = pending;
     }
 
     /// Where key generation stands, for people.
     pub fn describe(&self) -> String {
         let missing = usize::from(self.membership.committee.size()) - 1 - self.connected.len();
-        match (&self.complete, self.activated, &self.running) {
-            (Some(_), _, _) => "done".into(),
-            (None, Some(attempt), _) => format!("waiting for all activations of attempt {attempt}"),
-            (None, None, Some(running)) => format!("attempt {} is running", running.id),
-            (None, None, None) if missing > 0 => format!("waiting for {missing} members to connect"),
-            (None, None, None) => "waiting for the next attempt".into(),
+        match (self.is_done(), self.activated, &self.running) {
+            (true, _, _) => "done".into(),
+            (false, Some(attempt), _) => format!("waiting for all activations of attempt {attempt}"),
+            (false, None, Some(running)) => format!("attempt {} is running", running.id),
+            (false, None, None) if missing > 0 => format!("waiting for {missing} members to connect"),
+            (false, None, None) => "waiting for the next attempt".into(),
         }
     }
 
@@ -205,7 +238,7 @@ impl KeyGen {
 
     /// When [`KeyGen::tick`] is next due.
     pub fn next_timeout(&self) -> Millis {
-        if self.complete.is_some() {
+        if self.is_done() {
             return Millis::MAX;
         }
         let ends = self.running.as_ref().map_or(Millis::MAX, |running| running.ends);
@@ -215,7 +248,7 @@ impl KeyGen {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Millis, rng: &mut (impl RngCore + CryptoRng)) -> Vec<Effect> {
-        if self.complete.is_some() {
+        if self.is_done() {
             return Vec::new();
         }
         let mut effects = Vec::new();
@@ -243,29 +276,29 @@ impl KeyGen {
         if self.membership.committee.member(from).is_none() || from == self.membership.me {
             return Vec::new();
         }
-        if self.complete.is_some() {
-            return self.answer_latecomer(from, &message);
+        if self.is_of_a_latecomer(&message) {
+            return self.tell_done(from);
         }
         match message {
             Message::Start { terms } => self.join(from, terms, now, rng),
-            Message::Round1 { attempt, package, signature } => {
+            Message::Round1 { attempt, packages, signature } => {
                 self.in_attempt(attempt, now, |running, membership| {
-                    running.take_broadcast(membership, from, package, signature)
+                    running.take_broadcast(membership, from, packages, signature)
                 })
             }
             Message::Echo { attempt, packages } => self.in_attempt(attempt, now, |running, membership| {
                 running.take_echo(membership, from, packages)
             }),
-            Message::Round2 { attempt, package, signature } => {
+            Message::Round2 { attempt, packages, signature } => {
                 self.in_attempt(attempt, now, |running, membership| {
-                    running.take_private(membership, from, package, signature)
+                    running.take_private(membership, from, packages, signature)
                 })
             }
             Message::Abort { attempt, reason, complaint } => {
                 self.aborted(from, attempt, &reason, complaint.map(|complaint| *complaint), now)
             }
-            Message::Confirm { attempt, root, signature } => {
-                self.confirmed(from, attempt, root, signature, now)
+            Message::Confirm { attempt, roots, signature } => {
+                self.confirmed(from, attempt, roots, signature, now)
             }
             Message::Activate { attempt, confirmations, signature } => {
                 self.activation(from, attempt, &confirmations, signature)
@@ -277,7 +310,7 @@ impl KeyGen {
     /// The first member starts, once all are connected and nothing is activated.
     fn may_start(&self) -> bool {
         self.membership.me.get() == 1
-            && self.complete.is_none()
+            && !self.is_done()
             && self.activated.is_none()
             && self.running.is_none()
             && self.pending.len() < MAX_PENDING
@@ -289,12 +322,12 @@ impl KeyGen {
         rng.fill_bytes(entropy.as_mut_slice());
         let terms = AttemptTerms {
             epoch: self.membership.epoch,
-            scheme: self.scheme,
+            schemes: self.lacking(),
             number: now.max(self.floor.saturating_add(1)),
             starter: self.membership.me,
             entropy,
         };
-        let mut effects = self.to_all(&Message::Start { terms });
+        let mut effects = self.to_all(&Message::Start { terms: terms.clone() });
         effects.extend(self.begin(terms, now, rng));
         effects
     }
@@ -307,10 +340,7 @@ impl KeyGen {
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect> {
         let id = terms.id(self.membership.network);
-        let fits = from.get() == 1
-            && terms.starter == from
-            && terms.epoch == self.membership.epoch
-            && terms.scheme == self.scheme;
+        let fits = from.get() == 1 && terms.starter == from && terms.epoch == self.membership.epoch;
         if !fits
             || self.running.as_ref().is_some_and(|running| running.id == id)
             || self.pending.contains_key(&id)
@@ -320,7 +350,14 @@ impl KeyGen {
         if self.activated.is_some() {
             return self.resume_with(from);
         }
-        let refused = if self.pending.len() >= MAX_PENDING {
+        let lacking = self.lacking();
+        let refused = if terms.schemes != lacking {
+            let names: Vec<&str> = lacking.iter().map(|scheme| scheme.name()).collect();
+            Some(format!(
+                "the attempt is not for the schemes that this member lacks ({}): do all members run one version?",
+                names.join(", ")
+            ))
+        } else if self.pending.len() >= MAX_PENDING {
             Some(format!("{MAX_PENDING} attempts are pending here: an operator must look"))
         } else if terms.number <= self.floor {
             Some("this member has given the attempt up, or has started since".into())
@@ -348,7 +385,8 @@ impl KeyGen {
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect> {
         self.floor = terms.number;
-        match Running::begin(&self.membership, &self.identity, terms, now.saturating_add(ATTEMPT_MS), rng) {
+        let (attempt, ends) = (terms.id(self.membership.network), now.saturating_add(ATTEMPT_MS));
+        match Running::begin(&self.membership, &self.identity, terms, ends, rng) {
             Ok(running) => {
                 let broadcast = running.broadcast();
                 self.running = Some(running);
@@ -357,7 +395,6 @@ impl KeyGen {
             Err(error) => {
                 self.schedule_next(now);
                 let reason = error.to_string();
-                let attempt = terms.id(self.membership.network);
                 vec![Effect::GivenUp { attempt, reason, culprits: Vec::new() }]
             }
         }
@@ -433,7 +470,7 @@ impl KeyGen {
         let mut effects = Vec::new();
         if let Some(running) = &self.running {
             if running.terms.starter == self.membership.me {
-                effects.extend(self.to_all(&Message::Start { terms: running.terms }));
+                effects.extend(self.to_all(&Message::Start { terms: running.terms.clone() }));
             }
             effects.extend(running.resend(&self.membership, &self.identity));
         }
@@ -447,15 +484,14 @@ impl KeyGen {
         effects
     }
 
+    /// What a member may lack to go on with: what is done, and what this member activated.
     fn resume_with(&self, member: Identifier) -> Vec<Effect> {
-        let message = match (&self.complete, self.activated) {
-            (Some(complete), _) => Some(Message::Activated(Box::new(complete.clone()))),
-            (None, Some(attempt)) => {
-                self.pending.get(&attempt).and_then(|c| c.activation(&self.membership, attempt))
-            }
-            (None, None) => None,
-        };
-        message.map(|message| vec![Effect::Send { to: member, message }]).unwrap_or_default()
+        let mut effects = self.tell_done(member);
+        let activation = self.activated.and_then(|attempt| {
+            self.pending.get(&attempt).and_then(|c| c.activation(&self.membership, attempt))
+        });
+        effects.extend(activation.map(|message| Effect::Send { to: member, message }));
+        effects
     }
 
     fn to_all(&self, message: &Message) -> Vec<Effect> {
@@ -472,7 +508,7 @@ fn sign_activation(
     membership: &Membership,
     identity: &NodeKey,
     attempt: AttemptId,
-    root: &RootKey,
+    roots: &[RootKey],
 ) -> NodeSignature {
-    activate(root, membership.network, membership.epoch, attempt, identity)
+    activate(roots, membership.network, membership.epoch, attempt, identity)
 }

@@ -1,41 +1,44 @@
-//! A root key on its way: who confirmed it, and who activated it.
+//! Root keys on their way: who confirmed them, and who activated them.
 
 use std::collections::BTreeMap;
 
 use countersign_types::{
     Activation, AttemptId, AttemptTerms, B256, Identifier, NodeKey, NodeSignature, RootKey,
+    activation_digest, roots_hash,
 };
 
 use super::{Message, confirm_digest, sign_activation};
 use crate::Membership;
 
-/// A stored share without its secret.
+/// The stored shares of an attempt without their secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
     /// The attempt.
     pub terms: AttemptTerms,
-    /// The root key that it would give.
-    pub root: RootKey,
+    /// The root keys that it would give, one for each of its schemes.
+    pub roots: Vec<RootKey>,
 }
 
-/// What is known of a root whose share is stored here.
+/// What is known of roots whose shares are stored here.
 pub(super) struct Candidate {
-    root: RootKey,
+    roots: Vec<RootKey>,
+    hash: B256,
     confirmations: BTreeMap<Identifier, NodeSignature>,
     activations: BTreeMap<Identifier, NodeSignature>,
 }
 
 impl Candidate {
-    pub(super) fn new(root: RootKey) -> Self {
-        Self { root, confirmations: BTreeMap::new(), activations: BTreeMap::new() }
+    pub(super) fn new(roots: Vec<RootKey>) -> Self {
+        let hash = roots_hash(&roots);
+        Self { roots, hash, confirmations: BTreeMap::new(), activations: BTreeMap::new() }
     }
 
-    pub(super) fn root(&self) -> &RootKey {
-        &self.root
+    pub(super) fn roots(&self) -> &[RootKey] {
+        &self.roots
     }
 
     pub(super) fn confirm_own(&mut self, membership: &Membership, identity: &NodeKey, attempt: AttemptId) {
-        let digest = confirm_digest(membership.network, attempt, self.root.hash());
+        let digest = confirm_digest(membership.network, attempt, self.hash);
         self.confirmations.insert(membership.me, identity.sign(digest));
     }
 
@@ -57,9 +60,9 @@ impl Candidate {
         attempt: AttemptId,
         confirmations: BTreeMap<Identifier, (B256, NodeSignature)>,
     ) {
-        for (from, (root, signature)) in confirmations {
+        for (from, (roots, signature)) in confirmations {
             // one that does not fit is sent again, and answered then
-            let _ = self.confirmed(membership, attempt, from, root, signature);
+            let _ = self.confirmed(membership, attempt, from, roots, signature);
         }
     }
 
@@ -68,13 +71,13 @@ impl Candidate {
         membership: &Membership,
         attempt: AttemptId,
         from: Identifier,
-        root: B256,
+        roots: B256,
         signature: NodeSignature,
     ) -> Result<(), String> {
-        if root != self.root.hash() {
-            return Err(format!("member {from} confirms another root key"));
+        if roots != self.hash {
+            return Err(format!("member {from} confirms other root keys"));
         }
-        let digest = confirm_digest(membership.network, attempt, root);
+        let digest = confirm_digest(membership.network, attempt, roots);
         if signed(membership, from, digest, &signature) {
             self.confirmations.insert(from, signature);
         }
@@ -88,7 +91,7 @@ impl Candidate {
         attempt: AttemptId,
         confirmations: &[NodeSignature],
     ) {
-        let digest = confirm_digest(membership.network, attempt, self.root.hash());
+        let digest = confirm_digest(membership.network, attempt, self.hash);
         if confirmations.len() != usize::from(membership.committee.size())
             || self.confirmations.len() == confirmations.len()
         {
@@ -109,11 +112,11 @@ impl Candidate {
 
     pub(super) fn confirmation(&self, membership: &Membership, attempt: AttemptId) -> Option<Message> {
         let signature = *self.confirmations.get(&membership.me)?;
-        Some(Message::Confirm { attempt, root: self.root.hash(), signature })
+        Some(Message::Confirm { attempt, roots: self.hash, signature })
     }
 
     pub(super) fn activate_own(&mut self, membership: &Membership, identity: &NodeKey, attempt: AttemptId) {
-        let signature = sign_activation(membership, identity, attempt, &self.root);
+        let signature = sign_activation(membership, identity, attempt, &self.roots);
         self.activations.insert(membership.me, signature);
     }
 
@@ -124,7 +127,7 @@ impl Candidate {
         from: Identifier,
         signature: NodeSignature,
     ) {
-        let digest = self.root.activation_digest(membership.network, membership.epoch, attempt);
+        let digest = activation_digest(&self.roots, membership.network, membership.epoch, attempt);
         if signed(membership, from, digest, &signature) {
             self.activations.insert(from, signature);
         }
@@ -140,7 +143,7 @@ impl Candidate {
     pub(super) fn complete(&self, membership: &Membership, attempt: AttemptId) -> Option<Activation> {
         let all = self.activations.len() == usize::from(membership.committee.size());
         let signatures = self.activations.values().copied().collect();
-        all.then(|| Activation { root: self.root.clone(), attempt, signatures })
+        all.then(|| Activation { roots: self.roots.clone(), attempt, signatures })
     }
 }
 

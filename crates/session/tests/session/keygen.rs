@@ -9,10 +9,10 @@ use countersign_session::{
     Millis,
     keygen::{ATTEMPT_MS, Effect, Journal, KeyGen, LONGEST_BACKOFF_MS, Message},
 };
-use countersign_types::{AttemptId, Identifier};
+use countersign_types::{Activation, AttemptId, Identifier, Scheme};
 use rand_chacha::ChaCha20Rng;
 
-use crate::committee::{NETWORK, NOW, SCHEME, SIZE, id, identity, membership, rng};
+use crate::committee::{NETWORK, NOW, SIZE, id, identity, membership, rng};
 
 /// All members, connected; messages that a test holds back wait.
 struct Ring {
@@ -27,12 +27,19 @@ struct Ring {
     rng: ChaCha20Rng,
 }
 
+/// A member whose version knows these schemes, and that has these ceremonies behind it.
+fn member(me: Identifier, schemes: &[Scheme], complete: &[Activation]) -> KeyGen {
+    let journal = Journal { complete: complete.to_vec(), ..Journal::default() };
+    KeyGen::resume(membership(me), Arc::new(identity(me)), schemes.iter().copied(), journal, NOW - 1)
+}
+
 impl Ring {
     fn new(holds: fn(&Message) -> bool) -> Self {
-        let member = |number| {
-            let (membership, identity) = (membership(id(number)), Arc::new(identity(id(number))));
-            (id(number), KeyGen::resume(membership, identity, SCHEME, Journal::default(), NOW - 1))
-        };
+        Self::of(holds, |me| member(me, &Scheme::ALL, &[]))
+    }
+
+    fn of(holds: fn(&Message) -> bool, make: impl Fn(Identifier) -> KeyGen) -> Self {
+        let member = |number| (id(number), make(id(number)));
         let mut ring = Self {
             members: (1..=SIZE).map(member).collect(),
             queue: VecDeque::new(),
@@ -125,11 +132,13 @@ fn confirms(attempt: AttemptId) -> impl Fn(&Message) -> bool {
 }
 
 #[test]
-fn all_members_end_with_one_root_in_one_attempt() {
+fn all_members_end_with_all_roots_in_one_attempt() {
     let mut ring = Ring::new(|_| false);
     ring.tick();
-    let roots: Vec<_> = ring.members.values().map(|machine| machine.complete().cloned()).collect();
-    assert!(roots.iter().all(|root| root.is_some() && *root == roots[0]));
+    let roots: Vec<_> = ring.members.values().map(|machine| machine.complete().to_vec()).collect();
+    assert!(roots.iter().all(|done| *done == roots[0]));
+    let [done] = &roots[0][..] else { panic!("{} ceremonies", roots[0].len()) };
+    assert!(done.schemes().eq(Scheme::ALL));
     assert_eq!(ring.starts().len(), 1);
 }
 
@@ -152,7 +161,7 @@ fn a_member_that_started_after_an_attempt_does_not_join_it() {
     ring.tick();
     let start = ring.starts().pop().expect("started");
     let (membership, identity) = (membership(id(2)), Arc::new(identity(id(2))));
-    let restarted = KeyGen::resume(membership, identity, SCHEME, Journal::default(), NOW + 1);
+    let restarted = KeyGen::resume(membership, identity, Scheme::ALL, Journal::default(), NOW + 1);
     ring.members.insert(id(2), restarted);
     ring.sent.clear();
     ring.with(id(2), |machine, now, rng| machine.receive(id(1), start, now + 1, rng));
@@ -187,7 +196,7 @@ fn whoever_confirmed_a_later_attempt_does_not_activate_an_earlier_one_by_itself(
     // it follows as soon as one member has activated
     assert!(ring.activations.iter().all(|(_, attempt)| *attempt == later));
     assert_eq!(ring.activations.len(), usize::from(SIZE));
-    assert!(ring.members.values().all(|machine| machine.complete().is_some()));
+    assert!(ring.members.values().all(|machine| machine.is_done()));
 }
 
 #[test]
@@ -202,6 +211,64 @@ fn what_others_may_lack_is_sent_until_they_confirm() {
     ring.holds = |_| false;
     ring.now += 1_000;
     ring.tick();
-    assert!(ring.members.values().all(|machine| machine.complete().is_some()));
+    assert!(ring.members.values().all(|machine| machine.is_done()));
     assert_eq!(ring.starts().len(), 1);
+}
+
+const OLD: [Scheme; 2] = [Scheme::SchnorrSecp256k1, Scheme::Ed25519];
+
+/// What members that know the old schemes have when they are done.
+fn old_ceremony() -> Vec<Activation> {
+    let mut ring = Ring::of(|_| false, |me| member(me, &OLD, &[]));
+    ring.tick();
+    let done = ring.members[&id(1)].complete().to_vec();
+    assert!(done.len() == 1 && done[0].schemes().eq(OLD));
+    done
+}
+
+#[test]
+fn a_new_scheme_gets_its_root_in_a_further_ceremony_and_the_old_ones_stay() {
+    let old = old_ceremony();
+    let mut ring = Ring::of(|_| false, |me| member(me, &Scheme::ALL, &old));
+    assert!(ring.members.values().all(|machine| !machine.is_done()));
+    ring.tick();
+    for machine in ring.members.values() {
+        assert!(machine.is_done());
+        let [first, further] = machine.complete() else { panic!("{} ceremonies", machine.complete().len()) };
+        assert_eq!(*first, old[0]);
+        assert!(further.schemes().eq([Scheme::Bip340]));
+    }
+}
+
+#[test]
+fn members_join_only_an_attempt_for_what_they_lack_themselves() {
+    let old = old_ceremony();
+    // the second member has not been upgraded
+    let schemes = |me| if me == id(2) { &OLD[..] } else { &Scheme::ALL[..] };
+    let mut ring = Ring::of(|_| false, |me| member(me, schemes(me), &old));
+    ring.tick();
+    assert!(ring.members.values().all(|machine| machine.complete().len() == 1), "nobody goes on without it");
+    let reasons: Vec<_> =
+        ring.sent
+            .iter()
+            .filter(|(from, _, _)| *from == id(2))
+            .filter_map(|(_, _, message)| {
+                if let Message::Abort { reason, .. } = message { Some(reason.as_str()) } else { None }
+            })
+            .collect();
+    assert!(reasons.iter().any(|reason| reason.contains("one version")), "{reasons:?}");
+    assert!(ring.culprits.is_empty());
+}
+
+#[test]
+fn whoever_starts_anew_what_is_done_is_told() {
+    let old = old_ceremony();
+    let mut ring = Ring::of(|_| false, |me| member(me, &Scheme::ALL, if me == id(1) { &[] } else { &old }));
+    ring.tick();
+    let told = ring.sent.iter().filter(|(_, to, message)| {
+        *to == id(1) && matches!(message, Message::Activated(done) if **done == old[0])
+    });
+    assert!(told.count() >= usize::from(SIZE) - 1);
+    // its shares are gone: it cannot take part, and nobody makes other ones with it
+    assert!(ring.members.values().all(|machine| !machine.is_done()));
 }

@@ -2,34 +2,40 @@
 
 use countersign_session::keygen::{Journal, Pending};
 use countersign_threshold::RootShare;
-use countersign_types::{Activation, AttemptId, NodeSignature};
+use countersign_types::{Activation, AttemptId, NodeSignature, Scheme};
 
-use crate::roots::{NETWORK, SCHEME};
+use crate::roots::NETWORK;
 
 /// Something to be stored.
 pub(super) enum Write {
-    Pending { pending: Pending, share: Vec<u8> },
+    Pending { pending: Pending, shares: Vec<Vec<u8>> },
     Activation { attempt: AttemptId, confirmations: Vec<NodeSignature> },
     Complete(Box<Activation>),
 }
 
 #[derive(Default)]
 pub(super) struct Disk {
-    pub(super) pending: Vec<(Pending, Vec<u8>)>,
-    pub(super) activated: Option<(AttemptId, Vec<NodeSignature>)>,
-    pub(super) complete: Option<Activation>,
+    pub(super) pending: Vec<(Pending, Vec<Vec<u8>>)>,
+    /// One for each ceremony.
+    pub(super) activated: Vec<(AttemptId, Vec<NodeSignature>)>,
+    pub(super) complete: Vec<Activation>,
 }
 
 impl Disk {
-    /// Whether it was stored: an activation is not where another one stands.
+    /// Whether it was stored: an activation is not where one of another attempt for one of its schemes stands.
     pub(super) fn write(&mut self, write: Write) -> bool {
         match write {
-            Write::Pending { pending, share } => self.pending.push((pending, share)),
-            Write::Activation { attempt, confirmations } => match &self.activated {
-                Some((stored, _)) if *stored != attempt => return false,
-                Some(_) | None => self.activated = Some((attempt, confirmations)),
-            },
-            Write::Complete(activation) => self.complete = Some(*activation),
+            Write::Pending { pending, shares } => self.pending.push((pending, shares)),
+            Write::Activation { attempt, confirmations } => {
+                let schemes = self.schemes(attempt);
+                let clashes = |stored: &AttemptId| self.schemes(*stored).iter().any(|s| schemes.contains(s));
+                match self.activated.iter().find(|(stored, _)| clashes(stored)) {
+                    Some((stored, _)) if *stored != attempt => return false,
+                    Some(_) => {}
+                    None => self.activated.push((attempt, confirmations)),
+                }
+            }
+            Write::Complete(activation) => self.complete.push(*activation),
         }
         true
     }
@@ -42,14 +48,31 @@ impl Disk {
         }
     }
 
-    pub(super) fn has_pending(&self, attempt: AttemptId) -> bool {
-        self.pending.iter().any(|(pending, _)| pending.terms.id(NETWORK) == attempt)
+    fn stored(&self, attempt: AttemptId) -> Option<&(Pending, Vec<Vec<u8>>)> {
+        self.pending.iter().find(|(pending, _)| pending.terms.id(NETWORK) == attempt)
     }
 
-    /// The share that belongs to the finished root key.
-    pub(super) fn share(&self) -> Option<RootShare> {
-        let attempt = self.complete.as_ref()?.attempt;
-        let (_, share) = self.pending.iter().find(|(pending, _)| pending.terms.id(NETWORK) == attempt)?;
-        RootShare::from_bytes(SCHEME, share).ok()
+    pub(super) fn has_pending(&self, attempt: AttemptId) -> bool {
+        self.stored(attempt).is_some()
+    }
+
+    /// The schemes of an attempt whose shares are here.
+    pub(super) fn schemes(&self, attempt: AttemptId) -> &[Scheme] {
+        self.stored(attempt).map_or(&[], |(pending, _)| &pending.terms.schemes)
+    }
+
+    /// Whether the finished root keys are of all these schemes.
+    pub(super) fn is_complete(&self, schemes: &[Scheme]) -> bool {
+        let done =
+            |scheme: &Scheme| self.complete.iter().any(|done| done.schemes().any(|own| own == *scheme));
+        schemes.iter().all(done)
+    }
+
+    /// The share that belongs to the finished root key of a scheme.
+    pub(super) fn share(&self, scheme: Scheme) -> Option<RootShare> {
+        let done = self.complete.iter().find(|done| done.schemes().any(|own| own == scheme))?;
+        let (pending, shares) = self.stored(done.attempt)?;
+        let index = pending.terms.schemes.iter().position(|own| *own == scheme)?;
+        RootShare::from_bytes(scheme, &shares[index]).ok()
     }
 }

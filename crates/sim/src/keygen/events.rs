@@ -20,6 +20,8 @@ pub(super) enum Event {
     Crash { node: Identifier },
     /// It is started again.
     Restart { node: Identifier },
+    /// A member's operator installs the version that knows all schemes.
+    Upgrade { node: Identifier },
     /// Two members cannot reach each other.
     Cut { a: Identifier, b: Identifier },
     /// They can again.
@@ -39,16 +41,17 @@ impl fmt::Display for Event {
             }
             Self::Write { node, write, .. } => match write.as_ref() {
                 Write::Pending { pending, .. } => {
-                    write!(f, "{node} stores its share of {}", short(pending.terms.id(roots::NETWORK)))
+                    write!(f, "{node} stores its shares of {}", short(pending.terms.id(roots::NETWORK)))
                 }
                 Write::Activation { attempt, .. } => {
                     write!(f, "{node} stores its activation of {}", short(*attempt))
                 }
-                Write::Complete(_) => write!(f, "{node} stores the root key"),
+                Write::Complete(_) => write!(f, "{node} stores the root keys"),
             },
             Self::Wake { node, .. } => write!(f, "{node} wakes"),
             Self::Crash { node } => write!(f, "{node} crashes"),
             Self::Restart { node } => write!(f, "{node} starts"),
+            Self::Upgrade { node } => write!(f, "{node} is upgraded"),
             Self::Cut { a, b } => write!(f, "{a} and {b} are cut off"),
             Self::Heal { a, b } => write!(f, "{a} and {b} are joined"),
             Self::Notice { node, about, up, .. } => {
@@ -66,7 +69,9 @@ fn describe(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
         Message::Echo { attempt, .. } => write!(f, "echo of {}", short(*attempt)),
         Message::Round2 { attempt, .. } => write!(f, "round 2 of {}", short(*attempt)),
         Message::Abort { attempt, reason, complaint } => {
-            let about = complaint.as_ref().map_or(String::new(), |c| format!(" (about {})", c.dealer));
+            let about = complaint
+                .as_ref()
+                .map_or(String::new(), |c| format!(" (about {} of {})", c.scheme, c.dealer));
             write!(f, "abort of {}: {reason}{about}", short(*attempt))
         }
         Message::Confirm { attempt, .. } => write!(f, "confirm {}", short(*attempt)),

@@ -7,15 +7,18 @@ use alloy_sol_types::SolStruct;
 use countersign_session::keygen::{Complaint, Message};
 use countersign_threshold::dkg::{self, PrivatePackage};
 use countersign_types::{
-    AttemptId, Bytes, Committee, Identifier, NodeKey, NodeSignature,
+    AttemptId, Bytes, Committee, Identifier, NodeKey, NodeSignature, Scheme,
     canonical::{domain, sol_types},
 };
 
 use super::Lie;
-use crate::{
-    chance::Chance,
-    roots::{NETWORK, SCHEME},
-};
+use crate::{chance::Chance, roots::NETWORK};
+
+/// What stands for packages in a signature.
+fn content(packages: &[impl AsRef<[u8]>]) -> B256 {
+    let hashes: Vec<u8> = packages.iter().flat_map(|package| keccak256(package).0).collect();
+    keccak256(hashes)
+}
 
 pub(super) struct Liar {
     pub(super) me: Identifier,
@@ -23,10 +26,14 @@ pub(super) struct Liar {
     committee: Committee,
     identity: NodeKey,
     chance: Chance,
-    /// By attempt: the broadcast that the machine did not make.
+    /// It lies about one of the schemes only: the one at this place, counted around.
+    place: usize,
+    /// By attempt: the broadcast for that scheme that the machine did not make.
     others: BTreeMap<AttemptId, Bytes>,
     /// What others dealt to this member.
-    dealt: BTreeMap<(AttemptId, Identifier), (PrivatePackage, NodeSignature)>,
+    dealt: BTreeMap<(AttemptId, Identifier), (Vec<PrivatePackage>, NodeSignature)>,
+    /// By attempt: its schemes.
+    schemes: BTreeMap<AttemptId, Vec<Scheme>>,
     starts: Vec<Message>,
 }
 
@@ -36,14 +43,17 @@ impl Liar {
         lie: Lie,
         committee: Committee,
         identity: NodeKey,
-        chance: Chance,
+        mut chance: Chance,
     ) -> Self {
+        let place = usize::try_from(chance.between(0, 2)).unwrap_or(0);
         Self {
             me,
             lie,
             committee,
             identity,
             chance,
+            place,
+            schemes: BTreeMap::new(),
             others: BTreeMap::new(),
             dealt: BTreeMap::new(),
             starts: Vec::new(),
@@ -51,36 +61,67 @@ impl Liar {
     }
 
     pub(super) fn hears(&mut self, from: Identifier, message: &Message) {
-        if let Message::Round2 { attempt, package, signature } = message {
-            self.dealt.insert((*attempt, from), (package.clone(), *signature));
+        if let Message::Round2 { attempt, packages, signature } = message {
+            self.dealt.insert((*attempt, from), (packages.clone(), *signature));
         }
+        self.knows(message);
+    }
+
+    fn knows(&mut self, message: &Message) {
+        if let Message::Start { terms } = message {
+            self.schemes.insert(terms.id(NETWORK), terms.schemes.clone());
+        }
+    }
+
+    /// The scheme that it lies about, and its place in an attempt.
+    fn scheme(&self, attempt: AttemptId) -> Option<(usize, Scheme)> {
+        let schemes = self.schemes.get(&attempt)?;
+        let place = self.place % schemes.len();
+        Some((place, schemes[place]))
     }
 
     /// What it sends in place of what its machine would.
     pub(super) fn twist(&mut self, to: Identifier, message: Message) -> Vec<Message> {
         let victim = self.victim();
+        self.knows(&message);
         match (self.lie, message) {
-            (Lie::BadPrivate, Message::Round2 { attempt, package, .. }) if to == victim => {
-                let mut bytes = package.as_bytes().to_vec();
-                bytes[31] ^= 1;
-                let package = PrivatePackage::try_from(bytes).unwrap_or(package);
-                let signature = self.sign(attempt, Some(to), keccak256(package.as_bytes()));
-                vec![Message::Round2 { attempt, package, signature }]
+            (Lie::BadPrivate, Message::Round2 { attempt, mut packages, .. }) if to == victim => {
+                let place = self.place % packages.len();
+                let mut bytes = packages[place].as_bytes().to_vec();
+                bytes[15] ^= 1;
+                packages[place] = PrivatePackage::try_from(bytes).expect("as long as before");
+                let signature = self.sign(attempt, Some(to), content(&packages));
+                vec![Message::Round2 { attempt, packages, signature }]
             }
-            (Lie::Equivocates, Message::Round1 { attempt, .. }) if to == victim => {
-                let package = self.other_broadcast(attempt);
-                vec![self.broadcast(attempt, package)]
+            (Lie::Equivocates, Message::Round1 { attempt, packages, .. }) if to == victim => {
+                let packages = self.other_broadcast(attempt, packages);
+                vec![self.broadcast(attempt, packages)]
             }
-            (Lie::BadProof, Message::Round1 { attempt, package, .. }) => {
-                let mut bytes = package.to_vec();
-                let last = bytes.len() - 1;
-                bytes[last] ^= 1;
-                vec![self.broadcast(attempt, bytes.into())]
+            (Lie::BadProof, Message::Round1 { attempt, mut packages, .. }) => {
+                let place = self.place % packages.len();
+                let mut bytes = packages[place].to_vec();
+                // the middle of the proof's scalar, so that it stays one
+                let middle = bytes.len() - 16;
+                bytes[middle] ^= 1;
+                packages[place] = bytes.into();
+                vec![self.broadcast(attempt, packages)]
             }
-            (Lie::RaisesThreshold, Message::Round1 { attempt, package, .. }) => {
-                // one coefficient more: a point that is well-formed
-                let longer = [&package[..33], &package[..]].concat();
-                vec![self.broadcast(attempt, longer.into())]
+            (Lie::RaisesThreshold, Message::Round1 { attempt, mut packages, .. }) => {
+                if let Some((place, scheme)) = self.scheme(attempt) {
+                    // one coefficient more: a point that is well-formed
+                    let package = &packages[place];
+                    packages[place] = [&package[..scheme.root_key_len()], &package[..]].concat().into();
+                }
+                vec![self.broadcast(attempt, packages)]
+            }
+            (Lie::LeavesOut, Message::Round1 { attempt, mut packages, .. }) => {
+                packages.pop();
+                vec![self.broadcast(attempt, packages)]
+            }
+            (Lie::DealsTooFew, Message::Round2 { attempt, mut packages, .. }) if to == victim => {
+                packages.pop();
+                let signature = self.sign(attempt, Some(to), content(&packages));
+                vec![Message::Round2 { attempt, packages, signature }]
             }
             (Lie::FalseEcho, Message::Echo { attempt, mut packages }) => {
                 for (index, (digest, _)) in packages.iter_mut().enumerate() {
@@ -90,21 +131,25 @@ impl Liar {
                 }
                 vec![Message::Echo { attempt, packages }]
             }
-            (Lie::FalseComplaint | Lie::ForgedComplaint, Message::Confirm { attempt, .. }) => {
-                self.complaint(attempt, victim).into_iter().collect()
-            }
+            (
+                Lie::FalseComplaint | Lie::ForgedComplaint | Lie::UnshownComplaint,
+                Message::Confirm { attempt, .. },
+            ) => self.complaint(attempt, victim).into_iter().collect(),
             // the accusation comes before everybody is done
-            (Lie::FalseComplaint | Lie::ForgedComplaint, message @ Message::Round2 { attempt, .. }) => {
+            (
+                Lie::FalseComplaint | Lie::ForgedComplaint | Lie::UnshownComplaint,
+                message @ Message::Round2 { attempt, .. },
+            ) => {
                 let complaint = self.complaint(attempt, victim);
                 let mut messages = vec![message];
                 messages.extend(complaint);
                 messages
             }
             (Lie::FalseConfirmation, Message::Confirm { attempt, .. }) => {
-                let root = B256::repeat_byte(6);
+                let roots = B256::repeat_byte(6);
                 let digest =
-                    sol_types::Confirm { attempt: attempt.0, root }.eip712_signing_hash(&domain(NETWORK));
-                vec![Message::Confirm { attempt, root, signature: self.identity.sign(digest) }]
+                    sol_types::Confirm { attempt: attempt.0, roots }.eip712_signing_hash(&domain(NETWORK));
+                vec![Message::Confirm { attempt, roots, signature: self.identity.sign(digest) }]
             }
             (Lie::ActivatesForSome, Message::Activate { .. }) if to == victim => Vec::new(),
             (Lie::StaleStarts, message @ Message::Start { .. }) => {
@@ -124,30 +169,36 @@ impl Liar {
         self.committee.identifiers().find(|id| *id != self.me).unwrap_or(self.me)
     }
 
-    fn other_broadcast(&mut self, attempt: AttemptId) -> Bytes {
-        if let Some(package) = self.others.get(&attempt) {
-            return package.clone();
-        }
+    /// The same packages, but for one of another polynomial.
+    fn other_broadcast(&mut self, attempt: AttemptId, mut packages: Vec<Bytes>) -> Vec<Bytes> {
+        let Some((place, scheme)) = self.scheme(attempt) else { return packages };
         let (size, threshold) = (self.committee.size(), self.committee.threshold());
-        let (_, package) =
-            dkg::start(SCHEME, self.me, size, threshold, &mut self.chance.0).expect("a legal committee");
-        self.others.insert(attempt, package.clone());
-        package
+        let (me, chance) = (self.me, &mut self.chance.0);
+        let other = self
+            .others
+            .entry(attempt)
+            .or_insert_with(|| dkg::start(scheme, me, size, threshold, chance).expect("a legal committee").1);
+        packages[place] = other.clone();
+        packages
     }
 
-    fn broadcast(&self, attempt: AttemptId, package: Bytes) -> Message {
-        let signature = self.sign(attempt, None, keccak256(&package));
-        Message::Round1 { attempt, package, signature }
+    fn broadcast(&self, attempt: AttemptId, packages: Vec<Bytes>) -> Message {
+        let signature = self.sign(attempt, None, content(&packages));
+        Message::Round1 { attempt, packages, signature }
     }
 
     fn complaint(&self, attempt: AttemptId, dealer: Identifier) -> Option<Message> {
-        let (package, signature) = self.dealt.get(&(attempt, dealer))?.clone();
-        let package = if self.lie == Lie::ForgedComplaint {
-            PrivatePackage::try_from(vec![1; 32]).unwrap_or(package)
-        } else {
-            package
-        };
-        let complaint = Some(Box::new(Complaint { dealer, package, signature }));
+        let (packages, signature) = self.dealt.get(&(attempt, dealer))?.clone();
+        let (place, scheme) = self.scheme(attempt)?;
+        let mut hashes: Vec<B256> = packages.iter().map(keccak256).collect();
+        let mut package = packages[place].clone();
+        if matches!(self.lie, Lie::ForgedComplaint | Lie::UnshownComplaint) {
+            package = PrivatePackage::try_from(vec![1; 32]).unwrap_or(package);
+        }
+        if self.lie == Lie::ForgedComplaint {
+            hashes[place] = keccak256(&package);
+        }
+        let complaint = Some(Box::new(Complaint { dealer, scheme, package, hashes, signature }));
         Some(Message::Abort { attempt, reason: "it is all wrong".into(), complaint })
     }
 

@@ -34,6 +34,8 @@ pub struct Scenario {
     pub partitions: u64,
     /// How one member lies until the faults end; none: all are honest.
     pub lies: Vec<Lie>,
+    /// Whether the members begin with a version that lacks a scheme, and are upgraded one after the other.
+    pub upgrades: bool,
     /// What is broken on purpose.
     pub mutant: Option<Mutant>,
 }
@@ -49,6 +51,7 @@ impl Default for Scenario {
             random_crashes: 2,
             partitions: 2,
             lies: Vec::new(),
+            upgrades: false,
             mutant: None,
         }
     }
@@ -71,7 +74,7 @@ impl Scenario {
     }
 }
 
-/// A way in which one member lies in key generation.
+/// A way in which one member lies in key generation: about one of the schemes, if it is about shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lie {
     /// It deals one member a share that does not match its broadcast.
@@ -82,12 +85,18 @@ pub enum Lie {
     BadProof,
     /// It broadcasts more coefficients than there should be.
     RaisesThreshold,
+    /// It broadcasts nothing for the last of the schemes.
+    LeavesOut,
+    /// It deals one member nothing for the last of the schemes.
+    DealsTooFew,
     /// It echoes packages that nobody sent.
     FalseEcho,
     /// It accuses an honest dealer with that dealer's good package.
     FalseComplaint,
     /// It accuses an honest dealer with a package that the dealer did not sign.
     ForgedComplaint,
+    /// It accuses an honest dealer with what that dealer signed, and shows another package than that.
+    UnshownComplaint,
     /// It confirms another root.
     FalseConfirmation,
     /// It tells only some that it activates.
@@ -98,28 +107,33 @@ pub enum Lie {
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::BadPrivate,
         Self::Equivocates,
         Self::BadProof,
         Self::RaisesThreshold,
+        Self::LeavesOut,
+        Self::DealsTooFew,
         Self::FalseEcho,
         Self::FalseComplaint,
         Self::ForgedComplaint,
+        Self::UnshownComplaint,
         Self::FalseConfirmation,
         Self::ActivatesForSome,
         Self::StaleStarts,
     ];
 
     /// Those that honest members can prove to each other.
-    pub const PROVABLE: [Self; 7] = [
+    pub const PROVABLE: [Self; 9] = [
         Self::BadPrivate,
         Self::Equivocates,
         Self::BadProof,
         Self::RaisesThreshold,
+        Self::LeavesOut,
         Self::FalseEcho,
         Self::FalseComplaint,
         Self::ForgedComplaint,
+        Self::UnshownComplaint,
     ];
 }
 
@@ -151,6 +165,8 @@ pub struct Report {
     pub liar: Option<Identifier>,
     /// Who named a culprit.
     pub accusers: BTreeSet<Identifier>,
-    /// When all had the key, in milliseconds since the start.
+    /// When all had the keys, in milliseconds since the start.
     pub complete_ms: Millis,
+    /// In how many ceremonies the keys were made.
+    pub ceremonies: usize,
 }

@@ -4,20 +4,16 @@ use std::collections::BTreeMap;
 
 use countersign_session::keygen::Message;
 use countersign_threshold::{RootShare, SigningPackage, verify};
-use countersign_types::{Activation, AttemptId, Bytes, Committee, Identifier, KeyId};
+use countersign_types::{Activation, AttemptId, Bytes, Committee, Identifier, KeyId, Scheme};
 
 use super::disk::Disk;
-use crate::{
-    Violation,
-    chance::Chance,
-    roots::{NETWORK, SCHEME},
-};
+use crate::{Violation, chance::Chance, roots::NETWORK};
 
 #[derive(Default)]
 pub(super) struct Watch {
-    activated: BTreeMap<Identifier, AttemptId>,
-    broadcasts: BTreeMap<(Identifier, AttemptId), Bytes>,
-    complete: BTreeMap<Identifier, Activation>,
+    activated: BTreeMap<(Identifier, Scheme), AttemptId>,
+    broadcasts: BTreeMap<(Identifier, AttemptId), Vec<Bytes>>,
+    complete: BTreeMap<Scheme, Activation>,
     /// Whether all are honest, so that no two may even activate different attempts.
     all_honest: bool,
 }
@@ -36,9 +32,9 @@ impl Watch {
     ) -> Result<(), Violation> {
         let not_stored = |attempt: AttemptId, what| Violation::NotStored { node, attempt, what };
         match message {
-            Message::Round1 { attempt, package, .. } => {
-                let first = self.broadcasts.entry((node, *attempt)).or_insert_with(|| package.clone());
-                if first == package {
+            Message::Round1 { attempt, packages, .. } => {
+                let first = self.broadcasts.entry((node, *attempt)).or_insert_with(|| packages.clone());
+                if first == packages {
                     Ok(())
                 } else {
                     Err(Violation::Equivocated { node, attempt: *attempt })
@@ -48,12 +44,14 @@ impl Watch {
                 if disk.has_pending(*attempt) {
                     Ok(())
                 } else {
-                    Err(not_stored(*attempt, "its share"))
+                    Err(not_stored(*attempt, "its shares"))
                 }
             }
             Message::Activate { attempt, .. } => {
-                self.activates(node, *attempt)?;
-                if disk.activated.as_ref().map(|(stored, _)| *stored) == Some(*attempt) {
+                for scheme in disk.schemes(*attempt) {
+                    self.activates(node, *scheme, *attempt)?;
+                }
+                if disk.activated.iter().any(|(stored, _)| stored == attempt) {
                     Ok(())
                 } else {
                     Err(not_stored(*attempt, "its activation"))
@@ -67,19 +65,20 @@ impl Watch {
         }
     }
 
-    fn activates(&mut self, node: Identifier, attempt: AttemptId) -> Result<(), Violation> {
-        let first = *self.activated.entry(node).or_insert(attempt);
+    fn activates(&mut self, node: Identifier, scheme: Scheme, attempt: AttemptId) -> Result<(), Violation> {
+        let first = *self.activated.entry((node, scheme)).or_insert(attempt);
         if first != attempt {
             return Err(Violation::TwoActivations { node, first, second: attempt });
         }
-        let other = self.activated.values().find(|other| **other != attempt).copied();
+        let others = self.activated.iter().filter(|((_, of), other)| *of == scheme && **other != attempt);
+        let other = others.map(|(_, other)| *other).next();
         match other.filter(|_| self.all_honest) {
             Some(other) => Err(Violation::Split { node, attempt, other }),
             None => Ok(()),
         }
     }
 
-    /// An honest member has a finished root key.
+    /// An honest member has finished root keys.
     pub(super) fn completes(
         &mut self,
         node: Identifier,
@@ -89,12 +88,12 @@ impl Watch {
         if let Err(error) = activation.verify(NETWORK, 1, committee) {
             return Err(Violation::Incomplete { why: format!("member {node}: {error}") });
         }
-        let differs =
-            |other: &&Activation| other.root != activation.root || other.attempt != activation.attempt;
-        if self.complete.values().any(|other| differs(&other)) {
-            return Err(Violation::TwoRoots { node });
+        for scheme in activation.schemes() {
+            let first = self.complete.entry(scheme).or_insert_with(|| activation.clone());
+            if first.roots != activation.roots || first.attempt != activation.attempt {
+                return Err(Violation::TwoRoots { node });
+            }
         }
-        self.complete.insert(node, activation.clone());
         Ok(())
     }
 }
@@ -126,6 +125,6 @@ pub(super) fn shares_sign(
     let root = shares.values().next().map(RootShare::public).ok_or_else(|| wrong("no shares".into()))?;
     let public = root.derive(&key).map_err(|error| wrong(error.to_string()))?;
     let signature = public.aggregate(&package, &signed).map_err(|error| wrong(error.to_string()))?;
-    verify(SCHEME, &public.public_key(), b"all together", &signature)
+    verify(public.scheme(), &public.public_key(), b"all together", &signature)
         .map_err(|error| wrong(error.to_string()))
 }

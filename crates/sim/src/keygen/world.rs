@@ -10,7 +10,7 @@ use countersign_session::{
     Millis,
     keygen::{Effect, Journal, KeyGen, Message},
 };
-use countersign_types::{Committee, Identifier, NodeKey};
+use countersign_types::{Committee, Identifier, NodeKey, Scheme};
 
 use super::{
     Mutant, Report, Scenario,
@@ -19,25 +19,22 @@ use super::{
     liar::Liar,
     watch::{Watch, shares_sign},
 };
-use crate::{
-    Broken, Trace, Violation,
-    chance::Chance,
-    network::Network,
-    queue::Queue,
-    roots::{self, SCHEME},
-};
+use crate::{Broken, Trace, Violation, chance::Chance, network::Network, queue::Queue, roots};
 
 const BEGIN: Millis = 1_700_000_000_000;
 /// From the end of faults to the latest time by which all must have the key: the rest of an attempt, the
 /// longest pause, and some attempts more.
 const END_MS: Millis = 300_000;
 
+/// What members generate keys for before they are upgraded: the new scheme comes between the old ones.
+const OLD_SCHEMES: [Scheme; 2] = [Scheme::SchnorrSecp256k1, Scheme::Ed25519];
+
 const WORLD: u64 = 11;
 const NETWORK: u64 = 12;
 const LIAR: u64 = 13;
 const SECRETS: u64 = 5_000;
 
-/// Members that generate a key.
+/// Members that generate keys.
 pub struct World {
     scenario: Scenario,
     seed: u64,
@@ -64,6 +61,8 @@ struct Host {
     disk: Disk,
     secrets: Chance,
     wake_at: Millis,
+    /// What the version that is installed knows.
+    schemes: &'static [Scheme],
 }
 
 impl World {
@@ -84,6 +83,7 @@ impl World {
             liar: liar.as_ref().map(|liar| liar.me),
             accusers: BTreeSet::new(),
             complete_ms: 0,
+            ceremonies: 0,
         };
         let mut world = Self {
             seed,
@@ -112,7 +112,7 @@ impl World {
         world
     }
 
-    /// Lets everything happen until all have the key.
+    /// Lets everything happen until all have the keys.
     pub fn run(mut self) -> Result<Report, Box<Broken>> {
         let end = self.faults_end + END_MS;
         while let Some((at, event)) = self.queue.next(end) {
@@ -120,7 +120,7 @@ impl World {
             if let Err(violation) = self.step(event) {
                 return Err(self.broken(violation));
             }
-            if self.hosts.values().all(|host| host.disk.complete.is_some()) {
+            if self.hosts.values().all(|host| host.disk.is_complete(&Scheme::ALL)) {
                 return self.finish();
             }
         }
@@ -135,22 +135,30 @@ impl World {
     }
 
     fn finish(mut self) -> Result<Report, Box<Broken>> {
-        let first = self.hosts.values().find_map(|host| host.disk.complete.clone());
+        let first = self.hosts.values().next().map(|host| host.disk.complete.clone()).unwrap_or_default();
         if let Some((node, _)) = self.hosts.iter().find(|(_, host)| host.disk.complete != first) {
             let node = *node;
             return Err(self.broken(Violation::TwoRoots { node }));
         }
-        let shares = self.hosts.iter().filter_map(|(id, host)| Some((*id, host.disk.share()?))).collect();
-        if let Err(violation) = shares_sign(&shares, self.scenario.threshold, &mut self.chance) {
-            return Err(self.broken(violation));
+        for scheme in Scheme::ALL {
+            if let Err(violation) = self.check_shares(scheme) {
+                return Err(self.broken(violation));
+            }
         }
-        if shares.len() != usize::from(self.scenario.members) {
-            let why = format!("{} of {} shares are there", shares.len(), self.scenario.members);
-            return Err(self.broken(Violation::Incomplete { why }));
-        }
+        self.report.ceremonies = first.len();
         self.report.complete_ms = self.now - BEGIN;
         self.report.trace = self.trace;
         Ok(self.report)
+    }
+
+    fn check_shares(&mut self, scheme: Scheme) -> Result<(), Violation> {
+        let shares: BTreeMap<Identifier, _> =
+            self.hosts.iter().filter_map(|(id, host)| Some((*id, host.disk.share(scheme)?))).collect();
+        if shares.len() != usize::from(self.scenario.members) {
+            let why = format!("{} of {} shares for {scheme} are there", shares.len(), self.scenario.members);
+            return Err(Violation::Incomplete { why });
+        }
+        shares_sign(&shares, self.scenario.threshold, &mut self.chance)
     }
 
     fn broken(&mut self, violation: Violation) -> Box<Broken> {
@@ -170,6 +178,7 @@ impl World {
                 disk: Disk::default(),
                 secrets: Chance::of(self.seed, stream),
                 wake_at: Millis::MAX,
+                schemes: if self.scenario.upgrades { &OLD_SCHEMES } else { &Scheme::ALL },
             };
             self.hosts.insert(*me, host);
         }
@@ -177,6 +186,12 @@ impl World {
             // nodes do not start all at once
             let at = self.now + self.chance.between(0, 2_000);
             self.queue.plan(at, Event::Restart { node: *me });
+        }
+        if self.scenario.upgrades {
+            for node in members {
+                let at = self.now + self.chance.between(0, self.scenario.faults_ms);
+                self.queue.plan(at, Event::Upgrade { node: *node });
+            }
         }
         for _ in 0..self.chance.between(0, self.scenario.random_crashes) {
             let at = self.now + self.chance.between(0, self.scenario.faults_ms);
@@ -211,7 +226,7 @@ impl World {
             Event::Crash { node } => self.hosts.get(node).is_none_or(|host| host.machine.is_none()),
             Event::Restart { node } => self.hosts.get(node).is_none_or(|host| host.machine.is_some()),
             Event::Cut { .. } => !self.faulty,
-            Event::Heal { .. } | Event::Calm => false,
+            Event::Heal { .. } | Event::Upgrade { .. } | Event::Calm => false,
         }
     }
 
@@ -241,6 +256,13 @@ impl World {
                 Ok(())
             }
             Event::Restart { node } => self.start(node),
+            Event::Upgrade { node } => {
+                if let Some(host) = self.hosts.get_mut(&node) {
+                    host.schemes = &Scheme::ALL;
+                }
+                self.crash(node);
+                Ok(())
+            }
             Event::Cut { a, b } => {
                 self.network.cut(a, b);
                 self.plan_notice(a, b, false);
@@ -285,16 +307,17 @@ impl World {
         host.life += 1;
         let mut journal: Journal = host.disk.journal();
         if mutant == Some(Mutant::ForgetsActivation) {
-            host.disk.activated = None;
+            host.disk.activated.clear();
         }
         if matches!(mutant, Some(Mutant::ForgetsActivation | Mutant::IgnoresActivation)) {
-            journal.activated = None;
+            journal.activated.clear();
         }
-        if mutant == Some(Mutant::LosesPendingShares) && host.disk.activated.is_none() {
+        if mutant == Some(Mutant::LosesPendingShares) && host.disk.activated.is_empty() {
             host.disk.pending.clear();
             journal.pending.clear();
         }
-        let machine = KeyGen::resume(membership, Arc::new(identity), SCHEME, journal, self.now);
+        let machine =
+            KeyGen::resume(membership, Arc::new(identity), host.schemes.iter().copied(), journal, self.now);
         host.machine = Some(machine);
         host.wake_at = Millis::MAX;
         let up: Vec<Identifier> = self
@@ -359,9 +382,9 @@ impl World {
     fn carry_out(&mut self, me: Identifier, effect: Effect) -> Result<(), Violation> {
         match effect {
             Effect::Send { to, message } => self.send(me, to, message),
-            Effect::StorePending { pending, share } => {
-                let share = share.to_bytes().to_vec();
-                self.store(me, Write::Pending { pending, share })
+            Effect::StorePending { pending, shares } => {
+                let shares = shares.iter().map(|share| share.to_bytes().to_vec()).collect();
+                self.store(me, Write::Pending { pending, shares })
             }
             Effect::StoreActivation { attempt, confirmations } => {
                 self.store(me, Write::Activation { attempt, confirmations })
@@ -370,7 +393,7 @@ impl World {
                 if !self.lies(me) {
                     self.watch.completes(me, &activation, &self.committee)?;
                 }
-                self.note(format_args!("{me} has the key"));
+                self.note(format_args!("{me} has the keys of {}", short(activation.attempt)));
                 self.store(me, Write::Complete(activation))
             }
             Effect::GivenUp { attempt, reason, culprits } => {

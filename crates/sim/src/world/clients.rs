@@ -10,7 +10,7 @@ use countersign_types::{
 use super::{World, events::Event};
 use crate::{
     chance::Chance,
-    roots::{NETWORK, SCHEME},
+    roots::NETWORK,
     script::{Conduct, Plan},
 };
 
@@ -69,7 +69,7 @@ impl World {
         let caller = NodeKey::from_bytes([9; 32]).expect("a scalar");
         let salt = B256::repeat_byte(u8::try_from(chance.between(1, 2)).unwrap_or(1));
         let key = KeySpec {
-            scheme: SCHEME,
+            scheme: self.roots.scheme(),
             policy: Policy { action: ActionId(B256::repeat_byte(3)), config: Bytes::new() },
             payloads: vec![PayloadKind::Bytes],
             options: KeyOptions::default(),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use countersign_session::Millis;
-use countersign_types::{FailureKind, Identifier, RequestDigest, SessionId};
+use countersign_types::{FailureKind, Identifier, RequestDigest, Scheme, SessionId};
 
 use crate::{
     Broken, Scenario, Trace, Violation, chance::Chance, liar::Conspiracy, network::Network, node::Node,
@@ -107,7 +107,9 @@ impl World {
     /// If the scenario has as many liars as the threshold, or sizes that make no committee.
     pub fn new(scenario: Scenario, seed: u64) -> Self {
         assert!(scenario.liars < scenario.threshold, "fewer liars than the threshold");
-        let roots = Roots::of(scenario.members, scenario.threshold);
+        // every scheme in turn
+        let scheme = Scheme::ALL[(seed % Scheme::ALL.len() as u64) as usize];
+        let roots = Roots::of(scheme, scenario.members, scenario.threshold);
         let mut chance = Chance::of(seed, WORLD);
         let mut members = roots.members();
         chance.shuffle(&mut members);

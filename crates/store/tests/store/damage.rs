@@ -9,7 +9,7 @@ use countersign_store::{Store, StoreError};
 use countersign_types::action::Content;
 
 use crate::fixture::{
-    BOUNDS, SCHEME, Seeded, attempt, copy, create, key, open, pending, publication, root_keys,
+    BOUNDS, SCHEMES, Seeded, active, attempt, copy, create, key, open, pending, publication, root_keys,
 };
 
 /// Flips in each file: over 200 in all.
@@ -27,17 +27,17 @@ fn content(seed: u64) -> Content {
 /// A database with records in tables and in the log.
 fn build(path: &Path) {
     let store = create(path);
-    store.put_pending_share(&pending(1)).expect("new");
+    store.put_pending_shares(&pending(1)).expect("new");
     store.put_action(&publication(5, "one", &component(1)), &content(1), &BOUNDS).expect("in bounds");
     drop(store);
     let store = open(path).expect("whole");
-    store.put_pending_share(&pending(2)).expect("new");
-    store.record_activation(1, SCHEME, attempt(2), vec![7; 300].into()).expect("the first");
+    store.put_pending_shares(&pending(2)).expect("new");
+    store.record_activation(1, attempt(2), vec![7; 300].into()).expect("the first");
     drop(store);
     let store = open(path).expect("whole");
     assert_eq!(store.generation().expect("known"), GENERATIONS);
     store.put_root_keys(&root_keys(2)).expect("of that attempt");
-    store.put_pending_share(&pending(3)).expect("new");
+    store.put_pending_shares(&pending(3)).expect("new");
     store.put_action(&publication(5, "two", &component(2)), &content(2), &BOUNDS).expect("in bounds");
     store.put_time(1234).expect("writable");
 }
@@ -48,12 +48,12 @@ fn check(store: &Store) -> Result<(), StoreError> {
     assert_eq!(store.last_time()?, 1234);
     assert_eq!(store.identity()?.to_bytes(), key(1).to_bytes());
     for number in 1..=3 {
-        assert_eq!(store.pending_share(1, SCHEME, attempt(number))?, Some(pending(number)));
+        assert_eq!(store.pending_shares_of(1, attempt(number))?, Some(pending(number)));
     }
-    let activation = store.activation(1, SCHEME)?.expect("an activation is never forgotten");
+    let activation = store.activation(1, SCHEMES[0])?.expect("an activation is never forgotten");
     assert_eq!((activation.attempt, activation.confirmations.as_ref()), (attempt(2), [7; 300].as_slice()));
     assert_eq!(store.root_keys()?, Some(root_keys(2)));
-    assert_eq!(store.active_share(1, SCHEME)?, Some(pending(2)));
+    assert_eq!(store.active_share(1, SCHEMES[0])?, Some(active(2)));
     for (name, seed) in [("one", 1), ("two", 2)] {
         let signed = publication(5, name, &component(seed));
         let stored = store.action(&signed.action_id())?.expect("an action is never forgotten");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use countersign_store::{Bounds, KdfParameters, OpenError, Owner, PendingShare, Store};
+use countersign_store::{ActiveShare, Bounds, KdfParameters, OpenError, Owner, PendingShares, Store};
 use countersign_types::{
     Activation, AttemptId, AttemptTerms, B256, Bytes, CallerSignature, ComponentDigest, Identifier, Limits,
     Manifest, NetworkId, NodeKey, PublicKey, PublishAction, RootKey, RootKeys, Scheme, SignedPublishAction,
@@ -10,7 +10,8 @@ use countersign_types::{
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-pub(crate) const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
+/// What an attempt makes roots for.
+pub(crate) const SCHEMES: [Scheme; 2] = [Scheme::SchnorrSecp256k1, Scheme::Ed25519];
 pub(crate) const BOUNDS: Bounds =
     Bounds { total_bytes: 1 << 30, per_publisher_bytes: 1 << 30, actions: 1000 };
 
@@ -42,41 +43,59 @@ pub(crate) fn open(path: &Path) -> Result<Store, OpenError> {
     Store::open(path, &owner(), &passphrase())
 }
 
-pub(crate) fn root(byte: u8) -> RootKey {
+fn root(scheme: Scheme, byte: u8) -> RootKey {
+    let point = vec![byte; scheme.root_key_len()];
     RootKey {
-        scheme: SCHEME,
-        public_key: PublicKey(vec![byte; 33].into()),
-        verifying_shares: vec![Bytes::from(vec![byte; 33]); 3],
+        scheme,
+        public_key: PublicKey(point.clone().into()),
+        verifying_shares: vec![Bytes::from(point); 3],
     }
 }
 
-/// The share of attempt `number` in epoch 1; the bytes of its root are the number, those of the share its complement.
-pub(crate) fn pending(number: u8) -> PendingShare {
+/// A root for each of the schemes.
+pub(crate) fn roots(schemes: &[Scheme], byte: u8) -> Vec<RootKey> {
+    schemes.iter().map(|scheme| root(*scheme, byte)).collect()
+}
+
+/// The shares of attempt `number` in epoch 1; the bytes of its roots are the number, those of the shares its
+/// complement.
+pub(crate) fn pending(number: u8) -> PendingShares {
+    pending_for(&SCHEMES, number)
+}
+
+/// The same for other schemes.
+pub(crate) fn pending_for(schemes: &[Scheme], number: u8) -> PendingShares {
     let starter = Identifier::new(1).expect("not zero");
     let entropy = B256::repeat_byte(number);
-    let terms = AttemptTerms { epoch: 1, scheme: SCHEME, number: number.into(), starter, entropy };
-    PendingShare {
-        scheme: SCHEME,
+    let schemes = schemes.to_vec();
+    let terms = AttemptTerms { epoch: 1, schemes, number: number.into(), starter, entropy };
+    PendingShares {
         epoch: terms.epoch,
         attempt: terms.id(network()),
+        roots: roots(&terms.schemes, number),
+        shares: terms.schemes.iter().map(|_| Zeroizing::new(vec![!number; 32])).collect(),
         terms,
-        root: root(number),
-        share: Zeroizing::new(vec![!number; 32]),
     }
+}
+
+/// What this node signs with in the first scheme, if attempt `number` is active.
+pub(crate) fn active(number: u8) -> ActiveShare {
+    let pending = pending(number);
+    ActiveShare { root: pending.roots[0].clone(), share: pending.shares[0].clone() }
 }
 
 pub(crate) fn attempt(number: u8) -> AttemptId {
     pending(number).attempt
 }
 
+pub(crate) fn ceremony(pending: &PendingShares) -> Activation {
+    let (roots, attempt) = (pending.roots.clone(), pending.attempt);
+    let signature = countersign_types::activate(&roots, network(), 1, attempt, &key(1));
+    Activation { roots, attempt, signatures: vec![signature] }
+}
+
 pub(crate) fn root_keys(number: u8) -> RootKeys {
-    let (root, attempt) = (root(number), attempt(number));
-    let signature = countersign_types::activate(&root, network(), 1, attempt, &key(1));
-    RootKeys {
-        network: network(),
-        epoch: 1,
-        keys: vec![Activation { root, attempt, signatures: vec![signature] }],
-    }
+    RootKeys { network: network(), epoch: 1, ceremonies: vec![ceremony(&pending(number))] }
 }
 
 pub(crate) fn publication(publisher: u8, name: &str, component: &[u8]) -> SignedPublishAction {
@@ -104,8 +123,8 @@ pub(crate) fn publication_of(
 }
 
 /// The same share as of another attempt.
-pub(crate) fn under(terms: AttemptTerms, share: PendingShare) -> PendingShare {
-    PendingShare { epoch: terms.epoch, attempt: terms.id(network()), terms, ..share }
+pub(crate) fn under(terms: AttemptTerms, share: PendingShares) -> PendingShares {
+    PendingShares { epoch: terms.epoch, attempt: terms.id(network()), terms, ..share }
 }
 
 /// A generator of test bytes: the same seed, the same bytes (SplitMix64).

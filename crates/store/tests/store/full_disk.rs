@@ -5,7 +5,7 @@ use countersign_types::action::Content;
 
 use crate::{
     fixture::{
-        BOUNDS, SCHEME, Seeded, attempt, create, kdf, key, network, open, passphrase, pending, publication,
+        BOUNDS, SCHEMES, Seeded, attempt, create, kdf, key, network, open, passphrase, pending, publication,
     },
     killed::{child, path_from_parent},
 };
@@ -37,7 +37,7 @@ fn writes_until_the_disk_is_full() {
     assert!(error.to_string().contains("no space left"), "{error}");
 
     assert!(matches!(store.put_time(99), Err(StoreError::Stopped)));
-    assert_eq!(store.pending_shares(1, SCHEME).expect("reads go on"), [pending(1)]);
+    assert_eq!(store.pending_shares(1).expect("reads go on"), [pending(1)]);
     assert_eq!(store.actions(None, 1000).expect("reads go on").len(), stored);
     println!("\nstored {stored}");
 }
@@ -47,8 +47,8 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store");
     let store = create(&path);
-    store.put_pending_share(&pending(1)).expect("new");
-    store.record_activation(1, SCHEME, attempt(1), vec![1].into()).expect("the first");
+    store.put_pending_shares(&pending(1)).expect("new");
+    store.record_activation(1, attempt(1), vec![1].into()).expect("the first");
     drop(store);
 
     let child = child("full_disk::writes_until_the_disk_is_full", &path, Some(SMALL));
@@ -62,8 +62,8 @@ fn a_full_disk_stops_writes_and_loses_nothing() {
     assert!(stored > 5, "{stored}");
 
     let store = open(&path).expect("room again");
-    assert_eq!(store.pending_shares(1, SCHEME).expect("readable"), [pending(1)]);
-    assert_eq!(store.activation(1, SCHEME).expect("readable").expect("recorded").attempt, attempt(1));
+    assert_eq!(store.pending_shares(1).expect("readable"), [pending(1)]);
+    assert_eq!(store.activation(1, SCHEMES[0]).expect("readable").expect("recorded").attempt, attempt(1));
     let actions = store.actions(None, 1000).expect("readable");
     assert_eq!(actions.len(), stored);
     for action in actions {

@@ -7,20 +7,20 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::fixture::{SCHEME, attempt, copy, create, open, pending};
+use crate::fixture::{SCHEMES, attempt, copy, create, open, pending};
 
 #[test]
 fn what_was_acknowledged_is_in_a_copy_of_a_running_database() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, taken) = (folder.path().join("store"), folder.path().join("copy"));
     let store = create(&path);
-    store.put_pending_share(&pending(1)).expect("new");
-    store.record_activation(1, SCHEME, attempt(1), vec![1].into()).expect("the first");
+    store.put_pending_shares(&pending(1)).expect("new");
+    store.record_activation(1, attempt(1), vec![1].into()).expect("the first");
     copy(&path, &taken);
     // the first is neither closed nor dropped while the copy opens
     let copied = open(&taken).expect("whole");
-    assert_eq!(copied.pending_shares(1, SCHEME).expect("readable"), [pending(1)]);
-    assert_eq!(copied.activation(1, SCHEME).expect("readable").expect("recorded").attempt, attempt(1));
+    assert_eq!(copied.pending_shares(1).expect("readable"), [pending(1)]);
+    assert_eq!(copied.activation(1, SCHEMES[0]).expect("readable").expect("recorded").attempt, attempt(1));
     assert_eq!(store.generation().expect("known"), 1);
 }
 
@@ -55,9 +55,9 @@ pub(crate) fn path_from_parent() -> Option<std::path::PathBuf> {
 fn writes_until_it_is_killed() {
     let Some(path) = path_from_parent() else { return };
     let store = open(&path).expect("whole");
-    let there = store.pending_shares(1, SCHEME).expect("readable").len();
+    let there = store.pending_shares(1).expect("readable").len();
     for number in there + 1..250 {
-        store.put_pending_share(&pending(number as u8)).expect("writable");
+        store.put_pending_shares(&pending(number as u8)).expect("writable");
         println!("\nstored {number}");
     }
 }
@@ -79,7 +79,7 @@ fn a_killed_process_loses_nothing_that_it_acknowledged() {
         child.wait().expect("it ends");
 
         let store = open(&path).expect("whole");
-        let kept = store.pending_shares(1, SCHEME).expect("readable");
+        let kept = store.pending_shares(1).expect("readable");
         assert!(kept.len() >= usize::from(stored), "{} of {stored}", kept.len());
         for number in 1..=stored {
             assert!(kept.contains(&pending(number)), "{number}");

@@ -6,8 +6,8 @@ use countersign_store::{CreateError, KdfParameters, OpenError, Owner, SCHEMA, St
 use countersign_types::NetworkId;
 
 use crate::fixture::{
-    BOUNDS, SCHEME, attempt, copy, create, kdf, key, network, open, owner, passphrase, pending, publication,
-    root_keys,
+    BOUNDS, SCHEMES, active, attempt, copy, create, kdf, key, network, open, owner, passphrase, pending,
+    publication, root_keys,
 };
 
 #[test]
@@ -15,8 +15,8 @@ fn everything_is_there_after_opening_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("deep/store");
     let store = create(&path);
-    store.put_pending_share(&pending(1)).expect("writable");
-    store.record_activation(1, SCHEME, attempt(1), vec![7; 500].into()).expect("the first");
+    store.put_pending_shares(&pending(1)).expect("writable");
+    store.record_activation(1, attempt(1), vec![7; 500].into()).expect("the first");
     store.put_root_keys(&root_keys(1)).expect("of that attempt");
     store.put_time(1234).expect("writable");
     let signed = publication(5, "gate", b"component");
@@ -32,11 +32,11 @@ fn everything_is_there_after_opening_again() {
         assert_eq!(store.owner(), &owner());
         assert_eq!(store.identity().expect("there").to_bytes(), key(1).to_bytes());
         assert_eq!(store.artefact_key(), artefacts);
-        assert_eq!(store.pending_shares(1, SCHEME).expect("readable"), [pending(1)]);
-        let activation = store.activation(1, SCHEME).expect("readable").expect("recorded");
+        assert_eq!(store.pending_shares(1).expect("readable"), [pending(1)]);
+        let activation = store.activation(1, SCHEMES[0]).expect("readable").expect("recorded");
         assert_eq!((activation.attempt, activation.confirmations.len()), (attempt(1), 500));
         assert_eq!(store.root_keys().expect("readable"), Some(root_keys(1)));
-        assert_eq!(store.active_share(1, SCHEME).expect("readable"), Some(pending(1)));
+        assert_eq!(store.active_share(1, SCHEMES[0]).expect("readable"), Some(active(1)));
         assert_eq!(store.last_time().expect("known"), 1234);
         assert_eq!(store.action(&signed.action_id()).expect("readable").expect("there").signed, signed);
         assert_eq!(store.action_usage().expect("counted"), usage);
@@ -192,7 +192,7 @@ fn debug_output_shows_no_secret() {
     for secret in ["178, 178", "b2b2", "1, 1, 1", "01010101", "horse"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
-    assert_eq!(SCHEMA, 1);
+    assert_eq!(SCHEMA, 2);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn no_secret_is_on_disk_in_the_clear() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store");
     let store = create(&path);
-    store.put_pending_share(&pending(0xa7)).expect("writable");
+    store.put_pending_shares(&pending(0xa7)).expect("writable");
     drop(store);
     drop(open(&path).expect("whole"));
     let secrets = [vec![!0xa7; 8], key(1).to_bytes()[..8].to_vec(), b"correct horse".to_vec()];

@@ -10,7 +10,26 @@ use countersign_threshold::{
 use countersign_types::{Bytes, Identifier, KeyId, Scheme};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 
-pub(crate) const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
+/// Runs tests that take a scheme with each: `every_scheme! { a, b }` is a module for each scheme, and tests `a`
+/// and `b` in it.
+macro_rules! every_scheme {
+    ($($test:ident,)+) => {
+        every_scheme! { schnorr_secp256k1 SchnorrSecp256k1: $($test)+ }
+        every_scheme! { bip340 Bip340: $($test)+ }
+        every_scheme! { ed25519 Ed25519: $($test)+ }
+    };
+    ($module:ident $scheme:ident: $($test:ident)+) => {
+        mod $module {
+            $(
+                #[test]
+                fn $test() {
+                    super::$test(countersign_types::Scheme::$scheme);
+                }
+            )+
+        }
+    };
+}
+pub(crate) use every_scheme;
 
 pub(crate) fn id(number: u16) -> Identifier {
     Identifier::new(number).expect("not zero")
@@ -32,11 +51,11 @@ pub(crate) struct Dealt {
     pub(crate) private: BTreeMap<Identifier, BTreeMap<Identifier, PrivatePackage>>,
 }
 
-pub(crate) fn start(threshold: u16, size: u16, seed: u64) -> Started {
+pub(crate) fn start(scheme: Scheme, threshold: u16, size: u16, seed: u64) -> Started {
     let mut rng = rng(seed);
     let (mut states, mut broadcasts) = (BTreeMap::new(), BTreeMap::new());
     for me in (1..=size).map(id) {
-        let (state, package) = dkg::start(SCHEME, me, size, threshold, &mut rng).expect("legal");
+        let (state, package) = dkg::start(scheme, me, size, threshold, &mut rng).expect("legal");
         states.insert(me, state);
         broadcasts.insert(me, package);
     }
@@ -63,8 +82,13 @@ impl Started {
 }
 
 /// The shares of a whole committee.
-pub(crate) fn generate(threshold: u16, size: u16, seed: u64) -> BTreeMap<Identifier, RootShare> {
-    let Dealt { states, mut private } = start(threshold, size, seed).deal();
+pub(crate) fn generate(
+    scheme: Scheme,
+    threshold: u16,
+    size: u16,
+    seed: u64,
+) -> BTreeMap<Identifier, RootShare> {
+    let Dealt { states, mut private } = start(scheme, threshold, size, seed).deal();
     let finish = |(me, state): (Identifier, Round2)| {
         let packages = private.remove(&me).expect("dealt to");
         (me, state.finish(packages).expect("honest"))

@@ -5,50 +5,45 @@ use std::collections::BTreeMap;
 use countersign_threshold::{
     AggregateError, Commitments, PackageError, SignError, SignatureShare, SigningPackage, VerifyError, verify,
 };
-use countersign_types::{Bytes, KeyId, PublicKey, Signature};
-use k256::{
-    AffinePoint, ProjectivePoint, Scalar,
-    elliptic_curve::{
-        PrimeField,
-        group::GroupEncoding,
-        hash2curve::{ExpandMsgXmd, hash_to_field},
-    },
-    sha2::Sha256,
+use countersign_types::{Bytes, KeyId, Scheme, Signature};
+
+use crate::{
+    groups::{holds, no_elements, shifted},
+    members::{Derived, derive, every_scheme, generate, id, subsets},
 };
 
-use crate::members::{Derived, SCHEME, derive, generate, id, subsets};
+every_scheme! {
+    any_threshold_of_the_members_signs,
+    more_than_the_threshold_sign_too,
+    fewer_than_the_threshold_get_no_share,
+    children_of_one_root_are_different_keys,
+    every_set_of_bad_shares_is_named_and_nobody_else,
+    two_wrong_shares_that_cancel_out_make_a_signature,
+    malformed_shares_are_named_with_the_wrong_ones,
+    shares_must_be_those_of_the_signers,
+    nonces_do_not_serve_another_package,
+    packages_with_strangers_or_malformed_commitments_are_refused,
+    a_share_depends_on_message_and_signers,
+    secrets_are_not_printed,
+}
 
 const KEY: KeyId = KeyId(countersign_types::B256::repeat_byte(7));
 const MESSAGE: &[u8] = b"the bytes that are signed";
 
-/// RFC 9591 section 6.5 from the curve alone: z G = R + H2(R, Y, m) Y.
-fn holds(public_key: &PublicKey, message: &[u8], signature: &Signature) -> bool {
-    let point = |bytes: &[u8]| {
-        let encoding = k256::CompressedPoint::clone_from_slice(bytes);
-        ProjectivePoint::from(AffinePoint::from_bytes(&encoding).expect("a point"))
-    };
-    let (nonce, z) = signature.0.split_at(33);
-    let z = Scalar::from_repr(*k256::FieldBytes::from_slice(z)).expect("a scalar");
-    let mut challenge = [Scalar::ZERO];
-    let transcript: [&[u8]; 3] = [nonce, &public_key.0, message];
-    let tag: [&[u8]; 1] = [b"FROST-secp256k1-SHA256-v1chal"];
-    hash_to_field::<ExpandMsgXmd<Sha256>, Scalar>(&transcript, &tag, &mut challenge).expect("short enough");
-    ProjectivePoint::GENERATOR * z == point(nonce) + point(&public_key.0) * challenge[0]
-}
-
 fn check(derived: &Derived, signature: &Signature) {
     let key = derived.public.public_key();
-    assert!(holds(&key, MESSAGE, signature));
-    assert!(!holds(&key, b"other bytes", signature));
-    assert_eq!(verify(SCHEME, &key, MESSAGE, signature), Ok(()));
+    let scheme = derived.public.scheme();
+    assert_eq!((key.0.len(), signature.0.len()), (scheme.public_key_len(), scheme.signature_len()));
+    assert!(holds(scheme, &key, MESSAGE, signature));
+    assert!(!holds(scheme, &key, b"other bytes", signature));
+    assert_eq!(verify(scheme, &key, MESSAGE, signature), Ok(()));
     assert_eq!(derived.public.verify(MESSAGE, signature), Ok(()));
     assert_eq!(derived.public.verify(b"other bytes", signature), Err(VerifyError::Wrong));
 }
 
-#[test]
-fn any_threshold_of_the_members_signs() {
+fn any_threshold_of_the_members_signs(scheme: Scheme) {
     for (threshold, size) in [(2u16, 3u16), (3, 5), (2, 2), (4, 4)] {
-        let derived = derive(&generate(threshold, size, 1), &KEY);
+        let derived = derive(&generate(scheme, threshold, size, 1), &KEY);
         for signers in subsets(size, threshold.into()) {
             let (package, shares) = derived.sign(&signers, MESSAGE, 2);
             let signature = derived.public.aggregate(&package, &shares).expect("honest");
@@ -57,9 +52,8 @@ fn any_threshold_of_the_members_signs() {
     }
 }
 
-#[test]
-fn more_than_the_threshold_sign_too() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn more_than_the_threshold_sign_too(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     for count in [4, 5] {
         for signers in subsets(5, count) {
             let (package, shares) = derived.sign(&signers, MESSAGE, 3);
@@ -68,9 +62,8 @@ fn more_than_the_threshold_sign_too() {
     }
 }
 
-#[test]
-fn fewer_than_the_threshold_get_no_share() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn fewer_than_the_threshold_get_no_share(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     let (nonces, commitments) = derived.commit(&[id(1), id(2)], 2);
     let package = SigningPackage::new(commitments, MESSAGE.to_vec());
     let few = PackageError::TooFewSigners { expected: 3, got: 2 };
@@ -82,21 +75,19 @@ fn fewer_than_the_threshold_get_no_share() {
     assert_eq!(refused, Err(AggregateError::Package(few)));
 }
 
-#[test]
-fn children_of_one_root_are_different_keys() {
-    let roots = generate(2, 3, 1);
+fn children_of_one_root_are_different_keys(scheme: Scheme) {
+    let roots = generate(scheme, 2, 3, 1);
     let (one, other) = (derive(&roots, &KEY), derive(&roots, &KeyId::from([8; 32])));
     assert_ne!(one.public.public_key(), other.public.public_key());
     let (package, shares) = one.sign(&[id(1), id(3)], MESSAGE, 2);
     let signature = one.public.aggregate(&package, &shares).expect("honest");
-    assert!(!holds(&other.public.public_key(), MESSAGE, &signature));
+    assert!(!holds(scheme, &other.public.public_key(), MESSAGE, &signature));
     assert_eq!(other.public.verify(MESSAGE, &signature), Err(VerifyError::Wrong));
     assert!(other.public.aggregate(&package, &shares).is_err());
 }
 
-#[test]
-fn every_set_of_bad_shares_is_named_and_nobody_else() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn every_set_of_bad_shares_is_named_and_nobody_else(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     let signers = [id(1), id(2), id(4), id(5)];
     let (package, shares) = derived.sign(&signers, MESSAGE, 2);
     for count in 1..=4 {
@@ -115,22 +106,19 @@ fn every_set_of_bad_shares_is_named_and_nobody_else() {
     }
 }
 
-#[test]
-fn two_wrong_shares_that_cancel_out_make_a_signature() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn two_wrong_shares_that_cancel_out_make_a_signature(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     let (package, mut shares) = derived.sign(&[id(1), id(2), id(4)], MESSAGE, 2);
-    let shift = |share: &SignatureShare, by: Scalar| {
-        let scalar = Scalar::from_repr(*k256::FieldBytes::from_slice(share.as_bytes())).expect("a scalar");
-        SignatureShare::try_from(Bytes::copy_from_slice(&(scalar + by).to_bytes())).expect("as long")
+    let shift = |share: &SignatureShare, up| {
+        SignatureShare::try_from(Bytes::from(shifted(scheme, share.as_bytes(), up))).expect("as long")
     };
-    shares.insert(id(1), shift(&shares[&id(1)], Scalar::ONE));
-    shares.insert(id(2), shift(&shares[&id(2)], -Scalar::ONE));
+    shares.insert(id(1), shift(&shares[&id(1)], true));
+    shares.insert(id(2), shift(&shares[&id(2)], false));
     check(&derived, &derived.public.aggregate(&package, &shares).expect("the sum is right"));
 }
 
-#[test]
-fn malformed_shares_are_named_with_the_wrong_ones() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn malformed_shares_are_named_with_the_wrong_ones(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     let (package, shares) = derived.sign(&[id(1), id(2), id(4)], MESSAGE, 2);
     for malformed in [vec![], vec![1; 31], vec![0xff; 32]] {
         let share = SignatureShare::try_from(Bytes::from(malformed)).expect("short");
@@ -144,9 +132,8 @@ fn malformed_shares_are_named_with_the_wrong_ones() {
     }
 }
 
-#[test]
-fn shares_must_be_those_of_the_signers() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn shares_must_be_those_of_the_signers(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     let (package, shares) = derived.sign(&[id(1), id(2), id(4)], MESSAGE, 2);
     let mut moved = shares.clone();
     let share = moved.remove(&id(4)).expect("signed");
@@ -158,9 +145,8 @@ fn shares_must_be_those_of_the_signers() {
     assert_eq!(unexpected, Err(both));
 }
 
-#[test]
-fn nonces_do_not_serve_another_package() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn nonces_do_not_serve_another_package(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     let signers = [id(1), id(2), id(4)];
     let (_, commitments) = derived.commit(&signers, 2);
     let others = SigningPackage::new(commitments.clone(), MESSAGE.to_vec());
@@ -180,16 +166,17 @@ fn nonces_do_not_serve_another_package() {
     assert_eq!(refused, Err(SignError::OtherCommitments { me: id(1) }));
 }
 
-#[test]
-fn packages_with_strangers_or_malformed_commitments_are_refused() {
-    let derived = derive(&generate(3, 5, 1), &KEY);
+fn packages_with_strangers_or_malformed_commitments_are_refused(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 3, 5, 1), &KEY);
     let signers = [id(1), id(2), id(4)];
     let some = derived.commit(&signers, 2).1[&id(1)].clone();
-    let half = some.as_bytes()[..33].to_vec();
-    let compact = [&[5], &some.as_bytes()[1..]].concat();
-    let identity = [vec![0; 33], half.clone()].concat();
-    let mut cases: Vec<_> = [vec![], half.clone(), compact, identity, [half, vec![0xff; 33]].concat()]
+    let half = some.as_bytes()[..scheme.root_key_len()].to_vec();
+    let malformed = no_elements(scheme, &half)
         .into_iter()
+        .flat_map(|(_, other)| [[&other[..], &half].concat(), [&half[..], &other].concat()]);
+    let mut cases: Vec<_> = [vec![], half.clone()]
+        .into_iter()
+        .chain(malformed)
         .map(|bytes| {
             let malformed = Commitments::try_from(Bytes::from(bytes)).expect("short");
             (id(2), malformed, PackageError::MalformedCommitments { signer: id(2) })
@@ -208,9 +195,8 @@ fn packages_with_strangers_or_malformed_commitments_are_refused() {
     }
 }
 
-#[test]
-fn a_share_depends_on_message_and_signers() {
-    let derived = derive(&generate(2, 3, 1), &KEY);
+fn a_share_depends_on_message_and_signers(scheme: Scheme) {
+    let derived = derive(&generate(scheme, 2, 3, 1), &KEY);
     let (_, one) = derived.sign(&[id(1), id(2)], MESSAGE, 2);
     let (_, other_message) = derived.sign(&[id(1), id(2)], b"other bytes", 2);
     let (_, other_signers) = derived.sign(&[id(1), id(3)], MESSAGE, 2);
@@ -218,9 +204,8 @@ fn a_share_depends_on_message_and_signers() {
     assert_ne!(one[&id(1)], other_signers[&id(1)]);
 }
 
-#[test]
-fn secrets_are_not_printed() {
-    let roots = generate(2, 3, 1);
+fn secrets_are_not_printed(scheme: Scheme) {
+    let roots = generate(scheme, 2, 3, 1);
     let derived = derive(&roots, &KEY);
     let (nonces, _) = derived.commit(&[id(1)], 2);
     let record = roots[&id(1)].to_bytes();
