@@ -29,7 +29,8 @@ export function logged(values) {
 
 function written(value) {
   if (value instanceof Error) return `${value.name}: ${value.message}`;
-  if (value === undefined || typeof value === "function" || typeof value === "symbol") return String(value);
+  if (value instanceof Uint8Array) return native.hex(value);
+  if (["undefined", "function", "symbol", "bigint"].includes(typeof value)) return String(value);
   return JSON.stringify(value, (_, inner) => {
     if (typeof inner === "bigint") return String(inner);
     return inner instanceof Uint8Array ? native.hex(inner) : inner;
