@@ -330,7 +330,7 @@ pub fn action(name: &str) -> Result<(Manifest, Content)> {
     let script = folder.join(format!("{name}.js"));
     if script.exists() {
         let script = fs::read_to_string(&script)?;
-        let manifest = source.with_script(countersign_runners::JAVASCRIPT.digest(), &script);
+        let manifest = source.with_script(countersign_runners::javascript().digest(), &script);
         return Ok((manifest, Content::script(script)));
     }
     let component = fs::read(folder.join(format!("{name}.wasm")))
@@ -346,7 +346,7 @@ pub fn script_manifest(name: &str, source: &str, hosts: &[&str], chains: &[u64])
         chains: chains.to_vec(),
         limits: Limits::default(),
     };
-    (manifest.with_script(countersign_runners::JAVASCRIPT.digest(), source), Content::script(source))
+    (manifest.with_script(countersign_runners::javascript().digest(), source), Content::script(source))
 }
 
 /// Milliseconds since 1970.

@@ -4,7 +4,6 @@ use std::{fs, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_client::{RequestSigner, sign_publication};
-use countersign_runners::JAVASCRIPT;
 use countersign_types::{
     ActionId, Manifest, PublishAction,
     action::{Content, ManifestSource},
@@ -78,7 +77,7 @@ impl ManifestArguments {
             }
             (None, Some(path)) => {
                 let script = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
-                (source.with_script(JAVASCRIPT.digest(), &script), Content::script(script))
+                (source.with_script(countersign_runners::javascript().digest(), &script), Content::script(script))
             }
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Exit::invalid_input("an action is --component or --script"));

@@ -125,7 +125,7 @@ impl Library {
     }
 
     async fn component_of(&self, id: ActionId, digest: ComponentDigest) -> Result<Bytes, Failure> {
-        if let Some(built_in) = countersign_runners::component(digest) {
+        if let Some(built_in) = built_in(digest) {
             return Ok(Bytes::from_static(built_in));
         }
         let component = self.read(move |store| store.component(&digest)).await?;
@@ -266,9 +266,14 @@ impl Library {
     }
 }
 
+/// A runner that is part of this program.
+pub(crate) fn built_in(digest: ComponentDigest) -> Option<&'static [u8]> {
+    countersign_runners::by_digest(digest).map(|runner| runner.component)
+}
+
 /// The component to run, and what of the content is stored: a component that is built in is not.
 fn settle(manifest: &Manifest, content: Content) -> Result<(Bytes, Content), Failure> {
-    if let Some(built_in) = countersign_runners::component(manifest.component) {
+    if let Some(built_in) = built_in(manifest.component) {
         return Ok((Bytes::from_static(built_in), Content { component: None, ..content }));
     }
     let Some(component) = content.component.clone() else {
@@ -282,7 +287,7 @@ fn settle(manifest: &Manifest, content: Content) -> Result<(Bytes, Content), Fai
 }
 
 fn info_of_stored(stored: &StoredAction) -> ActionInfo {
-    let built_in = countersign_runners::component(stored.signed.publish.manifest.component);
+    let built_in = built_in(stored.signed.publish.manifest.component);
     let component_bytes = built_in.map_or(stored.component_bytes, |bytes| bytes.len() as u64);
     info_of(&stored.signed, component_bytes, stored.script_bytes)
 }

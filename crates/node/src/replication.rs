@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::{
+    library::built_in,
     questions::{Answer, Ask, Piece, Questions, Wanted},
     wire::BackgroundFrame,
 };
@@ -116,7 +117,7 @@ impl Replication {
             }
         };
         let manifest = &signed.publish.manifest;
-        let component = if countersign_runners::component(manifest.component).is_some() {
+        let component = if built_in(manifest.component).is_some() {
             None
         } else {
             let piece = Piece::Component(manifest.component);
@@ -200,7 +201,7 @@ impl Replication {
             return Ok(Some(Arc::clone(bytes)));
         }
         let bytes = match piece {
-            Piece::Component(digest) => match countersign_runners::component(digest) {
+            Piece::Component(digest) => match built_in(digest) {
                 Some(built_in) => Some(built_in.to_vec()),
                 None => self.store.component(&digest)?,
             },
@@ -214,7 +215,7 @@ impl Replication {
 
 /// What a peer is told of a stored action. A peer that lacks a runner which is built in here can fetch it too.
 fn offer(stored: StoredAction) -> Answer {
-    let built_in = countersign_runners::component(stored.signed.publish.manifest.component);
+    let built_in = built_in(stored.signed.publish.manifest.component);
     let component_bytes = built_in.map_or(stored.component_bytes, |bytes| bytes.len() as u64);
     let length = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
     Answer::Action {

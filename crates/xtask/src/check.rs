@@ -8,7 +8,7 @@ use crate::{
     command::{on_path, run, run_within},
     guests,
     places::Places,
-    purity,
+    purity, scripts,
     report::{Report, Went},
     setup::{self, Consent, Scope},
     toolchain::cargo,
@@ -25,6 +25,7 @@ pub(crate) fn run_checks(places: &Places, consent: Consent) -> Result<()> {
         report.step("format", || format(places));
         report.step("purity", || purity::check(places).map(|()| Went::well()));
         report.step("actions", || guests::check(places).map(Went::Well));
+        report.step("types of scripts", || scripts::check_types(places).map(|()| Went::well()));
         report.step("unused dependencies", || unused(places));
         report.step("spelling", || spelling(places));
         report.step("licences, sources, bans", || licences(places));

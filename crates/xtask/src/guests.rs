@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
-    process,
+    process::{self, Command},
 };
 
 use anyhow::{Context, Result, bail};
@@ -13,8 +13,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     command::run,
+    interpreter::{Interpreter, RUNNER},
     lock::{Lock, Locked},
     places::{Places, home},
+    scripts,
     stage::Stage,
     toolchain::{TARGET, Toolchain, cargo},
 };
@@ -28,7 +30,10 @@ pub(crate) fn write(places: &Places) -> Result<()> {
     let toolchain = Toolchain::find()?.with_context(|| {
         format!("nothing here builds for {TARGET}: run `cargo xtask setup --for actions`")
     })?;
-    let components = build(places, &stage, &toolchain)?;
+    let interpreter = Interpreter::find(places)?.context(
+        "the runner of scripts cannot be built without clang and wizer: run `cargo xtask setup --for actions`",
+    )?;
+    let components = build(places, &stage, &toolchain, Some(&interpreter))?;
     let mut action = BTreeMap::new();
     for (name, bytes) in &components {
         fs::write(component(places, name), bytes)?;
@@ -36,7 +41,13 @@ pub(crate) fn write(places: &Places) -> Result<()> {
         println!("{name:16} {:>7} bytes  {}", locked.size, locked.component);
         action.insert(name.clone(), locked);
     }
-    let lock = Lock { toolchain: toolchain.name().to_owned(), sources: stage.digest(), action };
+    let lock = Lock {
+        toolchain: toolchain.name().to_owned(),
+        interpreter: interpreter.name().to_owned(),
+        sources: stage.digest(),
+        action,
+        script: scripts::locked(places)?,
+    };
     lock.write(&lock_path(places))
 }
 
@@ -48,12 +59,21 @@ pub(crate) fn check(places: &Places) -> Result<String> {
     if lock.sources != stage.digest() {
         bail!("the actions' sources are not those of actions.lock: run `cargo xtask actions` and commit");
     }
-    let committed = read_all(&stage, |name| component(places, name))?;
+    let committed = read_each(stage.names().iter(), |name| component(places, name))?;
     lock.check(&committed)?;
+    if lock.script != scripts::locked(places)? {
+        bail!("the scripts are not those of actions.lock: run `cargo xtask actions` and commit");
+    }
     match Toolchain::find()? {
         Some(toolchain) if toolchain.name() == lock.toolchain => {
-            lock.check(&build(places, &stage, &toolchain)?).context("a rebuild gives something else")?;
-            Ok(format!("{} components rebuilt, byte for byte", committed.len()))
+            let interpreter = Interpreter::find(places)?.filter(|found| found.name() == lock.interpreter);
+            let built = build(places, &stage, &toolchain, interpreter.as_ref())?;
+            lock.check_bytes(&built).context("a rebuild gives something else")?;
+            let rebuilt = format!("{} components rebuilt, byte for byte", built.len());
+            Ok(match interpreter {
+                Some(_) => rebuilt,
+                None => format!("{rebuilt}; {RUNNER} not rebuilt: that needs {}", lock.interpreter),
+            })
         }
         Some(toolchain) => Ok(format!(
             "{} components as locked; not rebuilt: locked with {}, here is {}",
@@ -67,15 +87,23 @@ pub(crate) fn check(places: &Places) -> Result<String> {
     }
 }
 
-/// Builds the stage, or takes what was built from the same stage by the same toolchain.
-fn build(places: &Places, stage: &Stage, toolchain: &Toolchain) -> Result<Components> {
-    let key = hex::encode(Sha256::digest(format!("{}\n{}", stage.digest(), toolchain.name())));
+/// Builds the stage, or takes what was built from the same stage by the same toolchain. Without an interpreter, the
+/// runner is left out.
+fn build(
+    places: &Places,
+    stage: &Stage,
+    toolchain: &Toolchain,
+    interpreter: Option<&Interpreter>,
+) -> Result<Components> {
+    let programs = [toolchain.name(), interpreter.map_or("none", Interpreter::name)].join("\n");
+    let key = hex::encode(Sha256::digest(format!("{}\n{programs}", stage.digest())));
     let kept = places.guests().join("built").join(&key[..32]);
-    if let Ok(components) = read_all(stage, |name| kept.join(format!("{name}.wasm"))) {
+    let names = || stage.names().iter().filter(|name| interpreter.is_some() || *name != RUNNER);
+    if let Ok(components) = read_each(names(), |name| kept.join(format!("{name}.wasm"))) {
         return Ok(components);
     }
     let folder = places.guests().join(format!("stage-{}", process::id()));
-    let built = build_in(places, &folder, stage, toolchain);
+    let built = build_in(places, &folder, stage, toolchain, interpreter);
     fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
     let built = built?;
     fs::create_dir_all(&kept)?;
@@ -85,14 +113,28 @@ fn build(places: &Places, stage: &Stage, toolchain: &Toolchain) -> Result<Compon
     Ok(built)
 }
 
-fn build_in(places: &Places, folder: &Path, stage: &Stage, toolchain: &Toolchain) -> Result<Components> {
+fn build_in(
+    places: &Places,
+    folder: &Path,
+    stage: &Stage,
+    toolchain: &Toolchain,
+    interpreter: Option<&Interpreter>,
+) -> Result<Components> {
     stage.write(folder)?;
     run(cargo().args(["fetch", "--locked"]).current_dir(folder))?;
     let target = places.guests().join("target");
     let remapped = remapped(folder)?;
-    run(toolchain.build(&remapped)?.current_dir(folder).env("CARGO_TARGET_DIR", &target))?;
+    let here = |mut command: Command| run(command.current_dir(folder).env("CARGO_TARGET_DIR", &target));
+    // Apart, as features are unified over all that one build selects: the runner moves nobody's bytes.
+    let mut others = toolchain.cargo("build", &remapped)?;
+    others.args(["--workspace", "--exclude", RUNNER]);
+    here(others)?;
+    if let Some(interpreter) = interpreter {
+        here(interpreter.build(toolchain, folder, &remapped)?)?;
+    }
+    let names = stage.names().iter().filter(|name| interpreter.is_some() || *name != RUNNER);
     let release = target.join(TARGET).join("release");
-    let components = read_all(stage, |name| release.join(format!("{}.wasm", name.replace('-', "_"))))?;
+    let components = read_each(names, |name| release.join(format!("{}.wasm", name.replace('-', "_"))))?;
     for (name, bytes) in &components {
         refuse_paths(name, bytes, &remapped)?;
     }
@@ -125,9 +167,12 @@ fn refuse_paths(name: &str, component: &[u8], remapped: &[(PathBuf, String)]) ->
     Ok(())
 }
 
-fn read_all(stage: &Stage, path: impl Fn(&str) -> PathBuf) -> Result<Components> {
+fn read_each<'a>(
+    names: impl Iterator<Item = &'a String>,
+    path: impl Fn(&str) -> PathBuf,
+) -> Result<Components> {
     let mut components = Components::new();
-    for name in stage.names() {
+    for name in names {
         let path = path(name);
         let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         components.insert(name.clone(), bytes);

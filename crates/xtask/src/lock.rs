@@ -14,10 +14,29 @@ const HEADER: &str = "# Written by `cargo xtask actions`. Nodes know a component
 pub(crate) struct Lock {
     /// What the components were built with; another gives other bytes.
     pub(crate) toolchain: String,
+    /// What the runner of scripts was built with besides.
+    pub(crate) interpreter: String,
     /// The SHA-256 of all that they were built from.
     pub(crate) sources: String,
     /// By name.
     pub(crate) action: BTreeMap<String, Locked>,
+    /// Actions that are scripts, by name.
+    pub(crate) script: BTreeMap<String, LockedScript>,
+}
+
+/// One script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LockedScript {
+    /// The keccak-256 of its text, as manifests name it.
+    pub(crate) script: String,
+}
+
+impl LockedScript {
+    /// What the lock says of this text.
+    pub(crate) fn of(source: &[u8]) -> Self {
+        Self { script: format!("0x{}", hex::encode(Keccak256::digest(source))) }
+    }
 }
 
 /// One component.
@@ -57,8 +76,14 @@ impl Lock {
         if locked != got {
             bail!("the lock holds {locked:?}, there are {got:?}");
         }
+        self.check_bytes(components)
+    }
+
+    /// Checks that each of these is the locked one of its name.
+    pub(crate) fn check_bytes(&self, components: &BTreeMap<String, Vec<u8>>) -> Result<()> {
         for (name, bytes) in components {
-            let (expected, got) = (&self.action[name], Locked::of(bytes));
+            let expected = self.action.get(name).with_context(|| format!("{name} is not in the lock"))?;
+            let got = Locked::of(bytes);
             if *expected != got {
                 bail!(
                     "the component of {name} is {} of {} bytes, the lock says {} of {} bytes",
@@ -83,7 +108,8 @@ mod tests {
 
     fn lock() -> Lock {
         let action = components().iter().map(|(name, bytes)| (name.clone(), Locked::of(bytes))).collect();
-        Lock { toolchain: "t".into(), sources: "s".into(), action }
+        let script = BTreeMap::from([("c".to_owned(), LockedScript::of(b"three"))]);
+        Lock { toolchain: "t".into(), interpreter: "i".into(), sources: "s".into(), action, script }
     }
 
     #[test]

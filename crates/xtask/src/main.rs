@@ -3,10 +3,12 @@
 mod check;
 mod command;
 mod guests;
+mod interpreter;
 mod lock;
 mod places;
 mod purity;
 mod report;
+mod scripts;
 mod setup;
 mod stage;
 mod test;

@@ -46,6 +46,16 @@ impl Places {
         self.cache.join("anvil")
     }
 
+    /// Where the npm package of wizer is installed.
+    pub(crate) fn wizer(&self) -> PathBuf {
+        self.cache.join("wizer")
+    }
+
+    /// Where the npm package of TypeScript is installed.
+    pub(crate) fn typescript(&self) -> PathBuf {
+        self.cache.join("typescript")
+    }
+
     /// Where guests are built.
     pub(crate) fn guests(&self) -> PathBuf {
         self.cache.join("guests")

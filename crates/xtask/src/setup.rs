@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail};
 use crate::{
     command::{self, on_path, run_within, shown},
     places::Places,
+    interpreter::{self, DEBIAN_CLANG, WIZER_PACKAGE},
+    scripts::{self, TYPESCRIPT_PACKAGE},
     toolchain::{DEBIAN_PACKAGES, TARGET, Toolchain, cargo},
     tools::{ANVIL_PACKAGE, DENY, MACHETE, NEXTEST, Tool, anvil},
 };
@@ -62,14 +64,22 @@ struct Missing {
 enum How {
     /// Debian packages.
     Debian(&'static [&'static str]),
-    /// The dev chain's npm package, into the cache.
-    Anvil,
+    /// A package of npm, into the cache.
+    Npm(Package),
     /// A crate's program, into the cache.
     Crate(Tool),
     /// The target for WebAssembly, from rustup; all goes on without it.
     RustupOnly,
     /// The target for WebAssembly, from rustup or else Debian.
     RustupOrDebian,
+}
+
+/// What set-up takes from npm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Package {
+    Anvil,
+    Wizer,
+    TypeScript,
 }
 
 /// Lists what is missing for `scope` and installs it, if that is agreed to.
@@ -142,12 +152,12 @@ fn missing(places: &Places, scope: Scope) -> Result<Vec<Missing>> {
     );
     let chain = anvil(places).is_some();
     need(
-        chain || on_path("npm").is_some(),
+        (chain && scope < Scope::Check) || on_path("npm").is_some(),
         "npm",
-        "installs the dev chain",
+        "installs the dev chain, and what builds and checks scripts",
         How::Debian(&["nodejs", "npm", "ca-certificates"]),
     );
-    need(chain, "anvil", "the dev chain", How::Anvil);
+    need(chain, "anvil", "the dev chain", How::Npm(Package::Anvil));
     if scope >= Scope::Test {
         need(NEXTEST.find(places).is_some(), NEXTEST.name, NEXTEST.why, How::Crate(NEXTEST));
     }
@@ -155,6 +165,20 @@ fn missing(places: &Places, scope: Scope) -> Result<Vec<Missing>> {
         for tool in [DENY, MACHETE] {
             need(tool.find(places).is_some(), tool.name, tool.why, How::Crate(tool));
         }
+    }
+    if scope >= Scope::Check {
+        let found = scripts::compiler(places).is_some();
+        need(found, "typescript", "checks the actions' types", How::Npm(Package::TypeScript));
+    }
+    if scope == Scope::Actions {
+        need(
+            interpreter::has_clang(),
+            "clang for WebAssembly",
+            "builds the runner of scripts",
+            How::Debian(DEBIAN_CLANG),
+        );
+        let found = interpreter::wizer(places).is_some();
+        need(found, "wizer", "builds the runner of scripts", How::Npm(Package::Wizer));
     }
     if scope >= Scope::Test {
         let how = if scope == Scope::Actions { How::RustupOrDebian } else { How::RustupOnly };
@@ -167,7 +191,7 @@ fn missing(places: &Places, scope: Scope) -> Result<Vec<Missing>> {
 fn plan(places: &Places, how: How) -> String {
     match how {
         How::Debian(packages) => shown(&debian_install(packages)),
-        How::Anvil => shown(&anvil_install(places)),
+        How::Npm(package) => shown(&npm_install(places, package)),
         How::Crate(tool) => shown(&crate_install(places, tool)),
         How::RustupOnly => format!("{} (goes on without it)", shown(&rustup_install())),
         How::RustupOrDebian => {
@@ -187,7 +211,7 @@ fn install(places: &Places, missing: &[Missing]) -> Result<()> {
     for item in missing {
         match item.how {
             How::Debian(_) => {}
-            How::Anvil => command::run(&mut anvil_install(places))?,
+            How::Npm(package) => command::run(&mut npm_install(places, package))?,
             How::Crate(tool) => install_crate(places, tool)?,
             How::RustupOnly => {
                 if let Err(error) = run_within(RUSTUP_BOUND, &mut rustup_install()) {
@@ -231,10 +255,15 @@ fn as_root(words: &[&str]) -> Command {
     command
 }
 
-fn anvil_install(places: &Places) -> Command {
+fn npm_install(places: &Places, package: Package) -> Command {
+    let (folder, package) = match package {
+        Package::Anvil => (places.anvil(), ANVIL_PACKAGE),
+        Package::Wizer => (places.wizer(), WIZER_PACKAGE),
+        Package::TypeScript => (places.typescript(), TYPESCRIPT_PACKAGE),
+    };
     let mut command = Command::new("npm");
     command.args(["install", "--no-save", "--no-fund", "--no-audit", "--prefix"]);
-    command.arg(places.anvil()).arg(ANVIL_PACKAGE);
+    command.arg(folder).arg(package);
     command
 }
 
@@ -315,7 +344,7 @@ mod tests {
     #[test]
     fn without_consent_and_terminal_nothing_is_installed() {
         let places = Places { root: "/r".into(), cache: "/c".into() };
-        let missing = [Missing { what: "anvil", why: "the dev chain", how: How::Anvil }];
+        let missing = [Missing { what: "anvil", why: "the dev chain", how: How::Npm(Package::Anvil) }];
         if !io::stdin().is_terminal() {
             assert!(agreed(&places, &missing, Consent::Ask, true).is_err());
             assert!(!agreed(&places, &missing, Consent::Ask, false).expect("optional"));
@@ -329,7 +358,7 @@ mod tests {
         assert!(
             plan(&places, How::Debian(&["libclang-dev"])).ends_with("--no-install-recommends libclang-dev")
         );
-        assert!(plan(&places, How::Anvil).contains("--prefix /c/anvil @foundry-rs/anvil@1.7.1"));
+        assert!(plan(&places, How::Npm(Package::Anvil)).contains("--prefix /c/anvil @foundry-rs/anvil@1.7.1"));
         assert!(plan(&places, How::Crate(DENY)).contains("--root /c/tools cargo-deny@"));
     }
 }

@@ -6,7 +6,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,9 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 const SDK: &str = "crates/action-sdk";
+/// What a guest may be built from besides `src`: scripts that it embeds, and programs that link it.
+const GUEST_FOLDERS: [&str; 2] = ["js", PROGRAMS];
+const PROGRAMS: &str = "link";
 
 /// All files of the guests' build, by their path in the stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +36,11 @@ impl Stage {
         for name in &names {
             let folder = format!("actions/{name}");
             gather(root, &format!("{folder}/src"), &mut files)?;
+            for more in GUEST_FOLDERS.iter().map(|more| format!("{folder}/{more}")) {
+                if root.join(&more).is_dir() {
+                    gather(root, &more, &mut files)?;
+                }
+            }
             files.insert(format!("{folder}/Cargo.toml"), read(&root.join(&folder).join("Cargo.toml"))?);
         }
         gather(root, &format!("{SDK}/src"), &mut files)?;
@@ -72,6 +81,9 @@ impl Stage {
                 fs::create_dir_all(parent)?;
             }
             fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+            if path.parent().is_some_and(|parent| parent.ends_with(PROGRAMS)) {
+                fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+            }
         }
         Ok(())
     }

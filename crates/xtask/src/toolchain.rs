@@ -65,15 +65,20 @@ impl Toolchain {
         &self.name
     }
 
-    /// A `cargo build` for [`TARGET`] that links components; `remapped` are folders, and what stands for them
-    /// in the component.
-    pub(crate) fn build(&self, remapped: &[(PathBuf, String)]) -> Result<Command> {
+    /// The linker for core modules.
+    pub(crate) fn wasm_ld(&self) -> PathBuf {
+        self.linkers.join("gcc-ld/wasm-ld")
+    }
+
+    /// A `cargo build`, or another subcommand that builds, for [`TARGET`] that links components; `remapped` are
+    /// folders, and what stands for them in the component.
+    pub(crate) fn cargo(&self, build: &str, remapped: &[(PathBuf, String)]) -> Result<Command> {
         let linker = self.linkers.join("wasm-component-ld");
         let mut flags = vec!["-Clinker-flavor=wasm-ld".to_owned(), format!("-Clinker={}", linker.display())];
         flags
             .extend(remapped.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
         let mut command = cargo();
-        command.args(["build", "--release", "--locked", "--target", TARGET]);
+        command.args([build, "--release", "--locked", "--target", TARGET]);
         if self.kind == Kind::Debian {
             let library = Path::new(DEBIAN_LIBRARY).ancestors().nth(3).unwrap_or(Path::new("/"));
             for from in [library.to_owned(), library.canonicalize()?] {

@@ -52,7 +52,7 @@ pub fn price_config(at_least: u64, tolerance_bps: u32) -> serde_json::Value {
 
 /// The config of a key that wants a service to approve each request.
 pub fn approval_config() -> serde_json::Value {
-    json!({ "url": format!("https://{APPROVALS}/requests/{{request}}") })
+    json!({ "url": format!("https://{APPROVALS}/requests/{{digest}}") })
 }
 
 /// A request by one caller, with a fresh nonce, signed.
