@@ -74,10 +74,14 @@ fn of_tls(error: &rustls::Error) -> TlsProblem {
 
 /// The error and what is behind it. An I/O error is transparent to `source`: what it holds would be passed over.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(Some(error), |error| match error.downcast_ref::<io::Error>() {
-        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-        None => error.source(),
-    })
+    let behind = |error: &&'a (dyn Error + 'static)| {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref::<io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    };
+    iter::successors(Some(error), behind)
 }
 
 fn shown(text: &str) -> String {

@@ -14,7 +14,7 @@ async fn of_a_read() {
     let secret = Server::tls(authority.server("b.test", Valid::Now), |_| Say::ok("1.5")).await;
     let root = reqwest::Certificate::from_pem(authority.pem().as_bytes()).expect("a root");
     let open = [("a.test", plain.address, true), ("b.test", secret.address, false)];
-    let world = World::of(authority, &open, Vec::new(), Reach::PUBLIC);
+    let world = World::of(&authority, &open, Vec::new(), Reach::PUBLIC);
     for (name, url, address) in
         [("a.test", "http://a.test/", plain.address), ("b.test", "https://b.test/", secret.address)]
     {

@@ -53,7 +53,7 @@ async fn two_names_of_one_address_share_nothing() {
     })
     .await;
     let open = [("a.test", server.address, false), ("b.test", server.address, false)];
-    let world = World::of(authority, &open, Vec::new(), Reach::PUBLIC);
+    let world = World::of(&authority, &open, Vec::new(), Reach::PUBLIC);
     assert!(world.get("https://a.test/").await.is_ok());
     // over a connection of a.test's it would succeed
     let fault = world.get("https://b.test/").await;

@@ -111,7 +111,7 @@ async fn rebinding(outside_says: fn(&str) -> Say) -> (Server, Server, NameServer
     });
     let dns = dns.await;
     let reach = Reach { accepts: |address| address == OUTSIDE, port };
-    let world = World::of(authority, &[], vec![dns.address], reach);
+    let world = World::of(&authority, &[], vec![dns.address], reach);
     (outside, inside, dns, world)
 }
 
@@ -172,10 +172,9 @@ async fn who_has_no_address_is_told_why() {
         let (inside, _dns, world) = guarded(move |_, _| answer.clone(), |_| true).await;
         let fault = world.get("https://inside.test/").await.expect_err("a fault");
         assert_eq!(inside.connections(), 0);
-        match fault {
-            Fault::Resolve { host, problem } if host == "inside.test" => problem,
-            other => panic!("{other}"),
-        }
+        let Fault::Resolve { host, problem } = fault else { panic!("{fault}") };
+        assert_eq!(host, "inside.test");
+        problem
     };
     assert_eq!(problem(Answer::Code(ResponseCode::NXDomain)).await, ResolveProblem::NoSuchName);
     assert_eq!(problem(Answer::Addresses(Vec::new())).await, ResolveProblem::NoAddress);

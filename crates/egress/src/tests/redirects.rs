@@ -21,7 +21,7 @@ async fn hosts(says: impl Fn(&str) -> Say + Send + Sync + 'static) -> (Server, S
     let a = Server::plain(move |head| first(path(head))).await;
     let b = Server::tls(authority.server("b.test", Valid::Now), move |head| says(path(head))).await;
     let open = [("a.test", a.address, true), ("b.test", b.address, false)];
-    let world = World::of(authority, &open, Vec::new(), Reach::PUBLIC);
+    let world = World::of(&authority, &open, Vec::new(), Reach::PUBLIC);
     (a, b, world)
 }
 

@@ -13,7 +13,7 @@ use crate::TlsProblem;
 async fn problem(config: impl FnOnce(&Authority) -> std::sync::Arc<rustls::ServerConfig>) -> Fault {
     let authority = Authority::new();
     let server = Server::tls(config(&authority), |_| Say::ok("not for us")).await;
-    let world = World::of(authority, &[("a.test", server.address, false)], Vec::new(), Reach::PUBLIC);
+    let world = World::of(&authority, &[("a.test", server.address, false)], Vec::new(), Reach::PUBLIC);
     let fault = world.get("https://a.test/?key=secret").await.expect_err("a fault");
     assert_eq!(server.requests(), Vec::<String>::new(), "nothing is said to a stranger");
     assert!(!format!("{fault} {fault:?}").contains("secret"), "{fault:?}");
@@ -48,7 +48,7 @@ async fn only_who_has_a_certificate_for_the_name_is_asked() {
 async fn a_configured_root_is_trusted() {
     let authority = Authority::new();
     let server = Server::tls(authority.server("a.test", Valid::Now), |_| Say::ok("yes")).await;
-    let world = World::of(authority, &[("a.test", server.address, false)], Vec::new(), Reach::PUBLIC);
+    let world = World::of(&authority, &[("a.test", server.address, false)], Vec::new(), Reach::PUBLIC);
     let response = world.get("https://a.test/").await.expect("a response");
     assert_eq!((response.status, text(&response)), (200, "yes"));
     assert_eq!(response.content_type.as_deref(), Some("text/plain"));
@@ -134,7 +134,7 @@ async fn both_versions_of_http_are_spoken() {
             .route("/large", get(|| async { "x".repeat(200_000) }))
             .route("/long", get(|| async { ([("x-long", "x".repeat(40_000))], "short") }));
         tokio::spawn(axum::serve(TlsListener(listener, config.into()), routes).into_future());
-        let world = World::of(authority, &[("a.test", address, false)], Vec::new(), Reach::PUBLIC);
+        let world = World::of(&authority, &[("a.test", address, false)], Vec::new(), Reach::PUBLIC);
         let response = world.get("https://a.test/").await.expect("a response");
         assert_eq!(text(&response), version);
         let large = world.get("https://a.test/large").await;
