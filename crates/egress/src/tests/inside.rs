@@ -139,8 +139,10 @@ async fn a_name_that_changes_between_hops_is_checked_again() {
 #[tokio::test]
 async fn the_hosts_file_is_checked_like_any_answer() {
     let inside = Server::tls(Authority::self_signed("inside.test"), |_| Say::ok("a secret")).await;
+    // it is asked for the other family's addresses
+    let dns = NameServer::start(|_, _| Answer::Addresses(Vec::new())).await;
     let names = || {
-        let names = Names::new(&["127.0.0.1:9".parse().expect("an address")]).expect("a resolver");
+        let names = Names::new(&[dns.address]).expect("a resolver");
         names.with_hosts_file("127.0.0.1 inside.test\n10.0.0.1 a.test\n")
     };
     let folder = tempfile::tempdir().expect("a folder");

@@ -28,7 +28,7 @@ async fn hosts(says: impl Fn(&str) -> Say + Send + Sync + 'static) -> (Server, S
 #[tokio::test]
 async fn every_kind_of_redirect_is_followed_three_times_and_not_more() {
     for status in [301, 302, 303, 307, 308] {
-        let (a, _, world) = hosts(move |path| match path.len() {
+        let (a, _b, world) = hosts(move |path| match path.len() {
             6 => Say::ok("the end"),
             _ => Say::redirect(status, &format!("{path}+")),
         })
@@ -92,7 +92,7 @@ async fn the_actions_headers_go_to_the_first_host_only() {
 
 #[tokio::test]
 async fn cookies_are_not_kept() {
-    let (a, _, world) = hosts(|path| match path {
+    let (a, _b, world) = hosts(|path| match path {
         "/start" => Say::response("302 Found", "location: /end\r\nset-cookie: a=1; path=/\r\n", b""),
         _ => Say::ok("the end"),
     })
@@ -117,20 +117,20 @@ async fn a_redirect_leads_to_nothing_that_a_url_could_not_name() {
         (format!("https://b.test:{port}/"), "names a port: only 443 is used"),
         ("https://me:secret@b.test/".into(), "holds a user name or a password: use a header"),
     ] {
-        let (_, b, world) = hosts(move |_| Say::redirect(302, &location)).await;
+        let (_a, b, world) = hosts(move |_| Say::redirect(302, &location)).await;
         let fault = world.get("https://a.test/").await.expect_err("a fault");
         assert_eq!(fault, Fault::Redirect { host: "a.test".into(), status: 302, reason });
         assert!(!fault.to_string().contains("secret"), "{fault}");
         assert_eq!((b.connections(), inside.connections()), (0, 0));
     }
-    let (_, _, world) = hosts(|_| Say::response("302 Found", "", b"")).await;
+    let (_a, _b, world) = hosts(|_| Say::response("302 Found", "", b"")).await;
     let fault = world.get("https://a.test/").await.expect_err("a fault");
     assert_eq!(fault, Fault::Redirect { host: "a.test".into(), status: 302, reason: "is missing" });
 }
 
 #[tokio::test]
 async fn a_redirect_leads_to_hosts_of_the_manifest_only() {
-    let (_, b, world) = hosts(|_| Say::redirect(302, "https://b.test/?key=secret")).await;
+    let (_a, b, world) = hosts(|_| Say::redirect(302, "https://b.test/?key=secret")).await;
     let only_a = ["a.test".to_owned()];
     let fault = world.egress.fetch(&only_a, &read("https://a.test/")).await.expect_err("a fault");
     assert_eq!(fault, Fault::NotInManifest { host: "b.test".into() });

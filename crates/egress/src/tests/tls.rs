@@ -36,8 +36,10 @@ async fn only_who_has_a_certificate_for_the_name_is_asked() {
     assert_eq!(early, tls(TlsProblem::NotYetValid));
     let own = problem(|_| Authority::self_signed("a.test")).await;
     assert_eq!(own, tls(TlsProblem::UnknownIssuer));
-    let unknown = problem(|_| Authority::new().server("a.test", Valid::Now)).await;
+    let unknown = problem(|_| Authority::named("another").server("a.test", Valid::Now)).await;
     assert_eq!(unknown, tls(TlsProblem::UnknownIssuer));
+    let impostor = problem(|_| Authority::new().server("a.test", Valid::Now)).await;
+    assert_eq!(impostor, tls(TlsProblem::Other("invalid peer certificate: BadSignature".into())));
     assert_eq!(
         unknown.to_string(),
         "no TLS with a.test: its certificate is of an issuer that this node does not trust"
