@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Blocks of IPv4 that are not the public internet.
-const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
+const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 19] = [
     // this network, and 0.0.0.0, which reaches this host: RFC 791, section 3.2
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     // private: RFC 1918
@@ -27,6 +27,10 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::new(203, 0, 113, 0), 24),
     // relays of 6to4, given up: RFC 7526
     (Ipv4Addr::new(192, 88, 99, 0), 24),
+    // anycast that a network may answer itself: AS112 (RFC 7534, RFC 7535), multicast tunnels (RFC 7450)
+    (Ipv4Addr::new(192, 175, 48, 0), 24),
+    (Ipv4Addr::new(192, 31, 196, 0), 24),
+    (Ipv4Addr::new(192, 52, 193, 0), 24),
     // benchmarking: RFC 2544
     (Ipv4Addr::new(198, 18, 0, 0), 15),
     // multicast: RFC 5771
@@ -45,7 +49,7 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 16] = [
 const GLOBAL_UNICAST_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// Blocks within [`GLOBAL_UNICAST_V6`] that are not the public internet.
-const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 5] = [
+const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 6] = [
     // protocol assignments, RFC 2928: Teredo (RFC 4380), benchmarking (RFC 5180), ORCHID (RFC 4843, 7343) and others
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     // documentation: RFC 3849, RFC 9637
@@ -53,6 +57,8 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
     // 6to4, which holds an IPv4 address: RFC 3056
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    // AS112: RFC 7534
+    (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48),
     // the former 6bone: RFC 3701
     (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16),
 ];
@@ -105,7 +111,7 @@ mod tests {
             || a >= 240
             || (a == 100 && (64..=127).contains(&b))
             || (a == 192 && b == 0 && c == 0)
-            || (a == 192 && b == 88 && c == 99)
+            || (a == 192 && [(88, 99), (175, 48), (31, 196), (52, 193)].contains(&(b, c)))
             || (a == 198 && (b == 18 || b == 19));
         !special && !ranges
     }
@@ -117,10 +123,11 @@ mod tests {
             || address.is_unique_local()
             || address.is_unicast_link_local()
             || address.to_ipv4().is_some();
-        let [a, b, ..] = address.segments();
+        let [a, b, c, ..] = address.segments();
         let ranges = !(0x2000..=0x3fff).contains(&a)
             || a == 0x2002
             || a == 0x3ffe
+            || (a, b, c) == (0x2620, 0x4f, 0x8000)
             || (a == 0x3fff && b < 0x1000)
             || (a == 0x2001 && (b < 0x200 || b == 0xdb8));
         !special && !ranges
@@ -160,7 +167,10 @@ mod tests {
             "192.0.0.8",
             "192.0.0.170",
             "192.0.2.1",
+            "192.31.196.1",
+            "192.52.193.1",
             "192.88.99.1",
+            "192.175.48.6",
             "192.168.1.1",
             "198.18.0.1",
             "198.19.255.255",
@@ -188,6 +198,7 @@ mod tests {
             "2001:db8::1",
             "2002:7f00:1::",
             "2002:808:808::1",
+            "2620:4f:8000::6",
             "3ffe::1",
             "3fff::1",
             "5f00::1",

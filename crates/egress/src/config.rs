@@ -24,7 +24,8 @@ pub struct EgressConfig {
     /// The name servers that are asked, over UDP and TCP, at most [`MAX_NAMESERVERS`]. Without any, the system's
     /// (`/etc/resolv.conf`).
     pub nameservers: Vec<SocketAddr>,
-    /// PEM files with root certificates that are trusted beside the system's, at most [`MAX_ROOTS`].
+    /// PEM files with root certificates that are trusted beside the system's, at most [`MAX_ROOTS`]. A relative path is
+    /// relative to the process's folder; the system's own are found by the variables SSL_CERT_FILE and SSL_CERT_DIR too.
     pub roots: Vec<PathBuf>,
     /// Names that are not resolved, at most [`MAX_OPEN_NAMES`]. For test networks only.
     pub open: Vec<OpenName>,

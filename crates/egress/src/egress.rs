@@ -55,9 +55,11 @@ impl Egress {
     ///
     /// The key that is wrong, and how.
     pub fn new(config: &EgressConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
         Self::build(config, Names::new(&config.nameservers)?, Reach::PUBLIC)
     }
 
+    /// Public addresses are checked only with [`Reach::PUBLIC`]: tests show by another one that the check matters.
     pub(crate) fn build(config: &EgressConfig, names: Names, reach: Reach) -> Result<Self, ConfigError> {
         let open = config.validate()?;
         let tls = client::tls(config)?;
