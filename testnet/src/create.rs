@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use countersign_chain::{ChainConfig, ProviderConfig};
-use countersign_egress::OpenName;
+use countersign_egress::{EgressConfig, OpenName};
 use countersign_node::{
     NodeConfig, PassphraseConfig,
     config::{ActionsConfig, Anybody, Publishers},
@@ -126,7 +126,7 @@ fn node_config(settings: &Settings, keys: &[NodePublicKey], ports: &Ports) -> Re
         api,
         chains: vec![chain],
         actions: ActionsConfig { publishers: Publishers::Word(Anybody::Anybody), ..Default::default() },
-        egress: countersign_egress::Config { open: open_names(settings, ports), ..Default::default() },
+        egress: EgressConfig { open: open_names(settings, ports), ..Default::default() },
     })
 }
 

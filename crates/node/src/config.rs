@@ -45,7 +45,7 @@ pub struct NodeConfig {
     pub actions: ActionsConfig,
     /// What actions may reach over HTTP.
     #[serde(default)]
-    pub egress: countersign_egress::Config,
+    pub egress: countersign_egress::EgressConfig,
 }
 
 /// Whose actions are stored, how many, and how they run.
