@@ -3,5 +3,6 @@
 mod committee;
 mod coordinator;
 mod keygen;
+mod numbers;
 mod participant;
 mod table;
