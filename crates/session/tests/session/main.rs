@@ -2,6 +2,7 @@
 
 mod committee;
 mod coordinator;
+mod cost;
 mod keygen;
 mod numbers;
 mod participant;
