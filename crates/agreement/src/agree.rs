@@ -1,14 +1,13 @@
 //! From the records of a set of nodes to the one that all of them replay.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::BTreeMap;
 
-use countersign_types::{B256, Identifier, ReadId, Record, RecordEntry, record::MAX_READS};
+use countersign_types::{
+    B256, FieldRead, Identifier, ReadId, Record, RecordEntry, http::FieldValue, record::MAX_READS,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{Rule, rules};
+use crate::rules;
 
 /// An agreed read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,20 +21,20 @@ pub enum AgreedEntry {
         /// The value's length in bytes.
         length: u32,
     },
+    /// Agreed field by field: each node replays the agreed values.
+    Fields {
+        /// Import and arguments, rules included.
+        read: ReadId,
+        /// The fields in the order of the arguments, with their agreed values.
+        fields: Vec<FieldRead>,
+    },
 }
 
 impl AgreedEntry {
     /// Which read this is.
     pub fn read(&self) -> ReadId {
         match self {
-            Self::Identical { read, .. } => *read,
-        }
-    }
-
-    /// The rule by which it was agreed.
-    pub fn rule(&self) -> Rule {
-        match self {
-            Self::Identical { .. } => Rule::Identical,
+            Self::Identical { read, .. } | Self::Fields { read, .. } => *read,
         }
     }
 }
@@ -47,41 +46,53 @@ pub struct AgreedRecord {
     /// The agreed reads, in order; at most [`MAX_READS`].
     pub entries: Vec<AgreedEntry>,
     /// Why there are no more of them; none if every record of the set ends here.
-    pub ended: Option<Disagreement>,
+    pub ended: Option<Ended>,
 }
 
-/// The first read on which a set of nodes does not agree.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Disagreement {
-    /// Its position in the records, from 0.
+/// Where an agreed record ends before the records do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The position in the records, from 0.
     pub position: usize,
-    /// What each node of the set has there; none where its record has ended.
-    pub seen: BTreeMap<Identifier, Option<Seen>>,
+    /// Which of the read's fields, from 0, where it is about one.
+    pub field: Option<usize>,
+    /// Why.
+    pub cause: Cause,
 }
 
-/// What a node has at one position of its record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Seen {
-    /// Import and arguments.
-    pub read: ReadId,
-    /// The rule.
-    pub rule: Rule,
-    /// The value's digest.
-    pub value: B256,
+/// Why a set of nodes cannot sign over a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Cause {
+    /// Some records have ended there.
+    Ended,
+    /// The nodes made different reads.
+    Reads,
+    /// Under one id, the nodes' records have other fields or rules: somebody lies.
+    Rules,
+    /// The values differ where they must not.
+    Values,
+    /// Under a rule about numbers, some value is none: somebody lies.
+    NotNumber,
+    /// No value is more frequent than all others.
+    Tie,
+    /// There is an agreed value, and not every node accepts it.
+    Tolerance,
 }
 
 /// What the nodes of a set agree on. The result does not depend on anything but the records, and an empty
-/// set agrees on nothing.
+/// set agrees on nothing. Whether every node of the set accepts it is another question ([`crate::check_own`]).
 ///
 /// Positions from [`MAX_READS`] on are not looked at: records are bounded before they come here.
 pub fn agree(records: &BTreeMap<Identifier, &Record>) -> AgreedRecord {
     let longest = records.values().map(|record| record.entries.len()).max().unwrap_or(0);
     let mut agreed = AgreedRecord::default();
     for position in 0..longest.min(MAX_READS) {
-        match agree_at(records, position) {
+        let entries: Vec<Option<&RecordEntry>> =
+            records.values().map(|record| record.entries.get(position)).collect();
+        match agree_at(&entries) {
             Ok(entry) => agreed.entries.push(entry),
-            Err(disagreement) => {
-                agreed.ended = Some(disagreement);
+            Err((field, cause)) => {
+                agreed.ended = Some(Ended { position, field, cause });
                 break;
             }
         }
@@ -89,55 +100,63 @@ pub fn agree(records: &BTreeMap<Identifier, &Record>) -> AgreedRecord {
     agreed
 }
 
-fn agree_at(records: &BTreeMap<Identifier, &Record>, position: usize) -> Result<AgreedEntry, Disagreement> {
-    let entries: BTreeMap<Identifier, &RecordEntry> =
-        records.iter().filter_map(|(&node, record)| Some((node, record.entries.get(position)?))).collect();
-    let everybody = entries.len() == records.len();
-    let kinds: BTreeSet<_> = entries.values().map(|entry| (entry.read(), Rule::of(entry))).collect();
-    entries
-        .values()
-        .next()
-        .filter(|_| everybody && kinds.len() == 1)
-        .and_then(|first| rules::apply(first, &entries))
-        .ok_or_else(|| {
-            let seen = records.keys().map(|node| (*node, entries.get(node).map(|entry| Seen::of(entry))));
-            Disagreement { position, seen: seen.collect() }
-        })
-}
-
-impl Seen {
-    fn of(entry: &RecordEntry) -> Self {
-        Self { read: entry.read(), rule: Rule::of(entry), value: rules::value_digest(entry) }
+fn agree_at(entries: &[Option<&RecordEntry>]) -> Result<AgreedEntry, (Option<usize>, Cause)> {
+    let entries: Vec<&RecordEntry> =
+        entries.iter().copied().collect::<Option<_>>().ok_or((None, Cause::Ended))?;
+    let (first, others) = entries.split_first().ok_or((None, Cause::Ended))?;
+    if others.iter().any(|other| other.read() != first.read()) {
+        return Err((None, Cause::Reads));
+    }
+    if others.iter().any(|other| !is_same_question(first, other)) {
+        return Err((None, Cause::Rules));
+    }
+    match first {
+        RecordEntry::Identical { read, value, length } => {
+            if others.iter().all(|other| other == first) {
+                Ok(AgreedEntry::Identical { read: *read, value: *value, length: *length })
+            } else {
+                Err((None, Cause::Values))
+            }
+        }
+        RecordEntry::Fields { read, fields } => {
+            let fields: Result<Vec<FieldRead>, _> = fields
+                .iter()
+                .enumerate()
+                .map(|(index, field)| {
+                    agree_field(field, &entries, index).map_err(|cause| (Some(index), cause))
+                })
+                .collect();
+            Ok(AgreedEntry::Fields { read: *read, fields: fields? })
+        }
     }
 }
 
-impl Disagreement {
-    /// The read, if all nodes of the set that got this far made the same one.
-    pub fn read(&self) -> Option<ReadId> {
-        self.common(|seen| seen.read)
-    }
+fn agree_field(field: &FieldRead, entries: &[&RecordEntry], index: usize) -> Result<FieldRead, Cause> {
+    let values: Vec<&FieldValue> =
+        entries.iter().filter_map(|entry| fields_of(entry).get(index)).map(|field| &field.value).collect();
+    let value = rules::apply(&field.rule, &values)?;
+    Ok(FieldRead { pointer: field.pointer.clone(), rule: field.rule, value })
+}
 
-    /// The rule, if all nodes of the set that got this far used the same one.
-    pub fn rule(&self) -> Option<Rule> {
-        self.common(|seen| seen.rule)
-    }
-
-    fn common<T: PartialEq>(&self, part: impl Fn(&Seen) -> T) -> Option<T> {
-        let mut parts = self.seen.values().flatten().map(part);
-        let first = parts.next()?;
-        parts.all(|other| other == first).then_some(first)
+/// Whether two entries ask for the same fields by the same rules. Honest records with one id always do.
+pub(crate) fn is_same_question(one: &RecordEntry, other: &RecordEntry) -> bool {
+    match (one, other) {
+        (RecordEntry::Identical { .. }, RecordEntry::Identical { .. }) => true,
+        (RecordEntry::Fields { fields: one, .. }, RecordEntry::Fields { fields: other, .. }) => {
+            let same = |(one, other): (&FieldRead, &FieldRead)| {
+                one.pointer == other.pointer && one.rule == other.rule
+            };
+            one.len() == other.len() && one.iter().zip(other).all(same)
+        }
+        (RecordEntry::Identical { .. }, RecordEntry::Fields { .. })
+        | (RecordEntry::Fields { .. }, RecordEntry::Identical { .. }) => false,
     }
 }
 
-impl fmt::Display for Disagreement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ended = self.seen.values().any(Option::is_none);
-        let what = match (ended, self.read(), self.rule()) {
-            (true, _, _) => "some nodes did not make it",
-            (false, None, _) => "the nodes made different reads",
-            (false, Some(_), None) => "the nodes used different rules",
-            (false, Some(_), Some(_)) => "the nodes read different values",
-        };
-        write!(f, "no agreement on read {}: {what}", self.position)
+/// The fields of an entry; none where the whole is agreed on.
+pub(crate) fn fields_of(entry: &RecordEntry) -> &[FieldRead] {
+    match entry {
+        RecordEntry::Identical { .. } => &[],
+        RecordEntry::Fields { fields, .. } => fields,
     }
 }

@@ -4,15 +4,20 @@
 //! signers' records and of nothing else: [`agree`] goes through them position by position and stops at the
 //! first on which the signers do not agree. Everybody who has the records gets the same agreed record, in
 //! whatever order they came. [`check_own`] is the other half: a node signs only over values that stand in its
-//! own record too.
+//! own record too, or within the tolerance around them.
 //!
-//! The one rule so far is [`Rule::Identical`]. A further rule is a variant of [`Rule`], of [`AgreedEntry`] and of
-//! the record's entries, and an arm in the module `rules`.
+//! For a coordinator, [`choose`] finds nodes that can sign together, and [`explain`] says why some cannot.
+//!
+//! What a rule means is in the module `rules` and nowhere else.
 
 mod agree;
+mod choose;
+mod explain;
 mod own;
 mod rules;
 
-pub use agree::{AgreedEntry, AgreedRecord, Disagreement, Seen, agree};
+pub use agree::{AgreedEntry, AgreedRecord, Cause, Ended, agree};
+pub use choose::{alike, choose, most_compatible};
+pub use countersign_types::Rule;
+pub use explain::{Disagreement, MAX_SHOWN, Seen, can_sign, explain};
 pub use own::{OwnMismatch, check_own};
-pub use rules::Rule;

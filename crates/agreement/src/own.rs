@@ -1,8 +1,8 @@
 //! A node's own record against what others agreed on.
 
-use countersign_types::{ReadId, Record};
+use countersign_types::{FieldRead, ReadId, Record, RecordEntry, Rule};
 
-use crate::{AgreedEntry, AgreedRecord, Rule, rules};
+use crate::{AgreedEntry, AgreedRecord, explain::shown, rules};
 
 /// Why a node does not accept an agreed record: the first agreed read that does not stand in its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,15 +25,37 @@ pub enum OwnMismatch {
         /// What this node read.
         own: ReadId,
     },
-    /// The node read a value from which the agreed one is too far.
-    #[error("the agreed value of read {position} is not, by the rule {rule}, that of the own record")]
+    /// The own record has other fields, or rules, under the same id.
+    #[error("the agreed read {position} has other fields or rules than the own")]
+    Rules {
+        /// The read's position, from 0.
+        position: usize,
+        /// The read.
+        read: ReadId,
+    },
+    /// The node read something else where all must read the same.
+    #[error("the agreed value of read {position} is not that of the own record")]
     Value {
         /// The read's position, from 0.
         position: usize,
-        /// The rule.
-        rule: Rule,
         /// The read.
         read: ReadId,
+    },
+    /// The node read a value from which the agreed one is too far.
+    #[error(
+        "the agreed value {agreed} of read {position}, field {pointer:?}, is too far from the own, {own}, by the rule {rule}"
+    )]
+    Field {
+        /// The read's position, from 0.
+        position: usize,
+        /// Which field.
+        pointer: String,
+        /// The rule.
+        rule: Box<Rule>,
+        /// The agreed value, cut.
+        agreed: String,
+        /// The own value, cut.
+        own: String,
     },
 }
 
@@ -49,9 +71,43 @@ fn check_at(position: usize, agreed: &AgreedEntry, own: &Record) -> Result<(), O
     if entry.read() != agreed.read() {
         return Err(OwnMismatch::Read { position, agreed: agreed.read(), own: entry.read() });
     }
-    if rules::accepts(agreed, entry) {
-        Ok(())
-    } else {
-        Err(OwnMismatch::Value { position, rule: agreed.rule(), read: agreed.read() })
+    let read = agreed.read();
+    match (agreed, entry) {
+        (
+            AgreedEntry::Identical { value, length, .. },
+            RecordEntry::Identical { value: own_value, length: own_length, .. },
+        ) => {
+            let same = value == own_value && length == own_length;
+            if same { Ok(()) } else { Err(OwnMismatch::Value { position, read }) }
+        }
+        (AgreedEntry::Fields { fields, .. }, RecordEntry::Fields { fields: own, .. })
+            if fields.len() == own.len() =>
+        {
+            fields.iter().zip(own).try_for_each(|(agreed, own)| check_field(position, read, agreed, own))
+        }
+        (AgreedEntry::Identical { .. } | AgreedEntry::Fields { .. }, _) => {
+            Err(OwnMismatch::Rules { position, read })
+        }
     }
+}
+
+fn check_field(
+    position: usize,
+    read: ReadId,
+    agreed: &FieldRead,
+    own: &FieldRead,
+) -> Result<(), OwnMismatch> {
+    if agreed.pointer != own.pointer || agreed.rule != own.rule {
+        return Err(OwnMismatch::Rules { position, read });
+    }
+    if rules::accepts(&own.rule, &agreed.value, &own.value) {
+        return Ok(());
+    }
+    Err(OwnMismatch::Field {
+        position,
+        pointer: own.pointer.clone(),
+        rule: Box::new(own.rule),
+        agreed: shown(&agreed.value),
+        own: shown(&own.value),
+    })
 }

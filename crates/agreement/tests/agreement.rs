@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use countersign_agreement::{AgreedEntry, OwnMismatch, Rule, agree, check_own};
-use countersign_types::{B256, Identifier, ReadId, Record, RecordEntry, record::MAX_READS};
+use countersign_agreement::{AgreedEntry, Cause, OwnMismatch, agree, check_own, explain};
+use countersign_types::{B256, Identifier, ReadId, Record, RecordEntry, Rule, record::MAX_READS};
 use proptest::prelude::*;
 
 fn entry(read: u8, value: u8) -> RecordEntry {
@@ -59,30 +59,32 @@ fn a_record_that_ends_early_ends_the_agreement() {
     let agreed = agree(&set(&records));
     assert_eq!(agreed.entries.len(), 1);
     let ended = agreed.ended.expect("one is shorter");
-    assert_eq!(ended.position, 1);
-    assert_eq!(ended.seen[&id(2)], None);
-    assert_eq!(ended.seen[&id(1)].map(|seen| seen.value), Some(B256::repeat_byte(2)));
-    assert_eq!(ended.to_string(), "no agreement on read 1: some nodes did not make it");
+    assert_eq!((ended.position, ended.field, ended.cause), (1, None, Cause::Ended));
+    let why = explain(&set(&records)).expect("one is shorter");
+    assert_eq!(why.seen[&id(2)], None);
+    let seen = why.seen[&id(1)].as_ref().map(|seen| seen.value.clone());
+    assert_eq!(seen, Some(B256::repeat_byte(2).to_string()));
+    assert_eq!(why.to_string(), "no agreement on read 1: some nodes did not make it");
 }
 
 #[test]
 fn another_read_is_told_from_another_value() {
     let other_read = [record(&[(1, 1)]), record(&[(2, 1)])];
-    let ended = agree(&set(&other_read)).ended.expect("they differ");
-    assert_eq!((ended.read(), ended.rule()), (None, Some(Rule::Identical)));
-    assert_eq!(ended.to_string(), "no agreement on read 0: the nodes made different reads");
+    let why = explain(&set(&other_read)).expect("they differ");
+    assert_eq!((why.cause, why.rule), (Cause::Reads, None));
+    assert_eq!(why.to_string(), "no agreement on read 0: the nodes made different reads");
 
     let other_value = [record(&[(1, 1)]), record(&[(1, 2)])];
-    let ended = agree(&set(&other_value)).ended.expect("they differ");
-    assert_eq!(ended.read(), Some(ReadId::from([1; 32])));
-    assert_eq!(ended.to_string(), "no agreement on read 0: the nodes read different values");
+    let why = explain(&set(&other_value)).expect("they differ");
+    assert_eq!((why.cause, why.rule), (Cause::Values, Some(Rule::Identical)));
+    assert_eq!(why.to_string(), "no agreement on read 0: the nodes read different values");
 }
 
 #[test]
 fn another_length_under_the_same_digest_is_another_value() {
     let mut other = record(&[(1, 1)]);
-    let RecordEntry::Identical { length, .. } = &mut other.entries[0];
-    *length += 1;
+    other.entries[0] =
+        RecordEntry::Identical { read: ReadId::from([1; 32]), value: B256::repeat_byte(1), length: 2 };
     let records = [record(&[(1, 1)]), other];
     assert!(agree(&set(&records)).ended.is_some());
     assert!(check_own(&agree(&set(&records[..1])), &records[1]).is_err());
@@ -104,10 +106,7 @@ fn an_own_record_must_hold_every_agreed_read() {
             record(&[(1, 1), (3, 2)]),
             OwnMismatch::Read { position: 1, agreed: ReadId::from([2; 32]), own: ReadId::from([3; 32]) },
         ),
-        (
-            record(&[(1, 9), (2, 2)]),
-            OwnMismatch::Value { position: 0, rule: Rule::Identical, read: ReadId::from([1; 32]) },
-        ),
+        (record(&[(1, 9), (2, 2)]), OwnMismatch::Value { position: 0, read: ReadId::from([1; 32]) }),
         (
             record(&[(2, 2), (1, 1)]),
             OwnMismatch::Read { position: 0, agreed: ReadId::from([1; 32]), own: ReadId::from([2; 32]) },
@@ -125,8 +124,7 @@ proptest! {
         (records, shuffled) in any_set().prop_flat_map(|records| (Just(records.clone()), Just(records).prop_shuffle()))
     ) {
         let (one, other) = (agree(&set(&records)), agree(&set(&shuffled)));
-        prop_assert_eq!(one.entries, other.entries);
-        prop_assert_eq!(one.ended.map(|end| end.position), other.ended.map(|end| end.position));
+        prop_assert_eq!(one, other);
     }
 
     #[test]
@@ -147,14 +145,16 @@ proptest! {
     ) {
         let mut records = vec![own.clone(); copies];
         let (liar, position) = (liar.index(copies), position.index(own.entries.len()));
-        let RecordEntry::Identical { value, .. } = &mut records[liar].entries[position];
+        let RecordEntry::Identical { value, .. } = &mut records[liar].entries[position] else {
+            panic!("all are identical");
+        };
         *value = B256::repeat_byte(0xee);
         let agreed = agree(&set(&records));
         prop_assert_eq!(agreed.entries.len(), position);
-        let ended = agreed.ended.expect("one differs");
-        prop_assert_eq!(ended.position, position);
-        let lied = ended.seen[&id(liar + 1)].map(|seen| seen.value);
-        prop_assert_eq!(lied, Some(B256::repeat_byte(0xee)));
+        let why = explain(&set(&records)).expect("one differs");
+        prop_assert_eq!(why.position, position);
+        let lied = why.seen[&id(liar + 1)].as_ref().map(|seen| seen.value.clone());
+        prop_assert_eq!(lied, Some(B256::repeat_byte(0xee).to_string()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub mod participant;
 pub use membership::Membership;
 
 /// The version of the messages in this crate; members announce it and talk to equals only.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Milliseconds since 1970 by the node's own clock, which never runs backwards.
 pub type Millis = u64;

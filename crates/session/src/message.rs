@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_sol_types::SolStruct;
 use countersign_threshold::{Commitments, SignatureShare};
 use countersign_types::{
-    B256, Committee, FailureKind, Identifier, MAX_PAYLOADS, NetworkId, PackageHash, Record, SessionId,
-    SessionTerms, SignedRequest, SignedVote, Verdict,
+    B256, Committee, FailureKind, Identifier, MAX_PAYLOADS, NetworkId, NodeKey, NodePublicKey, NodeSignature,
+    PackageHash, Record, SessionId, SessionTerms, SignedRequest, SignedVote, Verdict,
     canonical::{domain, sol_types},
 };
 use serde::{Deserialize, Serialize};
@@ -107,10 +107,36 @@ pub struct Observation {
     pub session: SessionId,
     /// What the run read; sent also where it refused, so that no values are left out by outcome.
     pub record: Record,
-    /// What the run decided. Provisional: only the replay decides.
+    /// The node's signature over [`Record::observed_digest`]; exactly if the record is not [identical](Record::is_identical).
+    pub signature: Option<NodeSignature>,
+    /// What the run decided. Provisional: only the replay decides, over agreed values. A node whose live run refuses
+    /// is not asked to sign.
     pub decision: Provisional,
     /// For the first attempt: one for each payload, none where the run refused.
     pub commitments: Vec<Commitments>,
+}
+
+impl Observation {
+    /// Signs a record, where its values may differ from others'.
+    pub fn sign(
+        record: &Record,
+        network: NetworkId,
+        session: SessionId,
+        key: &NodeKey,
+    ) -> Option<NodeSignature> {
+        (!record.is_identical()).then(|| record.sign(network, session, key))
+    }
+
+    /// Whether the record is signed by its node exactly if it must be.
+    pub fn is_signed(&self, network: NetworkId, node: &NodePublicKey) -> bool {
+        match &self.signature {
+            None => self.record.is_identical(),
+            Some(signature) => {
+                !self.record.is_identical()
+                    && self.record.verify(network, self.session, node, signature).is_ok()
+            }
+        }
+    }
 }
 
 /// What a live run decided.
@@ -153,6 +179,9 @@ pub struct Package {
     pub base: BTreeSet<Identifier>,
     /// The records of base and signers.
     pub records: BTreeMap<Identifier, Record>,
+    /// Their nodes' signatures, of exactly the records that are not [identical](Record::is_identical). They are no part
+    /// of the package's hash, which holds the records themselves.
+    pub signatures: BTreeMap<Identifier, NodeSignature>,
     /// Each signer's commitments, one for each payload.
     pub signers: BTreeMap<Identifier, Vec<Commitments>>,
 }
@@ -191,6 +220,9 @@ pub enum PackageError {
         /// Whose.
         of: Identifier,
     },
+    /// A record whose signature is missing, or one that needs none.
+    #[error("the signatures are not those of the records whose values may differ")]
+    Signatures,
     /// Signers committed to different numbers of payloads, to none, or to too many.
     #[error("the signers committed to different numbers of payloads, or not to 1 to {MAX_PAYLOADS}")]
     Commitments,
@@ -219,6 +251,10 @@ impl Package {
         }
         if let Some((of, _)) = self.records.iter().find(|(_, record)| !record.is_bounded()) {
             return Err(PackageError::Record { of: *of });
+        }
+        let differing = self.records.iter().filter(|(_, record)| !record.is_identical()).map(|(id, _)| id);
+        if !differing.eq(self.signatures.keys()) {
+            return Err(PackageError::Signatures);
         }
         let mut counts = self.signers.values().map(Vec::len);
         let first = counts.next().unwrap_or(0);

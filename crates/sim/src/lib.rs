@@ -25,6 +25,7 @@ mod liar;
 mod network;
 mod node;
 mod queue;
+mod quotes;
 mod roots;
 mod scenario;
 mod script;

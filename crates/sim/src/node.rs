@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use countersign_agreement::AgreedRecord;
 use countersign_session::{
     Membership, Millis,
     coordinator::{self, Coordinator, Setup, Signed},
@@ -37,7 +38,7 @@ pub(crate) enum Wire {
 pub(crate) enum Act {
     Send { to: Identifier, wire: Wire },
     Observe(Run),
-    Replay { run: Run, attempt: u32, recorded: Arc<Values>, agreed: usize },
+    Replay { run: Run, attempt: u32, recorded: Arc<Values>, agreed: Arc<AgreedRecord> },
     Finished { session: SessionId, request: RequestDigest, result: Box<Result<Signed, Failure>> },
 }
 

@@ -99,6 +99,14 @@ pub enum Mutant {
     IgnoresWhatIsAgreed,
     /// It goes on with the live run's outcome where the replay fails.
     SignsTheLiveOutcome,
+    /// It records the widest tolerance in place of the action's.
+    IgnoresTolerance,
+    /// It takes whatever record a package holds for signed.
+    SkipsRecordSignatures,
+    /// Its replay makes up what it read, where the nodes agree on no such read.
+    MakesReadsUp,
+    /// It replays over the numbers that it read itself, where others are agreed.
+    ReplaysItsOwnNumbers,
     /// Its clock stands still when it signs.
     StoppedClock,
     /// As a coordinator, it takes the first refusal for the answer.

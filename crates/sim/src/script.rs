@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{B256, keccak256};
+use countersign_agreement::{AgreedEntry, AgreedRecord, agree};
 use countersign_session::{
     Millis,
     participant::{LiveRun, LocalFailure},
@@ -15,8 +16,26 @@ use countersign_types::{
     RequestDigest, Verdict,
 };
 
+use crate::quotes::{Quotes, Seen};
+
 /// What a run read, in order: all that a replay needs.
-pub(crate) type Values = Vec<Bytes>;
+pub(crate) type Values = Vec<Read>;
+
+/// One read of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) id: ReadId,
+    pub(crate) value: Value,
+}
+
+/// What a read gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// The same on all nodes, or there is no agreement.
+    Bytes(Bytes),
+    /// Agreed field by field.
+    Quotes(Seen),
+}
 
 /// What one node's surroundings make of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +48,8 @@ pub(crate) enum Conduct {
     Down,
     /// It reads another value at this position.
     Differs(usize),
+    /// The numbers that it reads are far from the others'.
+    FarOff,
     /// Its replay fails, for want of memory say.
     ReplayFails,
 }
@@ -36,7 +57,9 @@ pub(crate) enum Conduct {
 /// What one request asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// How many reads the action makes.
+    /// The read that comes first and differs from node to node, if there is one.
+    pub(crate) quotes: Option<Quotes>,
+    /// How many reads the action makes besides.
     pub(crate) reads: usize,
     /// How many payloads it returns.
     pub(crate) payloads: usize,
@@ -53,12 +76,29 @@ pub(crate) struct Plan {
 impl Plan {
     /// Every node allows.
     pub(crate) fn allowing() -> Self {
-        Self { reads: 2, payloads: 1, timed: false, drifts: None, conduct: BTreeMap::new(), run_ms: (5, 2) }
+        Self {
+            quotes: None,
+            reads: 2,
+            payloads: 1,
+            timed: false,
+            drifts: None,
+            conduct: BTreeMap::new(),
+            run_ms: (5, 2),
+        }
     }
 
     pub(crate) fn conduct(&self, node: Identifier) -> Conduct {
         self.conduct.get(&node).copied().unwrap_or(Conduct::Allow)
     }
+}
+
+/// How a node's runtime is built wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// It is not.
+    Right,
+    /// It records the widest tolerance in place of the action's.
+    IgnoresTolerance,
 }
 
 /// Every request's plan.
@@ -69,6 +109,21 @@ pub(crate) struct Script {
 
 const REFUSES: &[u8] = b"too little";
 
+/// What an action asks for: its place in the run, and which of the action's reads it is.
+#[derive(Debug, Clone, Copy)]
+struct Question {
+    position: usize,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Quotes,
+    /// What is read only where the quotes say so.
+    Further,
+    Plain(usize),
+}
+
 impl Script {
     pub(crate) fn add(&mut self, request: RequestDigest, plan: Plan, key: KeySpec) {
         self.plans.insert(request, (plan, key));
@@ -78,62 +133,108 @@ impl Script {
         self.plans.get(&request).map_or_else(Plan::allowing, |(plan, _)| plan.clone())
     }
 
-    /// A live run with the eyes of a node.
-    pub(crate) fn live(&self, context: &Context, eyes: Conduct, now: Millis) -> LiveRun<Values> {
+    /// A live run of a node with such eyes.
+    pub(crate) fn live(
+        &self,
+        context: &Context,
+        node: Identifier,
+        eyes: Conduct,
+        now: Millis,
+        runtime: Runtime,
+    ) -> LiveRun<Values> {
         let plan = self.plan(context.request);
-        let moment = plan.drifts.map_or(0, |every| now / every);
-        let mut values: Values = (0..plan.reads)
-            .map(|position| match (eyes, position) {
-                (Conduct::Refuse, 0) => REFUSES.to_vec().into(),
-                (Conduct::Differs(at), position) if at == position => b"another value".to_vec().into(),
-                _ => format!("value {moment}").into_bytes().into(),
-            })
-            .collect();
+        let mut values = Values::new();
         if eyes == Conduct::Down {
-            values.clear();
             let failure =
                 LocalFailure { kind: FailureKind::Unavailable, reason: "the provider is down".into() };
             return LiveRun { end: Err(failure), record: Record::default(), recorded: values };
         }
-        let (end, consumed) = self.decide(context, &values, values.len());
-        values.truncate(consumed);
-        let record = record_of(context.request, &values);
+        let end = self.decide(context, |question| {
+            let value = plan.reads_there(question, node, eyes, now);
+            values.push(Read { id: read_id(context.request, question.kind), value: value.clone() });
+            Ok(value)
+        });
+        let record = record_of(&plan, &values, runtime);
         LiveRun { end, record, recorded: values }
     }
 
-    /// A replay over the first `agreed` of the values. The second part is how many it consumed.
+    /// A replay over what is agreed. The second part is how many reads it consumed.
     pub(crate) fn replay(
         &self,
         context: &Context,
         values: &Values,
-        agreed: usize,
+        agreed: &AgreedRecord,
     ) -> (Result<Outcome, LocalFailure>, usize) {
-        self.decide(context, values, agreed)
+        let mut consumed = 0;
+        let end = self.decide(context, |Question { position, kind }| {
+            let id = read_id(context.request, kind);
+            let entry = agreed.entries.get(position).filter(|entry| entry.read() == id);
+            let value = match (entry, values.get(position)) {
+                (Some(AgreedEntry::Fields { fields, .. }), _) => Seen::of(fields).map(Value::Quotes),
+                (Some(AgreedEntry::Identical { .. }), Some(own)) if own.id == id => Some(own.value.clone()),
+                (Some(AgreedEntry::Identical { .. }) | None, _) => None,
+            };
+            consumed = position + 1;
+            value.ok_or_else(|| LocalFailure {
+                kind: FailureKind::Disagreement,
+                reason: format!("the nodes do not agree on read {position}"),
+            })
+        });
+        (end, consumed)
+    }
+
+    /// What a replay gives that takes what it would read for what was agreed, where nothing was.
+    pub(crate) fn made_up(
+        &self,
+        context: &Context,
+        node: Identifier,
+        agreed: &AgreedRecord,
+        now: Millis,
+    ) -> Result<Outcome, LocalFailure> {
+        let plan = self.plan(context.request);
+        self.decide(context, |question| {
+            let id = read_id(context.request, question.kind);
+            let entry = agreed.entries.get(question.position).filter(|entry| entry.read() == id);
+            Ok(match entry {
+                Some(AgreedEntry::Fields { fields, .. }) => Seen::of(fields).map(Value::Quotes),
+                Some(AgreedEntry::Identical { .. }) | None => None,
+            }
+            .unwrap_or_else(|| plan.reads_there(question, node, Conduct::Allow, now)))
+        })
     }
 
     fn decide(
         &self,
         context: &Context,
-        values: &Values,
-        agreed: usize,
-    ) -> (Result<Outcome, LocalFailure>, usize) {
+        mut read: impl FnMut(Question) -> Result<Value, LocalFailure>,
+    ) -> Result<Outcome, LocalFailure> {
         let plan = self.plan(context.request);
-        for position in 0..plan.reads {
-            if position >= agreed.min(values.len()) {
-                let reason = format!("the nodes do not agree on read {position}");
-                return (Err(LocalFailure { kind: FailureKind::Disagreement, reason }), position);
-            }
-            if values[position].as_ref() == REFUSES {
-                let reason = "the balance is too little".into();
-                return (Ok(Outcome::Refused { reason }), position + 1);
+        let mut kinds: Vec<Kind> = (0..plan.reads).rev().map(Kind::Plain).collect();
+        if plan.quotes.is_some() {
+            kinds.push(Kind::Quotes);
+        }
+        let mut seen: Vec<u8> = context.request.as_bytes().to_vec();
+        let mut position = 0;
+        while let Some(kind) = kinds.pop() {
+            let value = read(Question { position, kind })?;
+            position += 1;
+            match value {
+                Value::Bytes(bytes) if bytes.as_ref() == REFUSES => {
+                    return Ok(Outcome::Refused { reason: "the balance is too little".into() });
+                }
+                Value::Bytes(bytes) => seen.extend_from_slice(&bytes),
+                Value::Quotes(quotes) => {
+                    seen.extend(quotes.to_bytes());
+                    if plan.quotes.as_ref().is_some_and(|plan| plan.branches(&quotes)) {
+                        kinds.push(Kind::Further);
+                    }
+                }
             }
         }
-        (self.allow(context, &plan, values), plan.reads)
+        self.allow(context, &plan, seen)
     }
 
-    fn allow(&self, context: &Context, plan: &Plan, values: &[Bytes]) -> Result<Outcome, LocalFailure> {
-        let mut seen: Vec<u8> = context.request.as_bytes().to_vec();
-        values.iter().for_each(|value| seen.extend_from_slice(value));
+    fn allow(&self, context: &Context, plan: &Plan, mut seen: Vec<u8>) -> Result<Outcome, LocalFailure> {
         if plan.timed {
             seen.extend_from_slice(&context.time_ms.to_be_bytes());
         }
@@ -162,14 +263,52 @@ fn unknown() -> LocalFailure {
     LocalFailure { kind: FailureKind::Internal, reason: "no such request in this world".into() }
 }
 
-fn record_of(request: RequestDigest, values: &[Bytes]) -> Record {
-    let entry = |(position, value): (usize, &Bytes)| {
-        let read = keccak256([request.as_bytes().as_slice(), &(position as u64).to_be_bytes()].concat());
-        RecordEntry::Identical {
-            read: ReadId(B256::from(read)),
+impl Plan {
+    /// What a node's values are to it alone.
+    pub(crate) fn agreed_alone(&self, values: &Values) -> AgreedRecord {
+        let record = record_of(self, values, Runtime::Right);
+        agree(&Identifier::new(1).map(|alone| (alone, &record)).into_iter().collect())
+    }
+
+    /// What a node reads.
+    fn reads_there(&self, question: Question, node: Identifier, eyes: Conduct, now: Millis) -> Value {
+        let moment = self.drifts.map_or(0, |every| now / every);
+        match (question.kind, &self.quotes) {
+            (Kind::Quotes, Some(quotes)) => {
+                let (far_off, differs) =
+                    (eyes == Conduct::FarOff, eyes == Conduct::Differs(question.position));
+                Value::Quotes(quotes.seen_by(node, moment, far_off, differs))
+            }
+            (Kind::Quotes | Kind::Further | Kind::Plain(_), _) => Value::Bytes(match eyes {
+                Conduct::Refuse if question.kind == Kind::Plain(0) => REFUSES.to_vec().into(),
+                Conduct::Differs(at) if at == question.position => b"another value".to_vec().into(),
+                _ => format!("value {moment}").into_bytes().into(),
+            }),
+        }
+    }
+}
+
+fn read_id(request: RequestDigest, kind: Kind) -> ReadId {
+    let number: u64 = match kind {
+        Kind::Quotes => 1_000,
+        Kind::Further => 1_001,
+        Kind::Plain(number) => number as u64,
+    };
+    ReadId(B256::from(keccak256([request.as_bytes().as_slice(), &number.to_be_bytes()].concat())))
+}
+
+fn record_of(plan: &Plan, values: &[Read], runtime: Runtime) -> Record {
+    let entry = |read: &Read| match (&read.value, &plan.quotes) {
+        (Value::Quotes(seen), Some(quotes)) => RecordEntry::Fields {
+            read: read.id,
+            fields: quotes.fields(seen, runtime == Runtime::IgnoresTolerance),
+        },
+        (Value::Quotes(_), None) => RecordEntry::Fields { read: read.id, fields: Vec::new() },
+        (Value::Bytes(value), _) => RecordEntry::Identical {
+            read: read.id,
             value: keccak256(value),
             length: u32::try_from(value.len()).unwrap_or(u32::MAX),
-        }
+        },
     };
-    Record { entries: values.iter().enumerate().map(entry).collect() }
+    Record { entries: values.iter().map(entry).collect() }
 }

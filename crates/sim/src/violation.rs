@@ -62,6 +62,34 @@ pub enum Violation {
         /// The read's position.
         position: usize,
     },
+    /// A share over values that are not what the rules make of the records.
+    #[error("node {node} gave a share in session {session} over other values than the rules give")]
+    NotTheRule {
+        /// Who gave it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+    },
+    /// A share over values that a signer does not tolerate.
+    #[error("node {node} gave a share in session {session} over values beyond the tolerance of node {of}")]
+    BeyondTolerance {
+        /// Who gave it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+        /// Whose tolerance.
+        of: Identifier,
+    },
+    /// A share over a record that its node did not make in this session.
+    #[error("node {node} gave a share in session {session} over a record that node {of} did not make")]
+    FalseRecord {
+        /// Who gave it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+        /// Whose record it is said to be.
+        of: Identifier,
+    },
     /// Shares for two lists of messages for one request.
     #[error("node {node} gave shares for two outcomes of request {request}")]
     TwoOutcomes {

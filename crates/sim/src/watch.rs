@@ -8,7 +8,7 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use countersign_agreement::agree;
+use countersign_agreement::{AgreedEntry, AgreedRecord, agree};
 use countersign_session::{
     Millis,
     coordinator::Signed,
@@ -16,13 +16,14 @@ use countersign_session::{
     participant::Run,
 };
 use countersign_types::{
-    Bytes, Decision, Failure, FailureKind, Identifier, KeyId, NodeDecision, Outcome, PackageHash, RecordHash,
-    RequestDigest, SessionId,
+    Bytes, Decision, Failure, FailureKind, Identifier, KeyId, NodeDecision, Outcome, PackageHash, Record,
+    RecordEntry, RecordHash, RequestDigest, SessionId,
 };
 
 use crate::{
+    quotes::Seen,
     roots::{NETWORK, Roots},
-    script::{Conduct, Script, Values},
+    script::{Conduct, Plan, Script, Values},
     violation::Violation,
 };
 
@@ -101,6 +102,9 @@ impl Watch {
             .runs
             .get(&(node, session, vote.record))
             .ok_or_else(|| not_allowed("it votes for a record that it did not make"))?;
+        if let Some(of) = self.falsified(package, session) {
+            return Err(Violation::FalseRecord { node, session, of });
+        }
         let outcome = replayed(script, node, package, run, values)?;
         if outcome.hash() != vote.outcome {
             return Err(not_allowed("its replay gives another outcome"));
@@ -119,6 +123,17 @@ impl Watch {
         self.allowed.extend(messages.iter().map(|message| (key, message.clone())));
         let bound = self.bound.entry((node, request)).or_insert_with(|| messages.clone());
         if *bound == messages { Ok(()) } else { Err(Violation::TwoOutcomes { node, request }) }
+    }
+
+    /// An honest node whose record in a package is none that it made in this session. A record with identical reads
+    /// only needs no such care: a signer compares it with its own.
+    fn falsified(&self, package: &Package, session: SessionId) -> Option<Identifier> {
+        let made = |id: &Identifier, record: &Record| {
+            record.is_identical()
+                || self.liars.contains(id)
+                || self.runs.contains_key(&(*id, session, record.hash()))
+        };
+        package.records.iter().find(|(id, record)| !made(id, record)).map(|(id, _)| *id)
     }
 
     /// What the node itself counts.
@@ -218,6 +233,8 @@ impl Watch {
 }
 
 /// What this node's replay gives over what the package's records agree on.
+///
+/// The rules and the tolerances are those of the script: what stands in a record is the node's own word.
 fn replayed(
     script: &Script,
     node: Identifier,
@@ -227,26 +244,70 @@ fn replayed(
 ) -> Result<Outcome, Violation> {
     let session = run.session;
     let not_allowed = |why: String| Violation::NotAllowed { node, session, why };
-    if script.plan(run.request.digest()).conduct(node) == Conduct::ReplayFails {
+    let plan = script.plan(run.request.digest());
+    if plan.conduct(node) == Conduct::ReplayFails {
         return Err(not_allowed("it fails".into()));
     }
-    let agreed = agree(&package.base_records()).entries.len();
-    match script.replay(&run.context, values, values.len()) {
+    let agreed = agree(&package.base_records());
+    let own = plan.agreed_alone(values);
+    let beyond = own.entries.iter().skip(agreed.entries.len());
+    let whole = AgreedRecord { entries: agreed.entries.iter().chain(beyond).cloned().collect(), ended: None };
+    match script.replay(&run.context, values, &whole) {
         (Ok(outcome @ Outcome::Allowed { .. }), consumed) => {
-            let stands = |position: usize| position < agreed && is_same_at(package, position);
-            match (0..consumed).find(|position| !stands(*position)) {
-                Some(position) => Err(Violation::NotAgreed { node, session, position }),
-                None => Ok(outcome),
+            let stands = |position: usize| position < agreed.entries.len() && is_same_at(package, position);
+            if let Some(position) = (0..consumed).find(|position| !stands(*position)) {
+                return Err(Violation::NotAgreed { node, session, position });
             }
+            match agreed.entries.first() {
+                Some(AgreedEntry::Fields { fields, .. }) if consumed > 0 => {
+                    check_quotes(&plan, node, package, Seen::of(fields))?;
+                }
+                Some(_) | None => {}
+            }
+            Ok(outcome)
         }
         (Ok(Outcome::Refused { reason }), _) => Err(not_allowed(format!("it refuses: {reason}"))),
         (Err(failure), _) => Err(not_allowed(failure.reason)),
     }
 }
 
-/// Whether all records of a package hold the same there.
+/// Whether the agreed quotes are what the rules make of the base's, and every signer tolerates them.
+fn check_quotes(
+    plan: &Plan,
+    node: Identifier,
+    package: &Package,
+    agreed: Option<Seen>,
+) -> Result<(), Violation> {
+    let session = package.session;
+    let wrong = Violation::NotTheRule { node, session };
+    let (Some(agreed), Some(quotes)) = (agreed, &plan.quotes) else { return Err(wrong) };
+    let seen = |id: &Identifier| quotes_of(package.records.get(id)?);
+    let base: Option<Vec<Seen>> = package.base.iter().map(seen).collect();
+    if base.and_then(|base| quotes.agreed(&base)).as_ref() != Some(&agreed) {
+        return Err(wrong);
+    }
+    let tolerates = |id: &&Identifier| seen(id).is_some_and(|own| quotes.accepts(&own, &agreed));
+    match package.signers.keys().find(|id| !tolerates(id)) {
+        Some(of) => Err(Violation::BeyondTolerance { node, session, of: *of }),
+        None => Ok(()),
+    }
+}
+
+fn quotes_of(record: &Record) -> Option<Seen> {
+    match record.entries.first()? {
+        RecordEntry::Fields { fields, .. } => Seen::of(fields),
+        RecordEntry::Identical { .. } => None,
+    }
+}
+
+/// Whether all records of a package hold the same there, or the same question.
 fn is_same_at(package: &Package, position: usize) -> bool {
     let mut entries = package.records.values().map(|record| record.entries.get(position));
-    let first = entries.next();
-    entries.all(|entry| Some(entry) == first)
+    let first = entries.next().flatten();
+    entries.all(|entry| match (entry, first) {
+        (Some(RecordEntry::Fields { read, .. }), Some(RecordEntry::Fields { read: first, .. })) => {
+            read == first
+        }
+        (entry, first) => entry == first,
+    })
 }

@@ -58,6 +58,31 @@ fn a_node_that_signs_its_live_runs_outcome_is_seen() {
 }
 
 #[test]
+fn a_node_that_ignores_the_tolerance_is_seen() {
+    let violation = caught(&Scenario::default(), Mutant::IgnoresTolerance);
+    assert!(matches!(violation, Violation::BeyondTolerance { .. }), "{violation}");
+}
+
+#[test]
+fn a_node_that_skips_the_signatures_of_records_signs_over_false_ones() {
+    let violation = caught(&Scenario::default(), Mutant::SkipsRecordSignatures);
+    assert!(matches!(violation, Violation::FalseRecord { .. }), "{violation}");
+}
+
+#[test]
+fn a_replay_that_makes_reads_up_is_seen() {
+    let violation = caught(&Scenario::default(), Mutant::MakesReadsUp);
+    let seen = matches!(violation, Violation::NotAgreed { .. } | Violation::NotAllowed { .. });
+    assert!(seen, "{violation}");
+}
+
+#[test]
+fn a_node_that_replays_over_its_own_numbers_is_seen() {
+    let violation = caught(&Scenario::default(), Mutant::ReplaysItsOwnNumbers);
+    assert!(matches!(violation, Violation::NotAllowed { .. }), "{violation}");
+}
+
+#[test]
 fn a_node_whose_clock_stands_still_signs_what_has_ended() {
     let scenario = Scenario { short_lived: 900, ..Scenario::default() };
     let violation = caught(&scenario, Mutant::StoppedClock);

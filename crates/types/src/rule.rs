@@ -28,6 +28,15 @@ impl Tolerance {
         distance <= self.abs.magnitude() || distance * U256::from(MAX_BPS) <= relative
     }
 
+    /// Whether there can be a value that two nodes accept both, the one having read `one` and the other `other`.
+    pub fn meets(&self, one: &Decimal, other: &Decimal) -> bool {
+        let room = |own: &Decimal| {
+            let relative = U256::from(self.bps.min(MAX_BPS)) * own.magnitude();
+            relative.max(self.abs.magnitude() * U256::from(MAX_BPS))
+        };
+        one.distance(other) * U256::from(MAX_BPS) <= room(one) + room(other)
+    }
+
     /// Whether both bounds are in their range.
     pub fn is_valid(&self) -> bool {
         self.bps <= MAX_BPS && !self.abs.is_negative()
@@ -133,6 +142,22 @@ mod tests {
         assert!(!accepts(50, "0", "-100.51", "-100"));
         assert!(!accepts(50, "0", "100", "-100"));
         assert!(accepts(MAX_BPS, "0", "0", "-100"));
+    }
+
+    #[test]
+    fn two_nodes_meet_where_their_tolerances_do() {
+        let meets = |bps, abs: &str, one: &str, other: &str| {
+            let tolerance = Tolerance { bps, abs: decimal(abs) };
+            let (one, other) = (decimal(one), decimal(other));
+            assert_eq!(tolerance.meets(&one, &other), tolerance.meets(&other, &one));
+            tolerance.meets(&one, &other)
+        };
+        assert!(meets(0, "2", "98", "102") && !meets(0, "2", "98", "102.000000000000000001"));
+        assert!(meets(100, "0", "100", "102.02") && !meets(100, "0", "100", "102.1"));
+        assert!(meets(0, "0", "7", "7") && !meets(0, "0", "7", "8"));
+        assert!(meets(100, "0", "-1", "-1.02") && !meets(100, "0", "-1", "1"));
+        let largest = "9".repeat(crate::decimal::MAX_DIGITS);
+        assert!(meets(MAX_BPS, &largest, &largest, &format!("-{largest}")));
     }
 
     #[test]

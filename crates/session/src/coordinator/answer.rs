@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_agreement::agree;
+use countersign_agreement::{Cause, explain};
 use countersign_types::{
     Decision, Failure, FailureKind, Identifier, NodeDecision, Record,
     failure::{Disagreement, Saw},
@@ -75,10 +75,8 @@ pub(super) fn failure(coordinator: &Coordinator) -> Failure {
         return Failure::new(kind, detail).with_nodes(nodes(coordinator));
     }
     if let Some(disagreement) = disagreement(coordinator) {
-        let detail = format!(
-            "the nodes read different values, so no {threshold} of {size} can sign: see the read at position {}",
-            disagreement.position
-        );
+        let detail =
+            format!("no {threshold} of {size} nodes can sign over what they read: {}", disagreement.reason);
         let mut failure = Failure::new(FailureKind::Disagreement, detail).with_nodes(nodes(coordinator));
         failure.disagreement = Some(disagreement);
         return failure;
@@ -135,9 +133,12 @@ fn common_obstacle(coordinator: &Coordinator, spare: usize) -> Option<(FailureKi
     found.into_iter().find(|(_, (count, _))| *count > spare).map(|(kind, (_, reason))| (kind, reason))
 }
 
-/// Where the records of members that sent one part, if they do.
+/// The first read over which members that sent their record cannot sign, with what each of them saw.
+///
+/// Those whose live run refused are shown too. Where all together could sign, and still nobody was chosen, the members
+/// that would have been asked first are shown.
 fn disagreement(coordinator: &Coordinator) -> Option<Disagreement> {
-    let records: BTreeMap<Identifier, &Record> = coordinator
+    let all: BTreeMap<Identifier, &Record> = coordinator
         .standings
         .iter()
         .filter_map(|(id, standing)| match standing {
@@ -150,26 +151,34 @@ fn disagreement(coordinator: &Coordinator) -> Option<Disagreement> {
             | Standing::Misbehaved { .. } => None,
         })
         .collect();
-    if records.len() < 2 {
+    if all.len() < 2 {
         return None;
     }
-    let ended = agree(&records).ended?;
-    let saw = ended
-        .seen
-        .iter()
-        .map(|(id, seen)| Saw {
-            peer_id: coordinator.setup.membership.peer_id(*id),
-            read: seen.as_ref().map(|seen| seen.read),
-            value: seen.as_ref().map(|seen| seen.value.to_string()),
-        })
-        .collect();
-    let rule = ended.rule().map_or("none: some nodes did not read here", |rule| rule.name()).to_owned();
+    let preferred = || {
+        let allowing = coordinator.standings.allowing().into_iter();
+        let first: BTreeMap<Identifier, &Record> = allowing
+            .take(coordinator.setup.membership.threshold())
+            .map(|(id, observation)| (id, &observation.record))
+            .collect();
+        explain(&first)
+    };
+    let found = explain(&all).or_else(preferred)?;
+    let reason = found.to_string();
+    let rule = match (found.cause, found.rule) {
+        (_, Some(rule)) => rule.to_string(),
+        (Cause::Ended, None) => "none: some nodes did not read here".into(),
+        (_, None) => "none: not all nodes asked for the same here".into(),
+    };
+    let saw = found.seen.into_iter().map(|(id, seen)| {
+        let (read, value) = seen.map(|seen| (seen.read, seen.value)).unzip();
+        Saw { peer_id: coordinator.setup.membership.peer_id(id), read, value }
+    });
     Some(Disagreement {
-        position: u32::try_from(ended.position).unwrap_or(u32::MAX),
+        position: u32::try_from(found.position).unwrap_or(u32::MAX),
         what: None,
-        pointer: None,
+        pointer: found.pointer,
         rule,
-        reason: ended.to_string(),
-        saw,
+        reason,
+        saw: saw.collect(),
     })
 }

@@ -14,10 +14,11 @@ use std::{
     sync::Arc,
 };
 
+use countersign_agreement::AgreedRecord;
 use countersign_threshold::{Commitments, DerivedPublic};
 use countersign_types::{
-    Failure, Identifier, MAX_PAYLOADS, NodeDecision, Outcome, Record, SessionId, SessionTerms, Signature,
-    SignedVote, ValidRequest,
+    Failure, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, Record, SessionId, SessionTerms,
+    Signature, SignedVote, ValidRequest,
 };
 
 use crate::{
@@ -72,6 +73,8 @@ pub struct Coordinator {
 /// What every further attempt keeps.
 struct Kept {
     records: BTreeMap<Identifier, Record>,
+    signatures: BTreeMap<Identifier, NodeSignature>,
+    agreed: AgreedRecord,
     payloads: usize,
 }
 
@@ -272,8 +275,21 @@ impl Coordinator {
             self.standings.misbehaved(from, "its observation is beyond the protocol's bounds");
             return self.propose(usize::MAX);
         }
+        if !self.is_signed(from, &observation) {
+            self.standings.misbehaved(from, "its record is not signed as it must be");
+            return self.propose(usize::MAX);
+        }
         self.standings.observed(from, observation);
         if allows { Vec::new() } else { self.propose(usize::MAX) }
+    }
+
+    /// Whether a record is signed by its node; the own node's word needs no signature here.
+    fn is_signed(&self, from: Identifier, observation: &Observation) -> bool {
+        let Membership { network, committee, me, .. } = self.setup.membership.as_ref();
+        if from == *me {
+            return observation.signature.is_some() != observation.record.is_identical();
+        }
+        committee.member(from).is_some_and(|member| observation.is_signed(*network, member))
     }
 
     fn declined(&mut self, from: Identifier, decline: Decline) -> Vec<Effect> {
@@ -327,16 +343,16 @@ impl Coordinator {
         if !matches!(self.phase, Phase::Observing) {
             return Vec::new();
         }
-        let groups = self.agreeing_groups();
+        let groups = self.groups();
         if let Some(signers) = self.select(&groups) {
             return self.start_attempt(signers, now);
         }
-        if !self.is_exhausted(&groups) {
+        let prospects = self.prospects(&groups);
+        if !prospects.exhausted {
             self.grace_ends = None;
             // members that were held back are needed as soon as those asked cannot suffice
             let asked_suffice = self.standings.asked_may_suffice(self.setup.membership.threshold());
-            let disagree = groups.len() > 1;
-            return if asked_suffice && !disagree { Vec::new() } else { self.propose(usize::MAX) };
+            return if asked_suffice && !prospects.disagree { Vec::new() } else { self.propose(usize::MAX) };
         }
         let ends = *self.grace_ends.get_or_insert(now.saturating_add(GRACE_MS));
         if self.standings.anybody_waiting() && now < ends {

@@ -1,71 +1,111 @@
 //! Who signs: members whose records agree, in the order of preference.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use countersign_agreement::{AgreedRecord, agree, check_own};
+use countersign_agreement::{alike, check_own, choose, most_compatible};
 use countersign_types::{Identifier, Record};
 
-use super::Coordinator;
+use super::{Coordinator, Kept};
 use crate::message::Observation;
 
-/// Members that allow, each group's records agreeing to the end.
-pub(super) type Groups = Vec<Vec<Identifier>>;
+/// Members that allow, those who may sign together in one group.
+pub(super) struct Groups<'a> {
+    groups: Vec<Group<'a>>,
+    /// How many allow, in a group or not.
+    allowing: usize,
+}
+
+/// Members whose records are alike, in the order of preference.
+struct Group<'a> {
+    members: Vec<Identifier>,
+    records: Vec<&'a Record>,
+    payloads: usize,
+}
+
+/// What is to be expected where no threshold can be selected now.
+pub(super) struct Prospects {
+    /// No threshold can come together any more, whatever those answer that have not.
+    pub(super) exhausted: bool,
+    /// Those that allow cannot sign all together: others are needed.
+    pub(super) disagree: bool,
+}
 
 impl Coordinator {
-    /// A threshold of members that allow and agree, if there is one that was not tried in vain.
-    pub(super) fn select(&self, groups: &Groups) -> Option<BTreeSet<Identifier>> {
+    /// A threshold of members that allow, that agree, and that accept, every one of them, what they agree on. Nobody
+    /// else's values count: one that is far off, or lies, costs no attempt.
+    ///
+    /// In a further attempt what is agreed is fixed, and any set that was not tried in vain will do.
+    pub(super) fn select(&self, groups: &Groups<'_>) -> Option<BTreeSet<Identifier>> {
         let threshold = self.setup.membership.threshold();
-        groups.iter().find_map(|group| first_untried(group, threshold, &self.tried))
+        groups.groups.iter().find_map(|group| match self.kept {
+            Some(_) => first_untried(&group.members, threshold, &self.tried),
+            None => {
+                let places = choose(&group.records, threshold)?;
+                Some(places.into_iter().filter_map(|place| group.members.get(place)).copied().collect())
+            }
+        })
     }
 
-    /// Whether no threshold can come together any more, whatever those answer that have not, given that none
-    /// can be selected now.
-    pub(super) fn is_exhausted(&self, groups: &Groups) -> bool {
-        let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    /// What can still come, given that nobody can be selected now.
+    pub(super) fn prospects(&self, groups: &Groups<'_>) -> Prospects {
+        let size = |group: &Group<'_>| match self.kept {
+            Some(_) => group.members.len(),
+            None => most_compatible(&group.records),
+        };
+        let largest = groups.groups.iter().map(size).max().unwrap_or(0);
         let (threshold, pending) = (self.setup.membership.threshold(), self.standings.pending());
-        // too few are left; or every set of those that agree was tried, and nobody else can come
-        largest + pending < threshold || pending == 0
+        Prospects {
+            // too few are left; or every set of those that agree was tried, and nobody else can come
+            exhausted: largest + pending < threshold || pending == 0,
+            disagree: groups.allowing > largest || largest >= threshold,
+        }
     }
 
-    /// Members that allow, grouped so that the records of each group agree to the end.
+    /// Members that allow, grouped so that the records of each group differ only where a rule leaves room.
     ///
     /// In a further attempt the agreed record is fixed, and only members whose own record holds it count.
-    pub(super) fn agreeing_groups(&self) -> Groups {
+    pub(super) fn groups(&self) -> Groups<'_> {
         let allowing = self.standings.allowing();
-        if let Some(agreed) = self.agreed() {
-            let payloads = self.base_payloads();
-            let fits = |(_, o): &(Identifier, &Observation)| {
-                check_own(&agreed, &o.record).is_ok() && Some(o.commitments.len()) == payloads
-            };
-            let group: Vec<Identifier> = allowing.into_iter().filter(fits).map(|(id, _)| id).collect();
-            return if group.is_empty() { Vec::new() } else { vec![group] };
-        }
-        let mut groups: Vec<(BTreeMap<Identifier, &Record>, usize, Vec<Identifier>)> = Vec::new();
+        let mut groups = Groups { groups: Vec::new(), allowing: allowing.len() };
         for (id, observation) in allowing {
-            let count = observation.commitments.len();
-            let home = groups.iter_mut().find(|(records, payloads, _)| {
-                let mut records = records.clone();
-                records.insert(id, &observation.record);
-                *payloads == count && agree(&records).ended.is_none()
-            });
-            match home {
-                Some((records, _, group)) => {
-                    records.insert(id, &observation.record);
-                    group.push(id);
+            match &self.kept {
+                Some(kept) if kept.fits(id, observation) => groups.add(id, observation, |_| true),
+                Some(_) => {}
+                None if alike(&observation.record, &observation.record) => {
+                    groups.add(id, observation, |first| alike(first, &observation.record));
                 }
-                None => groups.push((BTreeMap::from([(id, &observation.record)]), count, vec![id])),
+                // a text under a rule about numbers: nobody can sign over that
+                None => {}
             }
         }
-        groups.into_iter().map(|(_, _, group)| group).collect()
+        groups
     }
+}
 
-    fn agreed(&self) -> Option<AgreedRecord> {
-        let kept = self.kept.as_ref()?;
-        Some(agree(&kept.records.iter().map(|(id, record)| (*id, record)).collect()))
+impl Kept {
+    /// Whether a member can sign over what is kept. One that has come back with another record than the kept one cannot.
+    fn fits(&self, id: Identifier, observation: &Observation) -> bool {
+        observation.commitments.len() == self.payloads
+            && self.records.get(&id).is_none_or(|record| *record == observation.record)
+            && check_own(&self.agreed, &observation.record).is_ok()
     }
+}
 
-    fn base_payloads(&self) -> Option<usize> {
-        self.kept.as_ref().map(|kept| kept.payloads)
+impl<'a> Groups<'a> {
+    fn add(&mut self, id: Identifier, observation: &'a Observation, belongs: impl Fn(&Record) -> bool) {
+        let payloads = observation.commitments.len();
+        let home = self.groups.iter_mut().find(|group| {
+            group.payloads == payloads && group.records.first().is_some_and(|first| belongs(first))
+        });
+        match home {
+            Some(group) => {
+                group.members.push(id);
+                group.records.push(&observation.record);
+            }
+            None => {
+                self.groups.push(Group { members: vec![id], records: vec![&observation.record], payloads })
+            }
+        }
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use countersign_agreement::agree;
 use countersign_threshold::{AggregateError, Commitments, DerivedPublic, PackageError, SignatureShare};
 use countersign_types::{Bytes, Identifier, Outcome, PackageHash, Signature};
 
-use super::{Coordinator, Effect, Phase, SIGN_MS, Signed, answer, standing::records_of};
+use super::{
+    Coordinator, Effect, Phase, SIGN_MS, Signed, answer,
+    standing::{records_of, signatures_of},
+};
 use crate::{
     Membership, Millis,
     message::{Decline, Package, Signed as SignedMessage, ToParticipant, shares_hash},
@@ -83,12 +87,21 @@ impl Coordinator {
     ) -> Vec<Effect> {
         let set: BTreeSet<Identifier> = signers.keys().copied().collect();
         let payloads = signers.values().next().map_or(0, Vec::len);
-        let own = records_of(&self.standings, &set);
-        let kept = self.kept.get_or_insert_with(|| super::Kept { records: own.clone(), payloads });
-        let mut records = own;
-        records.extend(kept.records.clone());
+        let mut records = records_of(&self.standings, &set);
+        let mut signatures = signatures_of(&self.standings, &set);
+        let kept = self.kept.get_or_insert_with(|| super::Kept {
+            agreed: agree(&records.iter().map(|(id, record)| (*id, record)).collect()),
+            records: records.clone(),
+            signatures: signatures.clone(),
+            payloads,
+        });
+        if self.attempt > 1 {
+            // where a member of the base has come back with another record, the kept one counts
+            records.extend(kept.records.clone());
+            signatures.extend(kept.signatures.clone());
+        }
         let base = kept.records.keys().copied().collect();
-        let package = Package { session: self.id, attempt: self.attempt, base, records, signers };
+        let package = Package { session: self.id, attempt: self.attempt, base, records, signatures, signers };
         let me = self.setup.membership.me;
         let speaker = if set.contains(&me) { Some(me) } else { set.first().copied() };
         let Some(speaker) = speaker else { return self.finish(Err(answer::exhausted(self))) };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_threshold::Commitments;
-use countersign_types::{Committee, FailureKind, Identifier, Record};
+use countersign_types::{Committee, FailureKind, Identifier, NodeSignature, Record};
 
 use crate::message::{Decline, Observation, Provisional};
 
@@ -229,6 +229,14 @@ impl Standings {
         }
         gone
     }
+}
+
+/// The signatures of the records of members that were chosen, where they need one.
+pub(super) fn signatures_of(
+    standings: &Standings,
+    members: &BTreeSet<Identifier>,
+) -> BTreeMap<Identifier, NodeSignature> {
+    members.iter().filter_map(|id| Some((*id, standings.observation(*id)?.signature?))).collect()
 }
 
 /// The records of members that were chosen; empty where a member has none.

@@ -14,11 +14,11 @@ mod memory;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use countersign_agreement::{agree, check_own};
+use countersign_agreement::{AgreedRecord, agree, check_own};
 use countersign_threshold::{DerivedPublic, RootShare};
 use countersign_types::{
-    Context, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Record, Scheme, SessionId, SessionTerms,
-    ValidRequest,
+    B256, Context, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Record, Scheme, SessionId,
+    SessionTerms, ValidRequest,
 };
 use rand_core::{CryptoRng, RngCore};
 
@@ -69,7 +69,8 @@ pub enum Effect<R> {
     },
     /// Check the pins, run the action live in record mode, and report with [`Participant::observed`].
     Observe(Run),
-    /// Replay the run over the first `agreed` reads, and report with [`Participant::replayed`].
+    /// Replay the run over the agreed reads, and report with [`Participant::replayed`]: identical ones over the own
+    /// bytes, the others over the agreed values.
     Replay {
         /// What runs.
         run: Run,
@@ -77,8 +78,8 @@ pub enum Effect<R> {
         attempt: u32,
         /// What the live run left.
         recorded: Arc<R>,
-        /// How many reads, from the first, are agreed; consuming a further one ends the replay.
-        agreed: usize,
+        /// What was agreed, read by read; consuming another one, or one beyond the end, ends the replay.
+        agreed: Arc<AgreedRecord>,
     },
 }
 
@@ -123,6 +124,8 @@ struct Session<R> {
     ends: Millis,
     phase: Phase<R>,
     attempts: BTreeMap<u32, Attempt>,
+    /// The digests under which other members' records were found signed: further attempts bring the same ones.
+    verified: BTreeMap<Identifier, B256>,
 }
 
 enum Phase<R> {
@@ -233,7 +236,13 @@ impl<R> Participant<R> {
             opened: self.opened,
         };
         let effect = Effect::Observe(run.clone());
-        let session = Session { run, ends, phase: Phase::Observing, attempts: BTreeMap::new() };
+        let session = Session {
+            run,
+            ends,
+            phase: Phase::Observing,
+            attempts: BTreeMap::new(),
+            verified: BTreeMap::new(),
+        };
         self.sessions.insert((from, id), session);
         Ok(effect)
     }
@@ -267,7 +276,9 @@ impl<R> Participant<R> {
                 return session.answer(id);
             }
         };
-        let observation = Box::new(Observation { session: id, record: live.record, decision, commitments });
+        let signature = Observation::sign(&live.record, self.membership.network, id, &self.identity);
+        let observation =
+            Box::new(Observation { session: id, record: live.record, signature, decision, commitments });
         session.phase = Phase::Observed { observation, recorded: Arc::new(live.recorded) };
         session.answer(id)
     }
@@ -435,9 +446,17 @@ impl<R> Session<R> {
             return Err("the package does not hold this node's record".into());
         }
         let agreed = agree(&package.base_records());
+        // those of the base that do not sign included: what is signed is what a threshold agreed on and accepted
         let stands = |record: &Record| check_own(&agreed, record).map_err(|error| error.to_string());
         package.records.values().try_for_each(stands)?;
         let number = package.attempt;
+        if !matches!(self.attempts.get(&number), Some(Attempt::Committed { .. })) {
+            return Err(format!("this node has no unused commitments for attempt {number}"));
+        }
+        // a package of this node's own coordinator holds records that it has checked when they came
+        if self.run.coordinator != membership.me {
+            check_signatures(&mut self.verified, membership, &package)?;
+        }
         let Some(attempt) = self.attempts.remove(&number) else {
             return Err(format!("this node did not commit to attempt {number}"));
         };
@@ -445,8 +464,29 @@ impl<R> Session<R> {
         self.attempts.insert(number, attempt);
         result?;
         let (run, recorded) = (self.run.clone(), Arc::clone(recorded));
-        Ok(Effect::Replay { run, attempt: number, recorded, agreed: agreed.entries.len() })
+        Ok(Effect::Replay { run, attempt: number, recorded, agreed: Arc::new(agreed) })
     }
+}
+
+/// Checks that the other members read in this session what the package says they did; the own record was compared with
+/// what was sent. `verified` holds what was found signed before.
+fn check_signatures(
+    verified: &mut BTreeMap<Identifier, B256>,
+    membership: &Membership,
+    package: &Package,
+) -> Result<(), String> {
+    for (id, signature) in package.signatures.iter().filter(|(id, _)| **id != membership.me) {
+        let unsigned = || format!("the record of member {id} is not one that it signed in this session");
+        let record = package.records.get(id).ok_or_else(unsigned)?;
+        let digest = record.observed_digest(membership.network, package.session);
+        if verified.get(id) == Some(&digest) {
+            continue;
+        }
+        let member = membership.committee.member(*id).ok_or_else(unsigned)?;
+        member.verify(digest, signature).map_err(|_| unsigned())?;
+        verified.insert(*id, digest);
+    }
+    Ok(())
 }
 
 /// The session that a run belongs to; none if it was closed meanwhile, even if it was opened again.

@@ -2,6 +2,8 @@
 
 mod committee;
 mod coordinator;
+mod cost;
 mod keygen;
+mod numbers;
 mod participant;
 mod table;

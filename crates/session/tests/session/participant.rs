@@ -16,8 +16,11 @@ use countersign_types::{
     B256, EngineId, FailureKind, Identifier, NetworkId, Outcome, ReadId, Record, RecordEntry, SignedRequest,
 };
 
-use crate::committee::{
-    BOOT, NETWORK, NOW, allow, id, identity, membership, participant, request, rng, signed, terms,
+use crate::{
+    committee::{
+        BOOT, NETWORK, NOW, allow, id, identity, membership, participant, request, rng, signed, terms,
+    },
+    table::{agreed_number, number_record},
 };
 
 fn kind(result: Result<impl Sized, countersign_types::Failure>) -> Option<FailureKind> {
@@ -141,9 +144,19 @@ fn opened(time_ms: u64) -> Opened {
     open(participant(id(1)), id(COORDINATOR), time_ms)
 }
 
-fn open(mut me: Participant<()>, coordinator: Identifier, time_ms: u64) -> Opened {
+fn open(me: Participant<()>, coordinator: Identifier, time_ms: u64) -> Opened {
+    open_with(me, coordinator, time_ms, record(1))
+}
+
+/// A session in which this participant read a number.
+fn opened_over(number: u64) -> Opened {
+    open_with(participant(id(1)), id(COORDINATOR), NOW, number_record(number))
+}
+
+fn open_with(mut me: Participant<()>, coordinator: Identifier, time_ms: u64, record: Record) -> Opened {
     let run = run_of(me.receive(coordinator, propose(1, time_ms), NOW, &mut rng(1)));
-    let effects = me.observed(&run, live(Ok(allow(1)), 1), &mut rng(time_ms + u64::from(coordinator.get())));
+    let live = LiveRun { record, ..live(Ok(allow(1)), 1) };
+    let effects = me.observed(&run, live, &mut rng(time_ms + u64::from(coordinator.get())));
     let observation = match answers(effects).pop() {
         Some((to, ToCoordinator::Observed(observation))) if to == coordinator => *observation,
         other => panic!("expected an observation, got {other:?}"),
@@ -163,7 +176,16 @@ impl Opened {
         }
         let base: BTreeSet<Identifier> = signers.keys().copied().collect();
         let records = base.iter().map(|id| (*id, self.observation.record.clone())).collect();
-        Package { session: self.run.session, attempt: 1, base, records, signers }
+        let mut package = Package {
+            session: self.run.session,
+            attempt: 1,
+            base,
+            records,
+            signatures: BTreeMap::new(),
+            signers,
+        };
+        sign_records(&mut package);
+        package
     }
 
     fn sign(&mut self, package: &Package) -> Vec<Effect<()>> {
@@ -177,8 +199,18 @@ impl Opened {
     }
 }
 
+/// Signs every record of a package by its member.
+fn sign_records(package: &mut Package) {
+    let session = package.session;
+    let differing = package.records.iter().filter(|(_, record)| !record.is_identical());
+    package.signatures =
+        differing.map(|(id, record)| (*id, record.sign(NETWORK, session, &identity(*id)))).collect();
+}
+
 fn replays(effects: &[Effect<()>]) -> usize {
-    effects.iter().filter(|effect| matches!(effect, Effect::Replay { agreed: 1, .. })).count()
+    let one =
+        |effect: &&Effect<()>| matches!(effect, Effect::Replay { agreed, .. } if agreed.entries.len() == 1);
+    effects.iter().filter(one).count()
 }
 
 #[test]
@@ -256,7 +288,8 @@ fn a_package_must_hold_the_own_record_and_commitments_and_agree_with_all() {
         change(&mut package);
         let effects = opened.sign(&package);
         // a record of another member that ends early leaves nothing agreed: the replay is told so
-        let nothing_agreed = effects.iter().any(|effect| matches!(effect, Effect::Replay { agreed: 0, .. }));
+        let nothing = |effect: &Effect<()>| matches!(effect, Effect::Replay { agreed, .. } if agreed.entries.is_empty());
+        let nothing_agreed = effects.iter().any(nothing);
         assert!(nothing_agreed || declined(effects).is_some(), "change {index}");
     }
 }
@@ -363,4 +396,101 @@ fn a_coordinator_has_a_bounded_number_of_sessions() {
     let decline = declined(me.receive(id(2), propose(1, NOW - 1), NOW, &mut rng(1)));
     assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Busy, .. })), "{decline:?}");
     run_of(me.receive(id(3), propose(1, NOW), NOW, &mut rng(1)));
+}
+
+/// A package in which members 3 and 4 read these numbers, with everybody's signature.
+fn package_over(opened: &Opened, numbers: [u64; 2]) -> Package {
+    let mut package = opened.package();
+    package.records.insert(id(3), number_record(numbers[0]));
+    package.records.insert(id(4), number_record(numbers[1]));
+    sign_records(&mut package);
+    package
+}
+
+fn agreed(effects: &[Effect<()>]) -> Option<u64> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Replay { agreed, .. } => agreed_number(agreed),
+        Effect::Send { .. } | Effect::Observe(_) => None,
+    })
+}
+
+#[test]
+fn a_record_is_signed_exactly_if_its_values_may_differ() {
+    assert_eq!(opened(NOW).observation.signature, None);
+    let opened = opened_over(100);
+    let signature = opened.observation.signature.expect("its values may differ");
+    let (record, session) = (&opened.observation.record, opened.run.session);
+    let key = identity(id(1)).public_key();
+    assert_eq!(record.verify(NETWORK, session, &key, &signature), Ok(()));
+    assert!(opened.observation.is_signed(NETWORK, &key));
+    assert!(!opened.observation.is_signed(NETWORK, &identity(id(2)).public_key()));
+}
+
+#[test]
+fn a_replay_is_over_the_agreed_number() {
+    let mut opened = opened_over(100);
+    let package = package_over(&opened, [102, 101]);
+    assert_eq!(agreed(&opened.sign(&package)), Some(101));
+}
+
+#[test]
+fn an_agreed_number_must_be_within_every_signers_tolerance() {
+    // 101 is agreed: too far from 98, whoever read that
+    for (own, others) in [(98, [101, 102]), (101, [98, 102]), (103, [98, 101])] {
+        let mut opened = opened_over(own);
+        let package = package_over(&opened, others);
+        assert!(declined(opened.sign(&package)).is_some(), "{own} {others:?}");
+    }
+}
+
+#[test]
+fn an_agreed_number_must_be_within_the_tolerance_of_the_base_too() {
+    let mut opened = opened_over(100);
+    let mut package = package_over(&opened, [100, 100]);
+    // 2 and 5 do not sign; with their records 102 would be agreed, which all signers accept and 5 does not
+    package.base = [id(2), id(3), id(5)].into();
+    package.records.insert(id(2), number_record(102));
+    package.records.insert(id(5), number_record(500));
+    sign_records(&mut package);
+    let decline = declined(opened.sign(&package));
+    assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Disagreement, .. })), "{decline:?}");
+    package.records.insert(id(5), number_record(104));
+    sign_records(&mut package);
+    assert_eq!(agreed(&opened.sign(&package)), Some(102));
+}
+
+#[test]
+fn every_record_of_another_member_must_be_signed_by_it_in_this_session() {
+    let swapped: fn(&mut Package) = |p| {
+        let (three, four) = (p.signatures[&id(3)], p.signatures[&id(4)]);
+        p.signatures.extend([(id(3), four), (id(4), three)]);
+    };
+    let changes: [(&str, fn(&mut Package)); 6] = [
+        ("a number within the tolerance", |p| drop(p.records.insert(id(3), number_record(101)))),
+        ("swapped signatures", swapped),
+        ("no signature", |p| {
+            p.signatures.remove(&id(4));
+        }),
+        ("a signature of nobody's record", |p| {
+            p.signatures.insert(id(5), p.signatures[&id(4)]);
+        }),
+        ("another signer", |p| {
+            let signature = p.records[&id(3)].sign(NETWORK, p.session, &identity(id(4)));
+            p.signatures.insert(id(3), signature);
+        }),
+        ("another session", |p| {
+            let session = countersign_types::SessionId::from([9; 32]);
+            p.signatures.insert(id(3), p.records[&id(3)].sign(NETWORK, session, &identity(id(3))));
+        }),
+    ];
+    for (name, change) in changes {
+        let mut opened = opened_over(100);
+        let right = package_over(&opened, [100, 101]);
+        let mut package = right.clone();
+        change(&mut package);
+        let decline = declined(opened.sign(&package));
+        assert!(matches!(decline, Some(Decline::Abstain { .. })), "{name}: {decline:?}");
+        // the commitments are not used up by it
+        assert_eq!(agreed(&opened.sign(&right)), Some(100), "{name}");
+    }
 }

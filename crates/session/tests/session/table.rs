@@ -5,13 +5,17 @@ use std::{
     sync::Arc,
 };
 
+use countersign_agreement::{AgreedEntry, AgreedRecord};
 use countersign_session::{
     Millis,
     coordinator::{self, Coordinator, Setup, Signed},
     message::{ToCoordinator, ToParticipant},
     participant::{Effect, LiveRun, LocalFailure, Participant, Run},
 };
-use countersign_types::{B256, Failure, FailureKind, Identifier, Outcome, ReadId, Record, RecordEntry};
+use countersign_types::{
+    B256, Failure, FailureKind, FieldRead, Identifier, Outcome, ReadId, Record, RecordEntry, Rule, Tolerance,
+    http::FieldValue,
+};
 use rand_chacha::ChaCha20Rng;
 
 use crate::committee::{NOW, SIZE, allow, id, membership, participant, public, request, rng, signed, terms};
@@ -24,6 +28,10 @@ pub(crate) enum Says {
     CannotRun,
     /// It reads another value.
     Reads(u8),
+    /// It reads this number, by the median, with a tolerance of 2; then whoever allows reads 100.
+    Sees(u64),
+    /// It refuses, having read this number.
+    RefusesOver(u64),
     /// It allows live, and its replay refuses.
     RefusesLate,
     /// It never answers.
@@ -47,6 +55,26 @@ pub(crate) struct Table {
 }
 
 pub(crate) const DEADLINE_MS: Millis = 10_000;
+/// How far an agreed number may lie from a member's own.
+pub(crate) const TOLERANCE: u64 = 2;
+
+/// The record of a member that read one number.
+pub(crate) fn number_record(number: u64) -> Record {
+    let field = FieldRead {
+        pointer: "/price".into(),
+        rule: Rule::Median(Tolerance { bps: 0, abs: TOLERANCE.into() }),
+        value: FieldValue::Number(number.into()),
+    };
+    Record { entries: vec![RecordEntry::Fields { read: ReadId(B256::repeat_byte(1)), fields: vec![field] }] }
+}
+
+/// The number that a record like that agrees on.
+pub(crate) fn agreed_number(agreed: &AgreedRecord) -> Option<u64> {
+    match agreed.entries.first()? {
+        AgreedEntry::Identical { .. } => None,
+        AgreedEntry::Fields { fields, .. } => fields.first()?.value.to_string().parse().ok(),
+    }
+}
 
 impl Table {
     /// Member 1 coordinates, and asks in the order of the identifiers; `absent` cannot be reached.
@@ -158,7 +186,7 @@ impl Table {
                     let live = self.live(me);
                     self.participant(me).observed(&run, live, &mut rng(u64::from(me.get())))
                 }
-                Effect::Replay { run, attempt, agreed, .. } => self.replay(me, &run, attempt, agreed),
+                Effect::Replay { run, attempt, agreed, .. } => self.replay(me, &run, attempt, &agreed),
             };
             self.participant_acts(me, more);
         }
@@ -168,30 +196,63 @@ impl Table {
         let value = match self.says(me) {
             Says::Reads(value) => value,
             Says::Refuses => 200,
+            Says::Sees(_) | Says::RefusesOver(_) => 0,
             Says::Allows | Says::CannotRun | Says::RefusesLate | Says::Silent | Says::SilentLate => 0,
         };
         let end = match self.says(me) {
-            Says::Refuses => Ok(Outcome::Refused { reason: format!("member {me} reads too little") }),
+            Says::Refuses | Says::RefusesOver(_) => {
+                Ok(Outcome::Refused { reason: format!("member {me} reads too little") })
+            }
             Says::CannotRun => {
                 let reason = format!("the provider of member {me} is down");
                 Err(LocalFailure { kind: FailureKind::Unavailable, reason })
             }
-            Says::Allows | Says::Reads(_) | Says::RefusesLate | Says::Silent | Says::SilentLate => {
-                Ok(allow(value))
-            }
+            Says::Allows
+            | Says::Reads(_)
+            | Says::Sees(_)
+            | Says::RefusesLate
+            | Says::Silent
+            | Says::SilentLate => Ok(allow(value)),
         };
+        if let Some(number) = self.number(me) {
+            return LiveRun { end, record: number_record(number), recorded: () };
+        }
         let read = ReadId(B256::repeat_byte(1));
         let entry = RecordEntry::Identical { read, value: B256::repeat_byte(value), length: 1 };
         LiveRun { end, record: Record { entries: vec![entry] }, recorded: () }
     }
 
-    fn replay(&mut self, me: Identifier, run: &Run, attempt: u32, agreed: usize) -> Vec<Effect<()>> {
+    /// The number that a member reads, where anybody reads one.
+    fn number(&self, me: Identifier) -> Option<u64> {
+        let numbers = self.says.values().any(|says| matches!(says, Says::Sees(_) | Says::RefusesOver(_)));
+        numbers.then(|| match self.says(me) {
+            Says::Sees(number) | Says::RefusesOver(number) => number,
+            Says::Allows
+            | Says::Refuses
+            | Says::CannotRun
+            | Says::Reads(_)
+            | Says::RefusesLate
+            | Says::Silent
+            | Says::SilentLate => 100,
+        })
+    }
+
+    fn replay(&mut self, me: Identifier, run: &Run, attempt: u32, agreed: &AgreedRecord) -> Vec<Effect<()>> {
         let end = match self.says(me) {
             Says::SilentLate => return Vec::new(),
             Says::RefusesLate => Ok(Outcome::Refused { reason: "on second thoughts".into() }),
-            Says::Allows | Says::Refuses | Says::CannotRun | Says::Reads(_) | Says::Silent => {
-                assert_eq!(agreed, 1, "a coordinator chooses members that agree");
-                self.live(me).end
+            Says::Allows
+            | Says::Refuses
+            | Says::CannotRun
+            | Says::Reads(_)
+            | Says::Sees(_)
+            | Says::RefusesOver(_)
+            | Says::Silent => {
+                assert_eq!(agreed.entries.len(), 1, "a coordinator chooses members that agree");
+                match agreed_number(agreed) {
+                    Some(number) => Ok(allow(u8::try_from(number).expect("a small number"))),
+                    None => self.live(me).end,
+                }
             }
         };
         let now = self.now;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_session::message::{Package, Proposal, Provisional, ToParticipant};
-use countersign_types::{Bytes, Identifier, SessionId};
+use countersign_session::message::{Observation, Package, Proposal, Provisional, ToParticipant};
+use countersign_types::{Bytes, Identifier, Record, RecordEntry, SessionId, http::FieldValue};
 
 use super::Conspiracy;
 use crate::node::{Act, Wire};
@@ -23,6 +23,14 @@ pub(super) enum CoordinatorLie {
     MixesRecords,
     /// Signers whose records do not agree, put into one package.
     ForcesPackage,
+    /// Another node's numbers are changed a little.
+    AltersNumbers,
+    /// Two nodes' records are swapped.
+    SwapsRecords,
+    /// A node's record is one of another session.
+    OldRecords,
+    /// What is agreed follows from fewer records, or more, than the signers'.
+    OtherBase,
     /// Some messages are not sent.
     Drops,
     /// Everything is asked twice, with the verdict and without.
@@ -37,13 +45,17 @@ pub(super) enum CoordinatorLie {
     Meddles,
 }
 
-const LIES: [CoordinatorLie; 12] = [
+const LIES: [CoordinatorLie; 16] = [
     CoordinatorLie::None,
     CoordinatorLie::Equivocates,
     CoordinatorLie::SecondPackage,
     CoordinatorLie::OldPackages,
     CoordinatorLie::MixesRecords,
     CoordinatorLie::ForcesPackage,
+    CoordinatorLie::AltersNumbers,
+    CoordinatorLie::SwapsRecords,
+    CoordinatorLie::OldRecords,
+    CoordinatorLie::OtherBase,
     CoordinatorLie::Drops,
     CoordinatorLie::AsksTwice,
     CoordinatorLie::ChangesTerms,
@@ -136,9 +148,16 @@ impl Conspiracy {
                 let mut mixed = package;
                 if let Some(own) = mixed.records.get(&to).cloned() {
                     mixed.records.values_mut().for_each(|record| *record = own.clone());
+                    let signature = mixed.signatures.get(&to).copied();
+                    mixed.signatures =
+                        mixed.records.keys().filter_map(|id| Some((*id, signature?))).collect();
                 }
                 vec![sign(mixed)]
             }
+            CoordinatorLie::AltersNumbers => vec![sign(self.with_other_numbers(to, package))],
+            CoordinatorLie::SwapsRecords => vec![sign(self.with_swapped_records(to, package))],
+            CoordinatorLie::OldRecords => vec![sign(self.with_old_records(to, package))],
+            CoordinatorLie::OtherBase => vec![sign(self.with_another_base(package))],
             CoordinatorLie::Reopens => {
                 let session = package.session;
                 let proposal =
@@ -168,6 +187,7 @@ impl Conspiracy {
             2 => altered.attempt += 1,
             3 => {
                 altered.records.insert(other, countersign_types::Record::default());
+                altered.signatures.remove(&other);
             }
             4 => {
                 altered.base.remove(&other);
@@ -179,6 +199,75 @@ impl Conspiracy {
             }
         }
         altered
+    }
+
+    fn with_other_numbers(&mut self, to: Identifier, mut package: Package) -> Package {
+        for (_, record) in package.records.iter_mut().filter(|(id, _)| **id != to) {
+            for entry in &mut record.entries {
+                let RecordEntry::Fields { fields, .. } = entry else { continue };
+                for field in fields {
+                    let price = field.value.number().and_then(|n| n.to_string().parse::<u64>().ok());
+                    if let Some(price) = price {
+                        field.value = FieldValue::Number(price.saturating_add(1).into());
+                    }
+                }
+            }
+        }
+        package
+    }
+
+    fn with_swapped_records(&mut self, to: Identifier, mut package: Package) -> Package {
+        let mut others: Vec<Identifier> = package.records.keys().filter(|id| **id != to).copied().collect();
+        self.chance.shuffle(&mut others);
+        let [one, other, ..] = others[..] else { return package };
+        let (first, second) = (package.records.get(&one).cloned(), package.records.get(&other).cloned());
+        package.records.extend(first.map(|record| (other, record)));
+        package.records.extend(second.map(|record| (one, record)));
+        let (first, second) = (package.signatures.remove(&one), package.signatures.remove(&other));
+        package.signatures.extend(first.map(|signature| (other, signature)));
+        package.signatures.extend(second.map(|signature| (one, signature)));
+        package
+    }
+
+    /// A record, with its signature, that its node made in another session of the same request.
+    fn with_old_records(&mut self, to: Identifier, mut package: Package) -> Package {
+        let session = package.session;
+        let others: Vec<Identifier> = package.records.keys().filter(|id| **id != to).copied().collect();
+        for id in others {
+            let same_question = |o: &&Observation| {
+                let reads =
+                    |record: &Record| record.entries.iter().map(RecordEntry::read).collect::<Vec<_>>();
+                package.records.get(&id).is_some_and(|record| reads(record) == reads(&o.record))
+            };
+            let mut earlier = self.observations.iter().filter(|(of, _)| **of != session);
+            if let Some(old) = earlier.find_map(|(_, all)| all.get(&id).filter(same_question)) {
+                package.records.insert(id, old.record.clone());
+                package.signatures.remove(&id);
+                package.signatures.extend(old.signature.map(|signature| (id, signature)));
+            }
+        }
+        package
+    }
+
+    /// As small a base as can be, or one with everybody whose record is known.
+    fn with_another_base(&mut self, mut package: Package) -> Package {
+        let threshold = usize::from(self.roots.committee.threshold());
+        if self.chance.permille(500) {
+            let known = self.observations.get(&package.session).cloned().unwrap_or_default();
+            for (id, observation) in known {
+                package.records.entry(id).or_insert(observation.record);
+                if let Some(signature) = observation.signature {
+                    package.signatures.entry(id).or_insert(signature);
+                }
+            }
+        }
+        let mut base: Vec<Identifier> = package.records.keys().copied().collect();
+        self.chance.shuffle(&mut base);
+        package.base = base.into_iter().take(threshold).collect();
+        let left_out = |id: &Identifier| !package.base.contains(id) && !package.signers.contains_key(id);
+        package.records.retain(|id, _| !left_out(id));
+        package.signatures.retain(|id, _| !left_out(id));
+        package
     }
 
     /// As soon as enough have observed, a package of all of them, whether they agree or not.
@@ -201,7 +290,8 @@ impl Conspiracy {
         }
         let base: BTreeSet<Identifier> = signers.keys().copied().collect();
         let records = base.iter().map(|id| (*id, observations[id].record.clone())).collect();
-        let package = Package { session, attempt: 1, base: base.clone(), records, signers };
+        let signatures = base.iter().filter_map(|id| Some((*id, observations[id].signature?))).collect();
+        let package = Package { session, attempt: 1, base: base.clone(), records, signatures, signers };
         let sign = ToParticipant::Sign { package: Box::new(package), send_verdict: true };
         base.into_iter().map(|to| send(to, sign.clone())).collect()
     }

@@ -1,12 +1,15 @@
 //! What a lying signer does.
 
 use countersign_session::{
-    message::{Decline, Package, Provisional, Signed, ToCoordinator, ToParticipant, shares_hash},
+    message::{
+        Decline, Observation, Package, Provisional, Signed, ToCoordinator, ToParticipant, shares_hash,
+    },
     participant::{LiveRun, LocalFailure, Run},
 };
 use countersign_threshold::{Commitments, SignatureShare};
 use countersign_types::{
-    Bytes, Context, Identifier, NodeSignature, Outcome, Record, SessionId, SignedVote, Verdict, Vote,
+    Bytes, Context, Decimal, Identifier, MAX_BPS, NodeKey, NodeSignature, Outcome, Record, RecordEntry, Rule,
+    SessionId, SignedVote, Tolerance, Verdict, Vote, http::FieldValue,
 };
 
 use super::Conspiracy;
@@ -47,13 +50,23 @@ pub(super) enum SignerLie {
     OtherCount,
     /// It shows a record that it did not read.
     FalseRecord,
+    /// It shows absurd numbers.
+    AbsurdNumbers,
+    /// It shows absurd numbers to some coordinators, and its own to others.
+    OtherRecords,
+    /// It shows a record whose rules do not fit its reads.
+    OtherRules,
+    /// It shows a text where a rule is about numbers.
+    NoNumber,
+    /// Its record is not signed, or by another.
+    UnsignedRecord,
     /// It observes, and is silent when asked to sign.
     SilentLate,
     /// It is silent from the first.
     Silent,
 }
 
-const LIES: [SignerLie; 16] = [
+const LIES: [SignerLie; 21] = [
     SignerLie::None,
     SignerLie::BadShare,
     SignerLie::MalformedShare,
@@ -68,6 +81,11 @@ const LIES: [SignerLie; 16] = [
     SignerLie::MalformedCommitments,
     SignerLie::OtherCount,
     SignerLie::FalseRecord,
+    SignerLie::AbsurdNumbers,
+    SignerLie::OtherRecords,
+    SignerLie::OtherRules,
+    SignerLie::NoNumber,
+    SignerLie::UnsignedRecord,
     SignerLie::SilentLate,
     SignerLie::Silent,
 ];
@@ -83,8 +101,10 @@ impl Conspiracy {
     }
 
     /// With whose eyes a liar looks at the world.
-    pub(crate) fn eyes(&mut self, me: Identifier, session: SessionId, own: Conduct) -> Conduct {
-        match self.signer_lie(me, session) {
+    pub(crate) fn eyes(&mut self, me: Identifier, run: &Run, own: Conduct) -> Conduct {
+        match self.signer_lie(me, run.session) {
+            SignerLie::AbsurdNumbers => Conduct::FarOff,
+            SignerLie::OtherRecords if run.coordinator.get().is_multiple_of(2) => Conduct::FarOff,
             SignerLie::Allows => Conduct::Allow,
             SignerLie::FalseRecord => Conduct::Differs(0),
             _ => own,
@@ -145,10 +165,12 @@ impl Conspiracy {
                 if allows {
                     observation.commitments = self.twist_commitments(lie, observation.commitments);
                 }
+                self.twist_record(me, lie, &mut observation);
                 if lie == SignerLie::OtherCount && observation.record.entries.len() > 1 {
                     // two different observations: whichever comes first
-                    let other = Box::new(countersign_session::message::Observation {
+                    let other = Box::new(Observation {
                         record: Record::default(),
+                        signature: None,
                         ..observation.as_ref().clone()
                     });
                     return vec![ToCoordinator::Observed(observation), ToCoordinator::Observed(other)];
@@ -162,6 +184,32 @@ impl Conspiracy {
             ToCoordinator::Signed(signed) => self.twist_signed(me, lie, *signed),
             declined @ ToCoordinator::Declined { .. } => vec![declined],
         }
+    }
+
+    /// A record whose values may differ, changed, and signed by whoever changed it.
+    fn twist_record(&mut self, me: Identifier, lie: SignerLie, observation: &mut Observation) {
+        let Some(fields) = observation.record.entries.iter_mut().find_map(|entry| match entry {
+            RecordEntry::Fields { fields, .. } => fields.first_mut(),
+            RecordEntry::Identical { .. } => None,
+        }) else {
+            return;
+        };
+        match lie {
+            SignerLie::OtherRules => {
+                fields.rule = Rule::Median(Tolerance { bps: MAX_BPS, abs: Decimal::from(u64::MAX) });
+            }
+            SignerLie::NoNumber => fields.value = FieldValue::Text("a lot".into()),
+            SignerLie::UnsignedRecord => {
+                let other = self.chance.permille(500).then(|| [77; 32]);
+                let other = other.and_then(|secret| NodeKey::from_bytes(secret).ok());
+                observation.signature =
+                    other.map(|other| observation.record.sign(NETWORK, observation.session, &other));
+                return;
+            }
+            _ => return,
+        }
+        let signed = observation.record.sign(NETWORK, observation.session, &self.identity(me));
+        observation.signature = Some(signed);
     }
 
     fn twist_commitments(&mut self, lie: SignerLie, mut own: Vec<Commitments>) -> Vec<Commitments> {

@@ -10,6 +10,7 @@ use countersign_types::{
 use super::{World, events::Event};
 use crate::{
     chance::Chance,
+    quotes::Quotes,
     roots::NETWORK,
     script::{Conduct, Plan},
 };
@@ -56,7 +57,11 @@ impl World {
         let mut chance = Chance::of(self.seed, super::CLIENTS + 100);
         let now = self.now;
         let issued = now + self.scenario.skew_ms;
-        let client = self.add_client(&mut chance, Plan::allowing(), issued, issued + 120_000);
+        // numbers too: liars may be far off, and must not be in the way
+        let members = self.roots.members();
+        let quotes = chance.permille(500).then(|| Quotes::draw(&mut chance, &members, true));
+        let plan = Plan { quotes, ..Plan::allowing() };
+        let client = self.add_client(&mut chance, plan, issued, issued + 120_000);
         let honest: Vec<Identifier> =
             self.roots.members().into_iter().filter(|id| !self.is_liar(*id)).collect();
         let at = chance.pick(&honest).expect("some are honest");
@@ -95,7 +100,12 @@ impl World {
 
     fn draw_plan(&self, chance: &mut Chance) -> Plan {
         let obstacles = chance.between(0, self.scenario.obstacles);
+        let quotes = chance.permille(500).then(|| {
+            let all_agree = self.scenario.all_signed || chance.permille(500);
+            Quotes::draw(chance, &self.roots.members(), all_agree)
+        });
         let mut plan = Plan {
+            quotes,
             reads: usize::try_from(chance.between(0, 3)).unwrap_or(0),
             payloads: if chance.permille(300) { 2 } else { 1 },
             timed: !self.scenario.all_signed && chance.permille(300),
@@ -116,6 +126,7 @@ impl World {
                     Conduct::Refuse,
                     Conduct::Down,
                     Conduct::Differs(position),
+                    Conduct::FarOff,
                     Conduct::ReplayFails,
                 ])
             } else {

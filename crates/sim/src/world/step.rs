@@ -1,5 +1,6 @@
 //! One event after the other: what nodes do, and what the watch says to it.
 
+use countersign_agreement::AgreedRecord;
 use countersign_session::{
     Millis,
     message::{Decline, Provisional, ToCoordinator, ToParticipant},
@@ -15,7 +16,8 @@ use super::{
 use crate::{
     Mutant, Violation,
     node::{Act, Node, Posted, Wire},
-    script::{Conduct, Values},
+    roots::NETWORK,
+    script::{Conduct, Runtime, Values},
 };
 
 impl World {
@@ -93,6 +95,7 @@ impl World {
             }
         }
         let from = self.named_sender(from, to, &wire);
+        let wire = self.signed_anew(to, wire);
         if self.mutant(to) == Some(Mutant::OneRefusalIsFinal) && refuses(&wire) {
             self.refuse_at_once(to, &wire)?;
         }
@@ -182,7 +185,7 @@ impl World {
                 Act::Send { to, wire } => self.send(me, to, wire)?,
                 Act::Observe(run) => self.observe(me, run),
                 Act::Replay { run, attempt, recorded, agreed } => {
-                    self.replay(me, run, attempt, &recorded, agreed);
+                    self.replay(me, run, attempt, &recorded, &agreed);
                 }
                 Act::Finished { session, request, result } => {
                     self.finished(me, session, request, *result)?;
@@ -216,14 +219,19 @@ impl World {
         let plan = self.script.plan(run.request.digest());
         let own = plan.conduct(me);
         let now = self.now;
+        // liars do as the others, or nobody would agree with anybody
+        let runtime = match self.scenario.mutant {
+            Some(Mutant::IgnoresTolerance) => Runtime::IgnoresTolerance,
+            Some(_) | None => Runtime::Right,
+        };
         let mut live = if self.is_liar(me) {
-            let truth = self.script.live(&run.context, Conduct::Allow, now).end.ok();
+            let truth = self.script.live(&run.context, me, Conduct::Allow, now, runtime).end.ok();
             self.conspiracy.learns(&run, truth);
-            let eyes = self.conspiracy.eyes(me, run.session, own);
-            let live = self.script.live(&run.context, eyes, now);
+            let eyes = self.conspiracy.eyes(me, &run, own);
+            let live = self.script.live(&run.context, me, eyes, now, runtime);
             self.conspiracy.live(me, run.session, live)
         } else {
-            self.script.live(&run.context, own, now)
+            self.script.live(&run.context, me, own, now, runtime)
         };
         if live.record.entries.is_empty() {
             live.recorded.clear();
@@ -235,17 +243,28 @@ impl World {
         self.may_crash(me, CrashPoint::AfterObserve);
     }
 
-    fn replay(&mut self, me: Identifier, run: Run, attempt: u32, recorded: &Values, agreed: usize) {
+    fn replay(&mut self, me: Identifier, run: Run, attempt: u32, recorded: &Values, agreed: &AgreedRecord) {
         let plan = self.script.plan(run.request.digest());
         let mutant = self.mutant(me);
-        let agreed = if mutant == Some(Mutant::IgnoresWhatIsAgreed) { usize::MAX } else { agreed };
-        let (mut end, _) = self.script.replay(&run.context, recorded, agreed);
+        let own = plan.agreed_alone(recorded);
+        let over = match mutant {
+            Some(Mutant::IgnoresWhatIsAgreed) => extended(agreed, &own),
+            Some(Mutant::ReplaysItsOwnNumbers) => AgreedRecord {
+                entries: own.entries.iter().take(agreed.entries.len()).cloned().collect(),
+                ended: None,
+            },
+            Some(_) | None => agreed.clone(),
+        };
+        let (mut end, _) = self.script.replay(&run.context, recorded, &over);
+        if mutant == Some(Mutant::MakesReadsUp) && end.is_err() {
+            end = self.script.made_up(&run.context, me, agreed, self.now);
+        }
         if plan.conduct(me) == Conduct::ReplayFails {
             let kind = FailureKind::Internal;
             end = Err(LocalFailure { kind, reason: "out of memory".into() });
         }
         if mutant == Some(Mutant::SignsTheLiveOutcome) && end.is_err() {
-            end = self.script.replay(&run.context, recorded, usize::MAX).0;
+            end = self.script.replay(&run.context, recorded, &own).0;
         }
         if mutant == Some(Mutant::SignsWhatItIsTold) && self.is_liar(run.coordinator) {
             end = self.conspiracy.wish(&self.script, run.session).map_or(end, Ok);
@@ -380,6 +399,26 @@ impl World {
         self.finished(me, session, request, Err(failure))
     }
 
+    /// What the mutant that skips records' signatures sees: they are always right.
+    fn signed_anew(&self, me: Identifier, wire: Wire) -> Wire {
+        match wire {
+            Wire::ToParticipant(ToParticipant::Sign { mut package, send_verdict })
+                if self.mutant(me) == Some(Mutant::SkipsRecordSignatures) =>
+            {
+                package.signatures = package
+                    .records
+                    .iter()
+                    .filter(|(_, record)| !record.is_identical())
+                    .map(|(id, record)| {
+                        (*id, record.sign(NETWORK, package.session, &self.roots.identity(*id)))
+                    })
+                    .collect();
+                Wire::ToParticipant(ToParticipant::Sign { package, send_verdict })
+            }
+            other @ (Wire::ToParticipant(_) | Wire::ToCoordinator(_)) => other,
+        }
+    }
+
     fn mutant(&self, me: Identifier) -> Option<Mutant> {
         self.scenario.mutant.filter(|_| !self.is_liar(me))
     }
@@ -391,6 +430,12 @@ impl World {
         let honest = self.roots.members().into_iter().find(|id| !self.is_liar(*id));
         honest.filter(|_| wrong && signed).unwrap_or(from)
     }
+}
+
+/// What is agreed, and beyond it what a node read for itself.
+fn extended(agreed: &AgreedRecord, own: &AgreedRecord) -> AgreedRecord {
+    let beyond = own.entries.iter().skip(agreed.entries.len());
+    AgreedRecord { entries: agreed.entries.iter().chain(beyond).cloned().collect(), ended: None }
 }
 
 fn refuses(wire: &Wire) -> bool {
