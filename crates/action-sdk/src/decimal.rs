@@ -163,8 +163,26 @@ mod tests {
         let long = "9".repeat(MAX_DIGITS + 1);
         let giant = "9".repeat(100_000);
         for text in [
-            "", "-", ".", "1.", ".5", "01", "-01", "00", "+1", "1e3", "1,5", "1 ", "0x1", "١", "1.-5", "--1", "NaN",
-            "0.0000000000000000001", &long, &giant,
+            "",
+            "-",
+            ".",
+            "1.",
+            ".5",
+            "01",
+            "-01",
+            "00",
+            "+1",
+            "1e3",
+            "1,5",
+            "1 ",
+            "0x1",
+            "١",
+            "1.-5",
+            "--1",
+            "NaN",
+            "0.0000000000000000001",
+            &long,
+            &giant,
         ] {
             let error = text.parse::<Decimal>().expect_err(text);
             assert!(error.got.len() <= 80 && error.to_string().contains("is no decimal"), "{error}");

@@ -218,7 +218,10 @@ mod tests {
             (fields.decimal("/open").expect_err("a truth value"), "is true, expected a number"),
             (fields.text("/note").map(str::to_owned).expect_err("null"), "is null, expected a text"),
             (fields.bool("/price").expect_err("a number"), r#"is "1.5", expected true or false"#),
-            (fields.is_null("/open/1").map(drop).expect_err("no field"), "did not ask https://a.example/ for"),
+            (
+                fields.is_null("/open/1").map(drop).expect_err("no field"),
+                "did not ask https://a.example/ for",
+            ),
         ];
         for (error, expected) in errors {
             let refusal = Refusal::from(error);

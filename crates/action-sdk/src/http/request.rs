@@ -76,7 +76,11 @@ impl Fetch for Get {
 pub fn fetch_all<F: Fetch>(fetches: impl IntoIterator<Item = F>) -> Result<Vec<F::Answer>, ReadError> {
     let requests: Vec<_> = fetches.into_iter().map(F::into_host).collect();
     let responses = host::fetch_all(&requests)?;
-    Ok(requests.into_iter().zip(responses).map(|((request, _), response)| F::answer(request.url, response)).collect())
+    Ok(requests
+        .into_iter()
+        .zip(responses)
+        .map(|((request, _), response)| F::answer(request.url, response))
+        .collect())
 }
 
 pub(super) fn fetch<F: Fetch>(fetch: F) -> Result<F::Answer, ReadError> {

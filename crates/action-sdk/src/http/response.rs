@@ -77,7 +77,11 @@ mod tests {
     #[test]
     fn what_is_no_text_is_refused() {
         let refusal = response(200, &[b'a', 0xff]).text().map(str::to_owned).expect_err("no text");
-        assert!(refusal.reason.starts_with("the body of https://a.example/ cannot be used"), "{}", refusal.reason);
+        assert!(
+            refusal.reason.starts_with("the body of https://a.example/ cannot be used"),
+            "{}",
+            refusal.reason
+        );
     }
 
     #[cfg(feature = "json")]
@@ -85,6 +89,10 @@ mod tests {
     fn json_is_parsed_or_refused() {
         assert_eq!(response(200, b"[1,2]").json(), Ok(vec![1, 2]));
         let refusal = response(200, b"<html>").json::<Vec<u8>>().expect_err("no JSON");
-        assert!(refusal.reason.starts_with("the body of https://a.example/ cannot be used"), "{}", refusal.reason);
+        assert!(
+            refusal.reason.starts_with("the body of https://a.example/ cannot be used"),
+            "{}",
+            refusal.reason
+        );
     }
 }
