@@ -33,9 +33,8 @@ async fn an_action_reaches_nodes_that_were_down_when_it_was_published() -> Resul
     network.nodes[2].start()?;
     network.wait_ready().await?;
     let url = |network: &Running| format!("{}/v1/actions/{lock}", network.nodes[2].api);
-    problem(&network.rpc.get(&url(&network)).await?, FailureKind::NotFound)?;
 
-    // asked to sign, it fetches the action by its id, and checks it
+    // asked to sign, it has the action: told of it by its peers, or by its id, whichever comes first
     network.signed(2, &network.open_request(lock)?).await?;
     let info: ActionInfo = network.rpc.get(&url(&network)).await?.json()?;
     ensure!(info.action_id == lock);
