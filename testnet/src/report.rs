@@ -116,7 +116,9 @@ fn said(network: &Network, demonstration: &Demonstration) -> String {
         Some(format!("node {} {}", node.number, word(said.decision)))
     });
     let mut lines: Vec<String> = said.collect();
-    if let Some(disagreement) = demonstration.problem.as_ref().and_then(|problem| problem.disagreement.as_ref()) {
+    if let Some(disagreement) =
+        demonstration.problem.as_ref().and_then(|problem| problem.disagreement.as_ref())
+    {
         lines.extend(saw(network, disagreement));
     }
     let reasons: std::collections::BTreeSet<&String> =

@@ -77,7 +77,10 @@ impl ManifestArguments {
             }
             (None, Some(path)) => {
                 let script = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
-                (source.with_script(countersign_runners::javascript().digest(), &script), Content::script(script))
+                (
+                    source.with_script(countersign_runners::javascript().digest(), &script),
+                    Content::script(script),
+                )
             }
             (Some(_), Some(_)) | (None, None) => {
                 return Err(Exit::invalid_input("an action is --component or --script"));

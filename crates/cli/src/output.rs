@@ -81,7 +81,8 @@ impl Output {
 /// Who saw what, where nodes disagree.
 fn explained(disagreement: &Disagreement) -> String {
     let what = disagreement.what.as_deref().unwrap_or("a read that this node did not make");
-    let field = disagreement.pointer.as_ref().map(|pointer| format!(", field {pointer:?}")).unwrap_or_default();
+    let field =
+        disagreement.pointer.as_ref().map(|pointer| format!(", field {pointer:?}")).unwrap_or_default();
     let head = format!(
         "read {} ({what}{field}), agreed by {}: {}",
         disagreement.position, disagreement.rule, disagreement.reason

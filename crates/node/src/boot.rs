@@ -28,9 +28,9 @@ use crate::{
     driver::{Driver, MAX_INPUTS, Parts},
     heads::Heads,
     library::Library,
+    outside::Outside,
     questions::Questions,
     replication::Replication,
-    outside::Outside,
     runs::Runs,
     status::Status,
 };

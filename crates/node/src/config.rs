@@ -161,6 +161,9 @@ impl NodeConfig {
         config.genesis = base.join(&config.genesis);
         config.identity = base.join(&config.identity);
         config.passphrase.resolve(base);
+        for file in &mut config.egress.roots {
+            *file = base.join(&file);
+        }
         Ok(config)
     }
 

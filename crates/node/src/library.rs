@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_action::{Action, CompilerError, Host, LoadError};
+use countersign_action::{Abort, Action, CompilerError, Host, LoadError, Script, ScriptError};
 use countersign_store::{Bounds, PutActionError, Store, StoredAction};
 use countersign_types::{
     ActionId, B256, Bytes, ComponentDigest, Failure, FailureKind, Genesis, Manifest, NetworkId,
@@ -36,7 +36,7 @@ pub(crate) struct Ready {
     pub(crate) manifest: Manifest,
     pub(crate) action: Arc<Action>,
     /// What the action runs, where it is a runner.
-    pub(crate) script: Option<Arc<str>>,
+    pub(crate) script: Option<Script>,
 }
 
 /// Everything that has to do with getting at actions.
@@ -135,12 +135,13 @@ impl Library {
         })
     }
 
-    async fn script_of(&self, id: ActionId, digest: B256) -> Result<Arc<str>, Failure> {
+    async fn script_of(&self, id: ActionId, digest: B256) -> Result<Script, Failure> {
         let script = self.read(move |store| store.script(&digest)).await?;
-        script.map(Arc::from).ok_or_else(|| {
+        let script = script.ok_or_else(|| {
             let detail = format!("the script {digest} of action {id} is not stored");
             Failure::new(FailureKind::Internal, detail)
-        })
+        })?;
+        Script::new(script).map_err(script_failure)
     }
 
     /// Checks and stores a publication, and tells the other members.
@@ -173,7 +174,8 @@ impl Library {
         }
         let (component, content) = settle(manifest, content)?;
         let action = self.host.prepare(&component).await.map_err(load_failure)?;
-        self.host.check_script(&action, content.script.as_deref()).await.map_err(script_failure)?;
+        let script = content.script.clone().map(Script::new).transpose().map_err(script_failure)?;
+        self.host.check_script(&action, script.as_ref()).await.map_err(script_failure)?;
         let info =
             info_of(signed, component.len() as u64, content.script.as_ref().map_or(0, String::len) as u64);
         let (signed, bounds) = (signed.clone(), self.bounds);
@@ -246,7 +248,7 @@ impl Library {
             let detail = format!("action {id} has no script: its component is the whole of it");
             return Err(Failure::new(FailureKind::NotFound, detail));
         }
-        Ok(self.script_of(id, manifest.script).await?.to_string())
+        Ok(self.script_of(id, manifest.script).await?.source().to_owned())
     }
 
     async fn manifest(&self, id: ActionId) -> Result<Manifest, Failure> {
@@ -331,6 +333,17 @@ fn load_failure(error: LoadError) -> Failure {
             | CompilerError::Time { .. }
             | CompilerError::TooLarge,
         ) => FailureKind::Invalid,
+    };
+    Failure::new(kind, with_causes(&error))
+}
+
+fn script_failure(error: ScriptError) -> Failure {
+    let kind = match &error {
+        ScriptError::Size { .. } => FailureKind::TooLarge,
+        ScriptError::NotRunner | ScriptError::Missing | ScriptError::Invalid { .. } => FailureKind::Invalid,
+        ScriptError::Check(Abort::Busy) => FailureKind::Busy,
+        ScriptError::Check(abort) if abort.is_local() => FailureKind::Internal,
+        ScriptError::Check(_) => FailureKind::Invalid,
     };
     Failure::new(kind, with_causes(&error))
 }

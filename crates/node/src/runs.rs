@@ -6,6 +6,7 @@ use std::{
 };
 
 use countersign_action::{Abort, Host, RecordedRead};
+use countersign_agreement::{AgreedEntry, AgreedRecord};
 use countersign_session::participant::{LiveRun, LocalFailure, Run};
 use countersign_types::{
     ActionId, Failure, FailureKind, KeySpec, Outcome, Pin, ReadId, Record, SessionId, Verdict,
@@ -28,9 +29,18 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
+    /// This node's own values of the agreed reads; where fields were agreed on, the agreed ones.
+    fn agreed(&self, agreed: &AgreedRecord) -> Result<Vec<RecordedRead>, String> {
+        let reads = self.reads.iter().zip(&agreed.entries).map(|(own, entry)| match entry {
+            AgreedEntry::Identical { .. } => Ok(own.clone()),
+            AgreedEntry::Fields { fields, .. } => own.with_agreed(fields).map_err(|error| error.to_string()),
+        });
+        reads.collect()
+    }
+
     /// What was read, in words, by the read's id.
     pub(crate) fn words(&self) -> BTreeMap<ReadId, String> {
-        self.reads.iter().map(|recorded| (recorded.entry.read(), recorded.read.to_string())).collect()
+        self.reads.iter().map(|recorded| (recorded.entry().read(), recorded.read().to_string())).collect()
     }
 }
 
@@ -97,7 +107,8 @@ impl Runs {
             }
         };
         let reader = Arc::clone(&self.outside);
-        let live = self.host.run_live(&ready.action, &ready.manifest, &run.context, reader).await;
+        let Ready { manifest, action, script } = ready.as_ref();
+        let live = self.host.run_live(action, script.as_ref(), manifest, &run.context, reader).await;
         metrics::counter!("countersign_live_runs_total").increment(1);
         metrics::histogram!("countersign_live_run_fuel").record(live.fuel as f64);
         log_lines(run.session, &live.logs);
@@ -125,11 +136,11 @@ impl Runs {
         Ok(ready)
     }
 
-    /// Replays the action over this node's own values of the agreed reads.
-    pub(crate) fn replay(&self, run: Run, attempt: u32, recorded: Arc<Recorded>, agreed: usize) {
+    /// Replays the action over what was agreed.
+    pub(crate) fn replay(&self, run: Run, attempt: u32, recorded: Arc<Recorded>, agreed: Arc<AgreedRecord>) {
         let this = self.clone();
         tokio::spawn(async move {
-            let end = this.run_replay(&run, &recorded, agreed).await;
+            let end = this.run_replay(&run, &recorded, &agreed).await;
             this.report(Input::Replayed { run, attempt, end }).await;
         });
     }
@@ -138,14 +149,18 @@ impl Runs {
         &self,
         run: &Run,
         recorded: &Recorded,
-        agreed: usize,
+        agreed: &AgreedRecord,
     ) -> Result<Outcome, LocalFailure> {
         let Some(ready) = &recorded.ready else {
             let reason = "the live run gave nothing to replay".into();
             return Err(LocalFailure { kind: FailureKind::Internal, reason });
         };
-        let reads = &recorded.reads[..agreed.min(recorded.reads.len())];
-        let replay = self.host.replay(&ready.action, &ready.manifest, &run.context, reads).await;
+        let reads = recorded.agreed(agreed).map_err(|reason| {
+            // the session has checked that what was agreed stands in this node's record
+            LocalFailure { kind: FailureKind::Internal, reason }
+        })?;
+        let Ready { manifest, action, script } = ready.as_ref();
+        let replay = self.host.replay(action, script.as_ref(), manifest, &run.context, &reads).await;
         metrics::counter!("countersign_replays_total").increment(1);
         outcome(replay.end, &run.request.request().key)
     }

@@ -173,8 +173,8 @@ impl Store {
         signed.validate(self.owner().network)?;
         let manifest = &signed.publish.manifest;
         content.check(manifest)?;
-        let (component, script) =
-            (content.component.as_deref(), content.script.as_ref().map(String::as_bytes));
+        let component = content.component.as_ref().map(AsRef::<[u8]>::as_ref);
+        let script = content.script.as_ref().map(String::as_bytes);
         let length = |piece: Option<&[u8]>| piece.map_or(0, <[u8]>::len) as u64;
         let action = Place::Action(signed.action_id());
         let record = encode(&StoredAction {

@@ -30,9 +30,17 @@ pub(crate) const ROCKSDB: &str = "rocksdb";
 pub(crate) enum Place {
     Head,
     Identity,
-    PendingShares { epoch: u64, attempt: AttemptId },
-    Activation { epoch: u64, scheme: Scheme },
-    RootKeys { epoch: u64 },
+    PendingShares {
+        epoch: u64,
+        attempt: AttemptId,
+    },
+    Activation {
+        epoch: u64,
+        scheme: Scheme,
+    },
+    RootKeys {
+        epoch: u64,
+    },
     Action(ActionId),
     Component(ComponentDigest),
     /// By the keccak-256 of its text.

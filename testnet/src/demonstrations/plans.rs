@@ -5,9 +5,7 @@ use countersign_client::LocalSigner;
 use countersign_types::{Bytes, KeySpec, Scheme};
 use serde_json::json;
 
-use super::{
-    Expected, Stage, approval_config, key_spec, key_spec_of, one_token, price_config, token_config,
-};
+use super::{Expected, Stage, approval_config, key_spec, key_spec_of, one_token, price_config, token_config};
 use crate::{Network, network::now_ms};
 
 /// One thing to show.
@@ -41,9 +39,7 @@ pub(super) fn all<'a>(network: &Network, stage: &'a Stage) -> Result<Vec<Plan<'a
 
     let gate = key_spec(stage.balance_gate, &token_config(network.token()?, one_token()));
     let lock = |not_before: u64| key_spec(stage.time_lock, &json!({ "not_before": not_before }));
-    let price = |at_least, bps| {
-        key_spec_of(Scheme::Bip340, stage.price_gate, &price_config(at_least, bps))
-    };
+    let price = |at_least, bps| key_spec_of(Scheme::Bip340, stage.price_gate, &price_config(at_least, bps));
     let approval = key_spec_of(Scheme::Ed25519, stage.webhook_approval, &approval_config());
     Ok(vec![
         plan(
@@ -69,13 +65,7 @@ pub(super) fn all<'a>(network: &Network, stage: &'a Stage) -> Result<Vec<Plan<'a
             &hello,
             alice,
         ),
-        plan(
-            "price-gate: BTC above 70,000",
-            Expected::Refused,
-            price(70_000, 50),
-            &hello,
-            alice,
-        ),
+        plan("price-gate: BTC above 70,000", Expected::Refused, price(70_000, 50), &hello, alice),
         plan(
             "price-gate: the same price at all nodes, which there is not",
             Expected::Disagreement,

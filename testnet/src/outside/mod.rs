@@ -60,7 +60,8 @@ impl IntoResponse for Page {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
-        let status = self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
+        let status =
+            self.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::OK);
         (status, headers, Body::from(self.body)).into_response()
     }
 }
@@ -75,9 +76,7 @@ pub struct Service {
 
 impl Service {
     /// Answers every request by its method and path, on a free port.
-    pub async fn start(
-        answer: impl Fn(&str, &str) -> Page + Send + Sync + 'static,
-    ) -> Result<Self> {
+    pub async fn start(answer: impl Fn(&str, &str) -> Page + Send + Sync + 'static) -> Result<Self> {
         Self::start_at(0, answer).await
     }
 

@@ -4,9 +4,11 @@ use anyhow::{Context, Result, ensure};
 use countersign_client::{LocalSigner, RequestSigner};
 use countersign_testnet::{
     chain,
-    demonstrations::{self, Expected, key_spec, one_token, prepare, request, shares, token_config},
+    demonstrations::{
+        self, Demonstration, Expected, key_spec, one_token, prepare, request, shares, token_config,
+    },
 };
-use countersign_types::{Bytes, Decision, FailureKind, U256};
+use countersign_types::{Bytes, Decision, FailureKind, Scheme, U256};
 
 use crate::support::with_chain;
 
@@ -15,9 +17,17 @@ async fn a_balance_decides() -> Result<()> {
     let mut network = with_chain(5, 3).await?;
     let stage = prepare(&network).await?;
     let shown = demonstrations::run(&network, &stage, |_| {}).await?;
-    let came: Vec<(Expected, u16)> = shown.iter().map(|shown| (shown.expected, shown.status)).collect();
-    let must = [(Expected::Signed, 200), (Expected::Refused, 403)];
-    ensure!(came == [must, must].concat(), "{came:?}");
+    ensure!(shown.iter().all(|shown| shown.status == shown.expected.status()));
+    for scheme in Scheme::ALL {
+        for expected in [Expected::Signed, Expected::Refused] {
+            let this = |shown: &Demonstration| (shown.scheme, shown.expected) == (scheme, expected);
+            ensure!(shown.iter().any(this), "{scheme}: {expected:?} is not shown");
+        }
+    }
+    let explained = shown.iter().find(|shown| shown.expected == Expected::Disagreement);
+    let explained = explained.and_then(|shown| shown.problem.as_ref()).context("a disagreement")?;
+    let saw = &explained.disagreement.as_ref().context("explained")?.saw;
+    ensure!(saw.iter().filter(|saw| saw.value.is_some()).count() == 5, "{explained:?}");
 
     let key = key_spec(stage.balance_gate, &token_config(network.token()?, one_token()));
     let hello = Bytes::from_static(b"hello");

@@ -16,7 +16,8 @@ use crate::support::{DEADLINE_S, Running, problem, says, without_chain};
 async fn fails(network: &Running, source: &str, kind: FailureKind, words: &[&str]) -> Result<()> {
     let action = network.publish_script("guest", source, &[], &[]).await?;
     let before = shares(network).await?;
-    let asked = request(network, key_spec(action, &json!({})), b"hello".to_vec().into(), &LocalSigner::random())?;
+    let asked =
+        request(network, key_spec(action, &json!({})), b"hello".to_vec().into(), &LocalSigner::random())?;
     let started = Instant::now();
     let problem = network.refused(0, &asked, kind).await?;
     ensure!(started.elapsed().as_secs_f64() < DEADLINE_S, "it took too long");
@@ -42,7 +43,8 @@ async fn a_script_is_published_as_text_and_handed_on() -> Result<()> {
 
     network.restart(2)?;
     network.wait_ready().await?;
-    let asked = request(&network, key_spec(action, &json!({})), b"hello".to_vec().into(), &LocalSigner::random())?;
+    let asked =
+        request(&network, key_spec(action, &json!({})), b"hello".to_vec().into(), &LocalSigner::random())?;
     let answer = network.signed(2, &asked).await?;
     ensure!(answer.response.as_ref() == "ü".as_bytes());
     network.no_panic()?;
@@ -76,9 +78,15 @@ async fn scripts_that_fail_tell_their_author_where_and_what_to_change() -> Resul
         ("export default () => {\n  context.nothing.at;\n}", &["action.js:3:", "TypeError"][..]),
         ("export default () => {}", &["returned nothing"]),
         ("export default async () => new Promise(() => {});", &["promise"]),
-        ("export default () => { Promise.reject(new Error(\"lost\")); return sign.bytes(context.params); }", &["lost"]),
+        (
+            "export default () => { Promise.reject(new Error(\"lost\")); return sign.bytes(context.params); }",
+            &["lost"],
+        ),
         ("export default () => { decimal.gte(0.1, \"1\"); }", &["action.js:2:", "float", "\"0.1\""]),
-        ("export default () => http.fetch(\"https://elsewhere.example/\")", &["manifest", "elsewhere.example"]),
+        (
+            "export default () => http.fetch(\"https://elsewhere.example/\")",
+            &["manifest", "elsewhere.example"],
+        ),
         ("export default () => ({ sign: [] })", &["nothing to sign"]),
     ] {
         fails(&network, &format!("{imports}{body}"), FailureKind::ActionFailed, words).await?;
@@ -98,7 +106,10 @@ async fn hostile_scripts_are_bounded_and_others_go_on() -> Result<()> {
         ("export default () => { const deep = () => deep() + 1; return deep(); }", &["stack"]),
         ("export default () => { for (;;) crypto.keccak256(new Uint8Array(1 << 16)); }", &["fuel"]),
         ("export default () => { for (;;) log.info(\"x\".repeat(1000)); }", &["fuel"]),
-        ("export default () => ({ sign: sign.bytes(context.params), response: \"x\".repeat(1 << 20) })", &["response"]),
+        (
+            "export default () => ({ sign: sign.bytes(context.params), response: \"x\".repeat(1 << 20) })",
+            &["response"],
+        ),
         ("export default () => ({ sign: sign.bytes(\"x\".repeat(1 << 24)) })", &["hex"]),
     ] {
         let other = async { network.signed(1, &network.open_request(lock)?).await };

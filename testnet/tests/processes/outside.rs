@@ -238,8 +238,22 @@ async fn what_cannot_be_used_is_explained() -> Result<()> {
         (plain("x".repeat(10_000)), &["4096"]),
         (gzip(bomb()), &["4096"]),
         (gzip(b"no gzip".to_vec()), &["prices.test"]),
-        (Page { status: Some(302), headers: vec![("location", "https://127.0.0.1/".into())], ..Page::default() }, &["address"]),
-        (Page { status: Some(302), headers: vec![("location", "https://elsewhere.example/".into())], ..Page::default() }, &["elsewhere.example", "manifest"]),
+        (
+            Page {
+                status: Some(302),
+                headers: vec![("location", "https://127.0.0.1/".into())],
+                ..Page::default()
+            },
+            &["address"],
+        ),
+        (
+            Page {
+                status: Some(302),
+                headers: vec![("location", "https://elsewhere.example/".into())],
+                ..Page::default()
+            },
+            &["elsewhere.example", "manifest"],
+        ),
     ];
     for (page, words) in cases {
         world.show_all(&page);

@@ -13,7 +13,7 @@ use countersign_testnet::{
     network::running,
     process::{Process, Record},
 };
-use countersign_types::{Bytes, PublicKey, SignedRequest};
+use countersign_types::{Bytes, PublicKey, Scheme, SignedRequest};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,9 +47,19 @@ fn check(document: &Value) -> Result<()> {
     ensure!(document["network"]["members"].as_array().is_some_and(|members| members.len() == 3));
     ensure!(document["chain"]["id"] == 31337);
     let shown = document["demonstrations"].as_array().context("demonstrations")?;
-    let came: Vec<Value> = shown.iter().map(|shown| json!([shown["expected"], shown["status"]])).collect();
-    let must = json!([["signed", 200], ["refused", 403], ["signed", 200], ["refused", 403]]);
-    ensure!(Value::from(came.clone()) == must, "{came:?}");
+    for scheme in Scheme::ALL {
+        for (expected, status) in [("signed", 200), ("refused", 403)] {
+            let this = |shown: &&Value| shown["scheme"] == json!(scheme) && shown["expected"] == expected;
+            let found = shown.iter().find(this).with_context(|| format!("{scheme}: none {expected}"))?;
+            ensure!(found["status"] == status, "{found:#}");
+        }
+        ensure!(document["network"]["root_keys"][scheme.name()].is_string(), "no root key for {scheme}");
+    }
+    let disagreement = shown.iter().find(|shown| shown["expected"] == "disagreement");
+    let disagreement = disagreement.context("no disagreement")?;
+    ensure!(disagreement["status"] == 409, "{disagreement:#}");
+    let saw = disagreement["problem"]["disagreement"]["saw"].as_array().context("who saw what")?;
+    ensure!(saw.len() == 3, "{disagreement:#}");
     for demonstration in shown {
         let name = &demonstration["name"];
         let request: SignedRequest = serde_json::from_value(demonstration["request"].clone())?;
@@ -58,13 +68,13 @@ fn check(document: &Value) -> Result<()> {
         let nodes = demonstration["nodes"].as_array().context("nodes")?;
         ensure!(!nodes.is_empty(), "{name} names no node");
         let signatures = demonstration["signatures"].as_array().context("signatures")?;
-        ensure!(signatures.is_empty() == (demonstration["expected"] == "refused"), "{name}");
+        ensure!(signatures.is_empty() == (demonstration["expected"] != "signed"), "{name}");
         ensure!(demonstration["problem"].is_null() == (demonstration["expected"] == "signed"), "{name}");
         let key: PublicKey = serde_json::from_value(demonstration["public_key"].clone())?;
         for signed in signatures {
             let message: Bytes = serde_json::from_value(signed["message"].clone())?;
             let signature: Bytes = serde_json::from_value(signed["signature"].clone())?;
-            independent::verify(&key.0, &message, &signature)?;
+            independent::verify(request.request.key.scheme, &key.0, &message, &signature)?;
         }
     }
     Ok(())
@@ -96,7 +106,7 @@ fn up_detached_runs_until_down() -> Result<()> {
     let network = folder.path().join("network");
     let shown = succeeds(&network, &["up", "--nodes", "3", "--threshold", "2", "--detach"])?;
     says(&String::from_utf8(shown.stdout)?, &["balance-gate", "time-lock", "http://127.0.0.1:"])?;
-    ensure!(running(&network)?.len() == 4, "{:?}", running(&network)?);
+    ensure!(running(&network)?.len() == 5, "{:?}", running(&network)?);
 
     let status = document(&succeeds(&network, &["status", "--json"])?)?;
     let states = status["nodes"].as_array().context("nodes")?;

@@ -20,8 +20,7 @@ use countersign_session::{
 use countersign_store::{Store, StoreError};
 use countersign_types::{
     EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, ReadId, RequestDigest, SessionId,
-    ValidRequest,
-    api::SignResponse,
+    ValidRequest, api::SignResponse,
 };
 use rand_core::OsRng;
 use tokio::{

@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde_json::value::RawValue;
 
 use super::{Field, FieldValue, HttpResponse, MAX_TEXT_BYTES};
-use crate::{Decimal, Rule, decimal::DecimalError};
+use crate::{Decimal, decimal::DecimalError};
 
 /// Why a response has not the fields that were asked for. It ends the run on the node that got it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,7 +173,7 @@ fn find<'a>(mut value: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Tolerance;
+    use crate::{Rule, Tolerance};
 
     const MEDIAN: Rule = Rule::Median(Tolerance { bps: 0, abs: Decimal::ZERO });
 
