@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::{Running, made};
 
 /// What a node says in its log when it gets somewhere.
-const MILESTONES: [&str; 4] = ["node started", "member connected", "pending", "root key active"];
+const MILESTONES: [&str; 4] = ["node started", "member connected", "pending", "root keys active"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until a node's log has a line.
@@ -36,7 +36,7 @@ fn root_keys(network: &Running) -> Result<RootKeys> {
     Ok(found.swap_remove(0))
 }
 
-/// The network works, with one root key that a further restart of all does not change.
+/// The network works, with root keys that a further restart of all does not change.
 async fn is_whole(network: &mut Running) -> Result<()> {
     network.wait_ready().await?;
     let keys = root_keys(network)?;
@@ -82,7 +82,7 @@ async fn a_node_that_is_killed_again_and_again_leaves_no_split() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_killed_once_shares_are_pending_leave_no_split() -> Result<()> {
-    for milestone in ["pending", "root key active"] {
+    for milestone in ["pending", "root keys active"] {
         let mut network = made(5, 3)?;
         network.start_nodes()?;
         logged(&mut network, 2, milestone).await?;

@@ -339,6 +339,10 @@ impl KeyGen {
         now: Millis,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect> {
+        // before anything is hashed: a list of a frame's length is no attempt
+        if terms.schemes.len() > Scheme::ALL.len() {
+            return Vec::new();
+        }
         let id = terms.id(self.membership.network);
         let fits = from.get() == 1 && terms.starter == from && terms.epoch == self.membership.epoch;
         if !fits
