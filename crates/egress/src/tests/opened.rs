@@ -84,3 +84,13 @@ fn a_wrong_configuration_is_no_egress() {
         EgressConfig { nameservers: vec![address], roots: vec!["none".into()], ..EgressConfig::default() };
     assert_eq!(Egress::new(&config).expect_err("no file").key, "egress.roots[0]");
 }
+
+#[test]
+fn without_name_servers_the_systems_are_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("ca.pem");
+    std::fs::write(&root, Authority::new().pem()).expect("a file");
+    let egress = Egress::new(&EgressConfig { roots: vec![root], ..EgressConfig::default() });
+    let named = std::fs::read_to_string("/etc/resolv.conf").is_ok_and(|text| text.contains("nameserver"));
+    assert_eq!(egress.is_ok(), named, "{egress:?}");
+}
