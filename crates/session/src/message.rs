@@ -107,7 +107,8 @@ pub struct Observation {
     pub session: SessionId,
     /// What the run read; sent also where it refused, so that no values are left out by outcome.
     pub record: Record,
-    /// The node's signature over [`Record::observed_digest`]; exactly if the record is not [identical](Record::is_identical).
+    /// The node's signature over [`Record::observed_digest`]; exactly if the record is not
+    /// [identical](Record::is_identical).
     pub signature: Option<NodeSignature>,
     /// What the run decided. Provisional: only the replay decides, over agreed values. A node whose live run refuses
     /// is not asked to sign.

@@ -54,7 +54,7 @@ fn one_absurd_number_costs_no_attempt() {
 
 #[test]
 fn members_that_are_far_apart_sign_with_one_between_them() {
-    let says = [(1, Says::Sees(98)), (2, Says::Sees(98)), (3, Says::Sees(102)), (4, Says::Sees(102))];
+    let says = [(1, Says::Sees(98)), (2, Says::Sees(200)), (3, Says::Sees(102)), (4, Says::Sees(300))];
     let (signers, number, attempts) = signed(Table::new(&says, &[]));
     assert_eq!((signers, number, attempts), (vec![1, 3, 5], 100, 1));
 }

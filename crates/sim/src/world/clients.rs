@@ -39,12 +39,14 @@ impl World {
             let issued = at.saturating_sub(2 * self.scenario.skew_ms);
             let short = chance.permille(self.scenario.short_lived);
             let life = if short { chance.between(2_000, 6_000) } else { 120_000 };
+            // sets that agree on different numbers sign different bytes, and a node gives shares for one list of bytes
+            let one_set = self.scenario.all_signed && plan.quotes.is_some();
             let client = self.add_client(&mut chance, plan, issued, issued + life);
             // one coordinator, or two at once, or the next where the first does not answer
             let mut order = members.clone();
             chance.shuffle(&mut order);
             self.queue.plan(at, Event::Post { client, at: order[0] });
-            let more = if chance.permille(400) { chance.between(1, 2) } else { 0 };
+            let more = if chance.permille(400) && !one_set { chance.between(1, 2) } else { 0 };
             for node in order.into_iter().skip(1).take(usize::try_from(more).unwrap_or(0)) {
                 let again = if chance.permille(300) { at } else { at + chance.between(0, 12_000) };
                 self.queue.plan(again, Event::Post { client, at: node });
