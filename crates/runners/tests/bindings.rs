@@ -4,7 +4,9 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use world::{Agree, CallResult, Ended, Error, Payload, Receipt, Response, Rule, World, entry, response, word};
+use world::{
+    Agree, CallResult, Ended, Error, Payload, Receipt, Response, Rule, World, entry, response, word,
+};
 
 const ACCOUNT: &str = "0x1111111111111111111111111111111111111111";
 
@@ -26,12 +28,20 @@ fn check(expression: &str, expected: &str, asked: &[&str]) {
 #[test]
 fn chains_are_read() {
     check("cs.evm.balance(31337, A)", r#""1000n""#, &[&format!("balance 31337 {}", &ACCOUNT[2..])]);
-    check("cs.evm.balance(31337n, cs.fromHex(A))", r#""1000n""#, &[&format!("balance 31337 {}", &ACCOUNT[2..])]);
+    check(
+        "cs.evm.balance(31337n, cs.fromHex(A))",
+        r#""1000n""#,
+        &[&format!("balance 31337 {}", &ACCOUNT[2..])],
+    );
     check("cs.evm.nonce(31337, A)", "42", &[&format!("nonce 31337 {}", &ACCOUNT[2..])]);
     let code = format!("\"0x{}\"", "cc".repeat(32));
     check("cs.evm.codeHash(31337, A)", &code, &[&format!("code-hash 31337 {}", &ACCOUNT[2..])]);
     let slot = format!("\"0x{:064x}\"", 99);
-    check("cs.evm.storageAt(31337, A, 7n)", &slot, &[&format!("storage-at 31337 {} {:064x}", &ACCOUNT[2..], 7)]);
+    check(
+        "cs.evm.storageAt(31337, A, 7n)",
+        &slot,
+        &[&format!("storage-at 31337 {} {:064x}", &ACCOUNT[2..], 7)],
+    );
 }
 
 #[test]
@@ -54,7 +64,10 @@ fn tokens_have_balances_or_are_none() {
     assert!(asked[1].ends_with(&format!("70a08231{:0>64} None", &ACCOUNT[2..])), "{asked:?}");
     let nothing = World { call: Ok(CallResult::Ok(vec![])), ..World::default() };
     let ended = nothing.body("cs.erc20.balanceOf(31337, '0x' + 'AB'.repeat(20), cs.context.firstCaller())");
-    let expected = format!("0x{} on chain 31337 is no ERC-20 token: asked for a balance, it returns 0 bytes", "ab".repeat(20));
+    let expected = format!(
+        "0x{} on chain 31337 is no ERC-20 token: asked for a balance, it returns 0 bytes",
+        "ab".repeat(20)
+    );
     assert!(ended.failed().contains(&expected), "{}", ended.failed());
 }
 
@@ -84,7 +97,9 @@ fn a_fetch_by_fields_gives_the_fields() {
     let (got, asked) = value(world, &format!("cs.http.fetch('https://a.test/x', {options})"));
     assert_eq!(got, r#"{"status":200,"fields":{"/a":"101.5","/b":true}}"#);
     let [asked] = &asked[..] else { panic!("{asked:?}") };
-    for part in ["https://a.test/x", "accept", "max-body: 1000", "timeout-ms: 500", "bps: 50", "\"0.5\"", "Identical"] {
+    for part in
+        ["https://a.test/x", "accept", "max-body: 1000", "timeout-ms: 500", "bps: 50", "\"0.5\"", "Identical"]
+    {
         assert!(asked.contains(part), "{part}: {asked}");
     }
 }
@@ -95,7 +110,8 @@ fn a_whole_fetch_gives_the_body() {
     let (got, asked) = value(World::default(), fetch);
     assert_eq!(got, r#"[200,{"content-type":"application/json"},7,"{\"a\":1}",1]"#);
     assert!(asked[0].ends_with(&format!("{:?}", Agree::Identical)), "{asked:?}");
-    let (got, _) = value(World::default(), "cs.http.fetchAll(['https://a.test', { url: 'https://b.test' }]).length");
+    let (got, _) =
+        value(World::default(), "cs.http.fetchAll(['https://a.test', { url: 'https://b.test' }]).length");
     assert_eq!(got, "2");
 }
 
@@ -112,9 +128,12 @@ fn a_body_that_is_no_text_is_bytes_all_the_same() {
 #[test]
 fn all_rules_reach_the_host() {
     let rules = "{ '/a': cs.min({ bps: 1 }), '/b': cs.max(), '/c': cs.mode, '/d': cs.median() }";
-    let (_, asked) = value(World::default(), &format!("cs.http.fetch('https://a.test', {{ fields: {rules} }})"));
-    let order: Vec<usize> =
-        ["Rule::Min", "Rule::Max", "Rule::Mode", "Rule::Median"].iter().filter_map(|rule| asked[0].find(rule)).collect();
+    let (_, asked) =
+        value(World::default(), &format!("cs.http.fetch('https://a.test', {{ fields: {rules} }})"));
+    let order: Vec<usize> = ["Rule::Min", "Rule::Max", "Rule::Mode", "Rule::Median"]
+        .iter()
+        .filter_map(|rule| asked[0].find(rule))
+        .collect();
     assert!(order.len() == 4 && order.is_sorted(), "{} {:?}", asked[0], Rule::Mode);
 }
 
@@ -135,7 +154,11 @@ fn an_error_of_the_host_has_a_kind() {
 fn hashes_and_signatures_are_the_hosts() {
     check("cs.crypto.sha256(cs.utf8('a'))", &format!("\"0x{}\"", "22".repeat(32)), &["sha256 61"]);
     check("cs.crypto.keccak256('0x01').length", "32", &["keccak256 01"]);
-    check("cs.crypto.secp256k1Recover(cs.context.seed, new Uint8Array(65))", &format!("\"0x{}\"", "ab".repeat(20)), &["secp256k1-recover 32 65"]);
+    check(
+        "cs.crypto.secp256k1Recover(cs.context.seed, new Uint8Array(65))",
+        &format!("\"0x{}\"", "ab".repeat(20)),
+        &["secp256k1-recover 32 65"],
+    );
     check("cs.crypto.secp256k1Recover(cs.context.seed, '0x01')", "null", &["secp256k1-recover 32 1"]);
     for (name, import, valid) in [
         ("secp256k1Verify", "secp256k1-verify", true),
@@ -143,7 +166,11 @@ fn hashes_and_signatures_are_the_hosts() {
         ("p256Verify", "p256-verify", false),
         ("ed25519Verify", "ed25519-verify", true),
     ] {
-        check(&format!("cs.crypto.{name}('0x01', '0x02', '0x03')"), &valid.to_string(), &[&format!("{import} 1 2 3")]);
+        check(
+            &format!("cs.crypto.{name}('0x01', '0x02', '0x03')"),
+            &valid.to_string(),
+            &[&format!("{import} 1 2 3")],
+        );
     }
     check(
         "cs.crypto.typedDataDigest({ types: {}, message: { value: 10n ** 18n, data: new Uint8Array(2) } }).length",
@@ -164,8 +191,13 @@ fn the_context_is_the_requests() {
     );
     check(fields, &expected, &[]);
     let refused = |body: &str, world: World| world.body(body).refused().to_owned();
-    assert!(refused("cs.context.pin(1)", World::default()).starts_with("chain 1 is not among the chains [31337]"));
-    assert!(refused("cs.context.paramsJson()", World::default()).starts_with("the request's params cannot be used: "));
+    assert!(
+        refused("cs.context.pin(1)", World::default()).starts_with("chain 1 is not among the chains [31337]")
+    );
+    assert!(
+        refused("cs.context.paramsJson()", World::default())
+            .starts_with("the request's params cannot be used: ")
+    );
     let mut nobody = World::default();
     nobody.request.callers[0].kind = "passkey".into();
     assert!(refused("cs.context.firstCaller()", nobody).starts_with("no account has signed the request"));
@@ -174,13 +206,27 @@ fn the_context_is_the_requests() {
 #[test]
 fn bytes_decimals_and_words_are_exact() {
     for (expression, expected) in [
-        ("[cs.hex(cs.utf8('hé')), cs.fromUtf8('0x68c3a9'), cs.concat('0x01', cs.fromHex('0x0203'))]", r#"["0x68c3a9","hé","0x010203"]"#),
-        ("[cs.decimal.add('0.1', '0.2'), cs.decimal.sub(1n, '1.5'), cs.decimal.mul('1.5', '1e3')]", r#"["0.3","-0.5","1500"]"#),
-        ("[cs.decimal.scale('1.5', 18), cs.decimal.unscale(15n, 1), cs.decimal.canonical('-0.0')]", r#"["1500000000000000000n","1.5","0"]"#),
-        ("['eq', 'lt', 'lte', 'gt', 'gte'].map((is) => cs.decimal[is]('1.50', '15e-1'))", "[true,false,true,false,true]"),
+        (
+            "[cs.hex(cs.utf8('hé')), cs.fromUtf8('0x68c3a9'), cs.concat('0x01', cs.fromHex('0x0203'))]",
+            r#"["0x68c3a9","hé","0x010203"]"#,
+        ),
+        (
+            "[cs.decimal.add('0.1', '0.2'), cs.decimal.sub(1n, '1.5'), cs.decimal.mul('1.5', '1e3')]",
+            r#"["0.3","-0.5","1500"]"#,
+        ),
+        (
+            "[cs.decimal.scale('1.5', 18), cs.decimal.unscale(15n, 1), cs.decimal.canonical('-0.0')]",
+            r#"["1500000000000000000n","1.5","0"]"#,
+        ),
+        (
+            "['eq', 'lt', 'lte', 'gt', 'gte'].map((is) => cs.decimal[is]('1.50', '15e-1'))",
+            "[true,false,true,false,true]",
+        ),
         ("['2', '10', '-1'].sort(cs.decimal.compare)", r#"["-1","2","10"]"#),
-        ("cs.abi.decode(['uint256', 'int8', 'bool', 'address', 'bytes2'], cs.abi.encode(['uint256', 'int8', 'bool', 'address', 'bytes2'], [5n, -1, true, A, '0x1234']))",
-         &format!(r#"["5n","-1n",true,"{ACCOUNT}","0x1234"]"#)),
+        (
+            "cs.abi.decode(['uint256', 'int8', 'bool', 'address', 'bytes2'], cs.abi.encode(['uint256', 'int8', 'bool', 'address', 'bytes2'], [5n, -1, true, A, '0x1234']))",
+            &format!(r#"["5n","-1n",true,"{ACCOUNT}","0x1234"]"#),
+        ),
     ] {
         check(expression, expected, &[]);
     }
@@ -213,7 +259,13 @@ fn lines_are_logged() {
         "cs.log.debug('d'); cs.log.warn('w', 5n); console.log({ a: 1n }, new Uint8Array(1)); cs.log.error(new Error('e')); \
          cs.log.info(1); return cs.sign.raw('0x00')",
     );
-    let expected = ["Level::Debug d", "Level::Warn w 5", r#"Level::Info {"a":"1"} 0x00"#, "Level::Error Error: e", "Level::Info 1"];
+    let expected = [
+        "Level::Debug d",
+        "Level::Warn w 5",
+        r#"Level::Info {"a":"1"} 0x00"#,
+        "Level::Error Error: e",
+        "Level::Info 1",
+    ];
     assert_eq!(ended.world.logs, expected);
 }
 
@@ -226,12 +278,16 @@ fn what_is_declared_is_there_and_the_other_way_round() {
     for line in declarations.lines() {
         let text = line.trim_start();
         let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric()).collect::<String>();
-        if let Some(rest) = ["export function ", "export class ", "export const "].iter().find_map(|start| text.strip_prefix(start)) {
+        if let Some(rest) = ["export function ", "export class ", "export const "]
+            .iter()
+            .find_map(|start| text.strip_prefix(start))
+        {
             declared.insert(name(rest));
             within = (text.starts_with("export const") && text.ends_with('{')).then(|| name(rest));
         } else if line == "  };" || line == "  }" {
             within = None;
-        } else if let (Some(object), true) = (&within, line.starts_with("    ") && !line.starts_with("     ")) {
+        } else if let (Some(object), true) = (&within, line.starts_with("    ") && !line.starts_with("     "))
+        {
             let member = name(text.strip_prefix("readonly ").unwrap_or(text));
             if !member.is_empty() {
                 declared.insert(format!("{object}.{member}"));

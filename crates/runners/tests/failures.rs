@@ -6,30 +6,60 @@ use world::{World, check};
 
 /// Each body of `run` stands on line 3 of its file.
 const MISTAKES: &[(&str, &str)] = &[
-    ("", "action.js:2:16: TypeError: run returned nothing: return what is to be signed, as sign.bytes(data), or \
-          refuse(reason)"),
-    ("return 5", "action.js:2:16: TypeError: run returned the number 5: return what is to be signed, as \
-                  sign.bytes(data) or { sign: [..], response }"),
+    (
+        "",
+        "action.js:2:16: TypeError: run returned nothing: return what is to be signed, as sign.bytes(data), or \
+          refuse(reason)",
+    ),
+    (
+        "return 5",
+        "action.js:2:16: TypeError: run returned the number 5: return what is to be signed, as \
+                  sign.bytes(data) or { sign: [..], response }",
+    ),
     ("return []", "action.js:2:16: TypeError: run returned nothing to sign: refuse(reason) says why not"),
-    ("return { sign: 'x' }", "action.js:2:16: TypeError: run wants to sign \"x\": make it a payload, as \
-                              sign.bytes(data)"),
+    (
+        "return { sign: 'x' }",
+        "action.js:2:16: TypeError: run wants to sign \"x\": make it a payload, as \
+                              sign.bytes(data)",
+    ),
     ("throw new Error('x')", "action.js:3:11: Error: x"),
     ("throw 'x'", "threw \"x\" that is no Error: throw new Error(..), which knows its place"),
-    ("return new Promise(() => {})", "run waits for a promise that never resolves: nothing is left that could \
-                                      resolve it"),
-    ("Promise.reject(new Error('lost')); return cs.sign.bytes('0x00')", "action.js:3:20: a promise was rejected and \
-                                                                     nobody awaits it: Error: lost"),
-    ("cs.median({ abs: 0.5 })", "action.js:3:10: TypeError: median: abs is the number 0.5, a binary float: write it as \
-                                 a string, as \"0.5\""),
+    (
+        "return new Promise(() => {})",
+        "run waits for a promise that never resolves: nothing is left that could \
+                                      resolve it",
+    ),
+    (
+        "Promise.reject(new Error('lost')); return cs.sign.bytes('0x00')",
+        "action.js:3:20: a promise was rejected and \
+                                                                     nobody awaits it: Error: lost",
+    ),
+    (
+        "cs.median({ abs: 0.5 })",
+        "action.js:3:10: TypeError: median: abs is the number 0.5, a binary float: write it as \
+                                 a string, as \"0.5\"",
+    ),
     ("cs.median({ bsp: 5 })", "action.js:3:10: TypeError: median: there is no \"bsp\": it takes bps, abs"),
     ("cs.http.fetch('https://a.test', { fields: { '/a': cs.median } })", "write median({ bps: 50 })"),
-    ("cs.http.fetch('https://a.test', { timeout: 5 })", "there is no \"timeout\": it takes fields, headers, timeoutMs, maxBody"),
-    ("cs.decimal.gt(0.1, 1)", "action.js:3:12: TypeError: decimal: an argument is the number 0.1, a binary float"),
-    ("cs.sign.bytes('hello')", "sign.bytes: the data is the text \"hello\": bytes are a Uint8Array or 0x-hex; use \
-                                utf8(..) for text"),
+    (
+        "cs.http.fetch('https://a.test', { timeout: 5 })",
+        "there is no \"timeout\": it takes fields, headers, timeoutMs, maxBody",
+    ),
+    (
+        "cs.decimal.gt(0.1, 1)",
+        "action.js:3:12: TypeError: decimal: an argument is the number 0.1, a binary float",
+    ),
+    (
+        "cs.sign.bytes('hello')",
+        "sign.bytes: the data is the text \"hello\": bytes are a Uint8Array or 0x-hex; use \
+                                utf8(..) for text",
+    ),
     ("cs.evm.balance(31337, '0x12')", "evm.balance: the account has 1 bytes: it needs 20"),
     ("cs.evm.balance(1, cs.context.firstCaller())", "HostError: the action may not read this: chain 1"),
-    ("cs.evm.balance(2 ** 60, cs.context.firstCaller())", "beyond what a number holds exactly: write a bigint"),
+    (
+        "cs.evm.balance(2 ** 60, cs.context.firstCaller())",
+        "beyond what a number holds exactly: write a bigint",
+    ),
     ("cs.refuse('')", "say which condition failed and what would satisfy it"),
     ("return { sign: cs.sign.raw('0x00'), response: { a: 1n } }", "write bigints as strings"),
     ("cs.crypto.typedDataDigest({ a: 1 })", "crypto.typedDataDigest: it has no types"),
@@ -46,7 +76,8 @@ fn a_mistake_is_explained_with_its_place() {
 
 #[test]
 fn a_mistake_in_an_async_function_is_explained_too() {
-    let ended = World::default().run("export default async function run() {\n  await null;\n  throw new TypeError('late');\n}");
+    let ended = World::default()
+        .run("export default async function run() {\n  await null;\n  throw new TypeError('late');\n}");
     assert_eq!(ended.failed(), "action.js:3:22: TypeError: late");
 }
 
@@ -54,9 +85,18 @@ fn a_mistake_in_an_async_function_is_explained_too() {
 const NO_SCRIPTS: &[(&str, &str)] = &[
     ("let x = ;", "action.js:1:9: SyntaxError: unexpected token in expression: ';'"),
     ("export default () => {\n  return `${}`;\n}", "action.js:2:13: SyntaxError: unexpected token"),
-    ("export const a = 1;", "Could not find export 'default' in module 'action.js'; write `export default function run()"),
-    ("import { mediam } from \"countersign\"; export default () => 1", "action.js:1:10: SyntaxError: Could not find export 'mediam'"),
-    ("\nimport _ from \"lodash\"; export default () => 1", "action.js:2:16: ReferenceError: could not load module 'lodash'; an action is one file"),
+    (
+        "export const a = 1;",
+        "Could not find export 'default' in module 'action.js'; write `export default function run()",
+    ),
+    (
+        "import { mediam } from \"countersign\"; export default () => 1",
+        "action.js:1:10: SyntaxError: Could not find export 'mediam'",
+    ),
+    (
+        "\nimport _ from \"lodash\"; export default () => 1",
+        "action.js:2:16: ReferenceError: could not load module 'lodash'; an action is one file",
+    ),
 ];
 
 #[test]
@@ -77,7 +117,11 @@ fn a_check_runs_nothing() {
 #[test]
 fn what_only_a_run_shows_fails_there() {
     let ended = World::default().run("export default 5;");
-    assert!(ended.failed().contains("the default export of action.js is int and not a function"), "{}", ended.failed());
+    assert!(
+        ended.failed().contains("the default export of action.js is int and not a function"),
+        "{}",
+        ended.failed()
+    );
     let ended = World::default().run("await new Promise(() => {}); export default () => 1;");
     assert_eq!(ended.failed(), "the module's top level awaits a promise that never resolves");
     let ended = World::default().run("\nnull.x; export default () => 1;");
@@ -86,9 +130,14 @@ fn what_only_a_run_shows_fails_there() {
 
 #[test]
 fn refused_is_refused_even_if_something_catches_it() {
-    for body in ["cs.refuse('no')", "try { cs.refuse('no') } catch {}\nreturn cs.sign.bytes('0x00')", "try { cs.refuse('no') } catch {}\nthrow new Error('x')"] {
+    for body in [
+        "cs.refuse('no')",
+        "try { cs.refuse('no') } catch {}\nreturn cs.sign.bytes('0x00')",
+        "try { cs.refuse('no') } catch {}\nthrow new Error('x')",
+    ] {
         assert_eq!(World::default().body(body).refused(), "no", "{body}");
     }
-    let ended = World::default().run("import { refuse } from 'countersign'; export default async () => refuse('later')");
+    let ended = World::default()
+        .run("import { refuse } from 'countersign'; export default async () => refuse('later')");
     assert_eq!(ended.refused(), "later");
 }

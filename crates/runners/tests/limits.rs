@@ -15,7 +15,10 @@ fn deep_recursion_is_an_error_of_the_script() {
     ] {
         let ended = World::default().body(body);
         let text = ended.failed();
-        assert!(text.contains("Maximum call stack size exceeded; use a loop") && text.contains("action.js:"), "{text}");
+        assert!(
+            text.contains("Maximum call stack size exceeded; use a loop") && text.contains("action.js:"),
+            "{text}"
+        );
     }
 }
 
@@ -36,7 +39,8 @@ fn a_memory_bomb_is_an_error_of_the_script() {
 
 #[test]
 fn a_source_of_256_kib_runs() {
-    let mut source = String::from("import { sign } from 'countersign';\nexport default () => sign.bytes('0x01');\n");
+    let mut source =
+        String::from("import { sign } from 'countersign';\nexport default () => sign.bytes('0x01');\n");
     while source.len() < (256 << 10) - 100 {
         source.push_str("// a line of a long, long source, of which there are several thousands here\n");
     }

@@ -23,7 +23,18 @@ pub(crate) fn locked(places: &Places) -> Result<BTreeMap<String, LockedScript>> 
 pub(crate) fn check_types(places: &Places) -> Result<()> {
     let compiler = compiler(places).context("TypeScript is not installed")?;
     let mut command = Command::new(compiler);
-    command.args(["--noEmit", "--allowJs", "--checkJs", "--strict", "--target", "es2023", "--lib", "es2023", "--module", "esnext"]);
+    command.args([
+        "--noEmit",
+        "--allowJs",
+        "--checkJs",
+        "--strict",
+        "--target",
+        "es2023",
+        "--lib",
+        "es2023",
+        "--module",
+        "esnext",
+    ]);
     command.args(["--types", ""]).arg("countersign.d.ts");
     command.args(all(places)?.into_values());
     run(command.current_dir(places.actions()))

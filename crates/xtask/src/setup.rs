@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     command::{self, on_path, run_within, shown},
-    places::Places,
     interpreter::{self, DEBIAN_CLANG, WIZER_PACKAGE},
+    places::Places,
     scripts::{self, TYPESCRIPT_PACKAGE},
     toolchain::{DEBIAN_PACKAGES, TARGET, Toolchain, cargo},
     tools::{ANVIL_PACKAGE, DENY, MACHETE, NEXTEST, Tool, anvil},
@@ -358,7 +358,9 @@ mod tests {
         assert!(
             plan(&places, How::Debian(&["libclang-dev"])).ends_with("--no-install-recommends libclang-dev")
         );
-        assert!(plan(&places, How::Npm(Package::Anvil)).contains("--prefix /c/anvil @foundry-rs/anvil@1.7.1"));
+        assert!(
+            plan(&places, How::Npm(Package::Anvil)).contains("--prefix /c/anvil @foundry-rs/anvil@1.7.1")
+        );
         assert!(plan(&places, How::Crate(DENY)).contains("--root /c/tools cargo-deny@"));
     }
 }

@@ -108,7 +108,8 @@ static RUNNER: LazyLock<Component> = LazyLock::new(|| {
 impl World {
     fn instance(self, fuel: u64) -> (Store<Self>, ScriptRunner) {
         let mut linker = Linker::new(&ENGINE);
-        ScriptRunner::add_to_linker::<_, HasSelf<_>>(&mut linker, |world: &mut Self| world).expect("all imports");
+        ScriptRunner::add_to_linker::<_, HasSelf<_>>(&mut linker, |world: &mut Self| world)
+            .expect("all imports");
         let mut store = Store::new(&ENGINE, self);
         store.set_fuel(fuel).expect("fuel is counted");
         let runner = ScriptRunner::instantiate(&mut store, &RUNNER, &linker).expect("an instance");
@@ -130,7 +131,9 @@ impl World {
 
     /// Runs the body of `run`, with everything of "countersign" in scope as `cs`.
     pub(crate) fn body(self, body: &str) -> Ended {
-        self.run(&format!("import * as cs from \"countersign\";\nexport default function run() {{\n{body}\n}}"))
+        self.run(&format!(
+            "import * as cs from \"countersign\";\nexport default function run() {{\n{body}\n}}"
+        ))
     }
 }
 
@@ -208,7 +211,13 @@ impl http::Host for World {
 
 impl evm::Host for World {
     fn eth_call(&mut self, c: Call) -> Result<CallResult, Error> {
-        self.note(format!("eth-call {} {} {} {:?}", c.chain_id, hex(&c.to), hex(&c.data), c.from.map(|a| hex(&a))));
+        self.note(format!(
+            "eth-call {} {} {} {:?}",
+            c.chain_id,
+            hex(&c.to),
+            hex(&c.data),
+            c.from.map(|a| hex(&a))
+        ));
         self.call.clone()
     }
 
@@ -219,7 +228,11 @@ impl evm::Host for World {
 
     fn balance(&mut self, chain_id: u64, address: Vec<u8>) -> Result<Vec<u8>, Error> {
         self.note(format!("balance {chain_id} {}", hex(&address)));
-        if chain_id == 31337 { Ok(word(self.balance)) } else { Err(Error::Denied(format!("chain {chain_id}"))) }
+        if chain_id == 31337 {
+            Ok(word(self.balance))
+        } else {
+            Err(Error::Denied(format!("chain {chain_id}")))
+        }
     }
 
     fn nonce(&mut self, chain_id: u64, address: Vec<u8>) -> Result<u64, Error> {
