@@ -3,42 +3,10 @@
 //! Each read costs one of the manifest's `chain_reads`. Its arguments must not depend on anything but the
 //! context and earlier reads.
 
-use crate::{
-    Address, Refusal, U256, bindings::countersign::action::evm as host, bindings::countersign::action::types,
-    context::array,
-};
+use crate::{Address, U256, bindings::countersign::action::evm as host, context::array};
 
+pub use crate::read::ReadError;
 pub use host::{Call, CallResult};
-
-/// Why a read gave nothing. The same on every node: what fails on one node only ends the run there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// The chain is not in the manifest, or the key does not allow it.
-    #[error("the action may not read this: {0}")]
-    Denied(String),
-    /// A budget of this run is used up, or the value is too large.
-    #[error("a limit of the action is reached: {0}")]
-    Limit(String),
-    /// The arguments are malformed.
-    #[error("the action asked for something malformed: {0}")]
-    Invalid(String),
-}
-
-impl From<types::Error> for ReadError {
-    fn from(error: types::Error) -> Self {
-        match error {
-            types::Error::Denied(what) => Self::Denied(what),
-            types::Error::Limit(what) => Self::Limit(what),
-            types::Error::Invalid(what) => Self::Invalid(what),
-        }
-    }
-}
-
-impl From<ReadError> for Refusal {
-    fn from(error: ReadError) -> Self {
-        Self::new(error.to_string())
-    }
-}
 
 /// A log entry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error};
 
-use crate::{Address, Context, Refusal};
+use crate::{Address, Context, Decimal, Refusal};
 
 impl Context {
     /// The key's config; a refusal that says what is wrong with it where it is not one.
@@ -32,6 +32,19 @@ impl Serialize for Address {
 }
 
 impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Decimal {
+    /// From a text: a JSON number would have gone through a float.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
@@ -136,6 +149,15 @@ mod tests {
         for (json, expected) in cases {
             let refusal = parse::<Config>("the config", json.as_bytes()).expect_err(json);
             assert!(refusal.reason.contains(expected), "{}", refusal.reason);
+        }
+    }
+
+    #[test]
+    fn a_decimal_is_a_text() {
+        let limits: Vec<Decimal> = parse("the list", br#"["1.50","-3"]"#).expect("decimals");
+        assert_eq!(serde_json::to_string(&limits).expect("json"), r#"["1.5","-3"]"#);
+        for json in ["[1.5]", r#"["1,5"]"#, r#"[""]"#] {
+            assert!(parse::<Vec<Decimal>>("the list", json.as_bytes()).is_err(), "{json}");
         }
     }
 

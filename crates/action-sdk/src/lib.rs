@@ -55,15 +55,19 @@ mod address;
 pub mod bindings;
 mod context;
 pub mod crypto;
+mod decimal;
 pub mod erc20;
 pub mod evm;
+pub mod http;
 #[cfg(feature = "json")]
 pub mod json;
 pub mod log;
 mod outcome;
+mod read;
 
 pub use address::{Address, AddressError};
 pub use context::{Caller, Context, Pin};
+pub use decimal::{Decimal, DecimalError};
 pub use outcome::{Decision, MAX_PAYLOADS, Payload, Refusal};
 
 /// An unsigned number of 256 bits: amounts in base units, and words of the EVM.

@@ -1,6 +1,7 @@
 //! How long a warm run takes, live and replayed, beside the least that a run can be.
 //!
-//! `cargo bench -p countersign-action`. Floor: a store, an instance and an empty decision. The profile is
+//! `cargo bench -p countersign-action`. Floor: a store, an instance and an empty decision. `price` and `page` make one
+//! HTTP read each, agreed by fields and identical, answered from memory. The profile is
 //! the one of tests and nodes in this repository, and the actions are the ones that come with it.
 
 #[path = "../tests/guest/mod.rs"]
@@ -25,7 +26,7 @@ fn main() {
         "guest", "compile", "live p50", "live p95", "replay p50", "x live", "x replay", "fuel"
     );
     let mut floor = None;
-    for name in ["empty", "three-reads", "calls", "balance-gate", "time-lock"] {
+    for name in ["empty", "three-reads", "calls", "price", "page", "balance-gate", "time-lock"] {
         let line = runtime.block_on(measure(name));
         let floor = *floor.get_or_insert(line.live.0);
         println!(
@@ -72,7 +73,7 @@ async fn measure(name: &str) -> Line {
     let (mut live, mut replay, mut fuel) = (Vec::new(), Vec::new(), 0);
     for _ in 0..2 * RUNS {
         let started = Instant::now();
-        let run = guest.live(Answers::new(guest::world)).await;
+        let run = guest.live(Answers::web(guest::prices)).await;
         live.push(started.elapsed());
         let started = Instant::now();
         let replayed = guest.replay(&run.reads).await;

@@ -50,8 +50,8 @@ pub enum Abort {
         /// The chain.
         chain_id: u64,
     },
-    /// What it returned is beyond a bound.
-    #[error("the action returned {what}: {got}, at most {limit}")]
+    /// What it returned, or what it read in all, is beyond a bound.
+    #[error("the action's run has too many {what}: {got}, at most {limit}")]
     Limit {
         /// What is too much.
         what: &'static str,
@@ -59,6 +59,12 @@ pub enum Abort {
         got: usize,
         /// The bound.
         limit: usize,
+    },
+    /// The script is none, or threw something else than a refusal.
+    #[error("the script failed: {text}")]
+    Script {
+        /// What the runner says, cut.
+        text: String,
     },
     /// What it returned is no verdict.
     #[error("the action returned no valid result: {reason}")]
@@ -99,6 +105,7 @@ impl Abort {
             | Self::Trap { .. }
             | Self::NoPin { .. }
             | Self::Limit { .. }
+            | Self::Script { .. }
             | Self::InvalidResult { .. }
             | Self::Diverged { .. }
             | Self::NotAgreed { .. } => false,
@@ -107,6 +114,10 @@ impl Abort {
 
     pub(crate) fn trap(text: impl ToString) -> Self {
         Self::Trap { text: cut(text.to_string()) }
+    }
+
+    pub(crate) fn script(text: String) -> Self {
+        Self::Script { text: cut(text) }
     }
 
     pub(crate) fn host(text: impl ToString) -> Self {

@@ -22,7 +22,7 @@ pub const INTERFACE: &str = "countersign:action@0.1.0";
 /// Changes whenever a run may end in another way, or cost other fuel, than under the revision before:
 /// limits, costs, checks of arguments, texts that a guest sees. Nodes of different revisions share no
 /// session.
-const HOST_REVISION: u32 = 1;
+const HOST_REVISION: u32 = 2;
 /// wasmtime's exact version, as pinned in the workspace: fuel is only comparable within one.
 const WASMTIME_VERSION: &str = "48.0.8";
 

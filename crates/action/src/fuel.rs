@@ -2,7 +2,10 @@
 
 use wasmtime::{AsContextMut, StoreContextMut};
 
-use crate::{abort::Abort, run::RunState};
+use crate::{
+    abort::Abort,
+    run::{RunState, Sort},
+};
 
 /// Fuel that a run may use before it lets other tasks run: about 0.1 ms.
 pub(crate) const YIELD_INTERVAL: u64 = 2_000_000;
@@ -15,7 +18,9 @@ pub(crate) struct Costs {
     /// Every byte that a call carries in or out.
     pub(crate) byte: u64,
     /// A read of chain state.
-    pub(crate) read: u64,
+    pub(crate) chain_read: u64,
+    /// A read over HTTP.
+    pub(crate) http_read: u64,
     /// A byte that is hashed.
     pub(crate) hashed_byte: u64,
     /// A secp256k1 signature, recovered or verified.
@@ -34,7 +39,8 @@ pub(crate) struct Costs {
 pub(crate) const COSTS: Costs = Costs {
     call: 5_000,
     byte: 4,
-    read: 50_000,
+    chain_read: 50_000,
+    http_read: 100_000,
     hashed_byte: 40,
     secp256k1: 3_000_000,
     p256: 6_000_000,
@@ -54,9 +60,13 @@ impl Costs {
         times(self.byte, bytes)
     }
 
-    /// So many reads of chain state.
-    pub(crate) fn reads(&self, count: usize) -> u64 {
-        times(self.read, count)
+    /// So many reads of a sort.
+    pub(crate) fn reads(&self, sort: Sort, count: usize) -> u64 {
+        let read = match sort {
+            Sort::Chain => self.chain_read,
+            Sort::Http => self.http_read,
+        };
+        times(read, count)
     }
 
     /// So many bytes hashed.

@@ -6,30 +6,28 @@ use std::{
     time::Duration,
 };
 
-use countersign_types::{ComponentDigest, Context, Manifest, Verdict};
+use countersign_types::{B256, ComponentDigest, Context, Manifest, Verdict};
 use lru::LruCache;
-use tokio::{task::spawn_blocking, time::timeout};
-use wasmtime::{Store, Trap, component::Component, component::Linker};
+use tokio::task::spawn_blocking;
+use wasmtime::{component::Component, component::Linker};
 
 use crate::{
-    abort::Abort,
-    action::Action,
+    abort::{Abort, cut},
+    action::{Action, Pre},
     artefacts::{Artefacts, deserialize},
-    bindings::ActionPre,
     compile::{self, CompileError, Compiler, CompilerError},
     config::Config,
-    engine::{Engine, EngineError, epochs},
-    fuel::YIELD_INTERVAL,
+    engine::{Engine, EngineError},
+    execute::{self, Ended, Entry},
     imports,
     read::{Reader, RecordedRead},
     run::{LiveRun, Replay, RunState, Source},
+    script::{Script, ScriptError},
     slots::Slots,
-    verdict,
 };
 
-/// The most that a guest may hand over in one call, or as its result, in bytes of the host's memory.
-/// Decisions take at most 576 KiB; what is beyond traps before it is copied.
-const MAX_HANDED_BYTES: usize = 2 << 20;
+/// Why an action of another host is not run.
+const OTHER_ENGINE: &str = "the action belongs to another engine";
 
 /// Why an action is not ready to run.
 #[derive(Debug, thiserror::Error)]
@@ -145,16 +143,18 @@ impl Host {
         }
     }
 
-    /// Runs an action, reading from the world and recording it.
+    /// Runs an action, reading from the world and recording it. `script` is the one that the manifest names.
     pub async fn run_live(
         &self,
         action: &Action,
+        script: Option<&Script>,
         manifest: &Manifest,
         context: &Context,
         reader: Arc<dyn Reader>,
     ) -> LiveRun {
         let state = RunState::new(manifest, context, Source::live(reader));
-        let Ended { end, state, fuel } = self.run(&self.shared.live, action, manifest, state).await;
+        let program = Program { action, script, manifest };
+        let Ended { end, state, fuel } = self.run(&self.shared.live, &program, state).await;
         let reads = match state.source {
             Source::Live { recorded, .. } => recorded,
             Source::Replay { .. } => Vec::new(),
@@ -164,17 +164,20 @@ impl Host {
 
     /// Runs an action over agreed reads: the same end on every node with an equal engine.
     ///
-    /// `reads` are this node's own values, of which the caller has seen that they stand in the agreed
-    /// record. The action may read less, and nothing else.
+    /// `reads` are this node's own, of which the caller has seen that they stand in the agreed record; those that
+    /// are agreed field by field come from [`RecordedRead::with_agreed`]. The action may read less, and nothing
+    /// else.
     pub async fn replay(
         &self,
         action: &Action,
+        script: Option<&Script>,
         manifest: &Manifest,
         context: &Context,
         reads: &[RecordedRead],
     ) -> Replay {
         let state = RunState::new(manifest, context, Source::replay(reads));
-        let Ended { end, state, fuel } = self.run(&self.shared.replays, action, manifest, state).await;
+        let program = Program { action, script, manifest };
+        let Ended { end, state, fuel } = self.run(&self.shared.replays, &program, state).await;
         let consumed = match state.source {
             Source::Replay { next, .. } => next,
             Source::Live { .. } => 0,
@@ -182,14 +185,61 @@ impl Host {
         Replay { end, consumed, logs: state.logs.into_lines(), fuel }
     }
 
-    async fn run(&self, slots: &Slots, action: &Action, manifest: &Manifest, state: RunState) -> Ended {
-        let Some(_slot) = slots.acquire().await else { return Ended::before_start(Abort::Busy, state) };
-        if action.digest() != manifest.component {
-            return Ended::before_start(Abort::host("the manifest names another component"), state);
+    /// The check at publication: whether an action that needs a script has one that its runner takes, and another
+    /// has none. A runner checks in a store of its own, which reads nothing and has small limits.
+    pub async fn check_script(&self, action: &Action, script: Option<&Script>) -> Result<(), ScriptError> {
+        let Some(pre) = action.pre(&self.shared.engine) else {
+            return Err(ScriptError::Check(Abort::host(OTHER_ENGINE)));
+        };
+        let (runner, script) = match (pre, script) {
+            (Pre::Action(_), None) => return Ok(()),
+            (Pre::Action(_), Some(_)) => return Err(ScriptError::NotRunner),
+            (Pre::Runner(_), None) => return Err(ScriptError::Missing),
+            (Pre::Runner(runner), Some(script)) => (runner, script),
+        };
+        let Some(_slot) = self.shared.live.acquire().await else {
+            return Err(ScriptError::Check(Abort::Busy));
+        };
+        let state = RunState::for_check();
+        match execute::check(&self.shared.engine, runner, script.source(), state).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(text)) => Err(ScriptError::Invalid { text: cut(text) }),
+            Err(abort) => Err(ScriptError::Check(abort)),
         }
-        match action.pre(&self.shared.engine) {
-            Some(pre) => execute(&self.shared.engine, pre, state).await,
-            None => Ended::before_start(Abort::host("the action belongs to another engine"), state),
+    }
+
+    async fn run(&self, slots: &Slots, program: &Program<'_>, state: RunState) -> Ended<Verdict> {
+        let Some(_slot) = slots.acquire().await else { return Ended::before_start(Abort::Busy, state) };
+        match program.entry(&self.shared.engine) {
+            Ok(entry) => execute::run(&self.shared.engine, entry, state).await,
+            Err(reason) => Ended::before_start(Abort::host(reason), state),
+        }
+    }
+}
+
+/// What is run: what the manifest names, as the caller has it.
+struct Program<'a> {
+    action: &'a Action,
+    script: Option<&'a Script>,
+    manifest: &'a Manifest,
+}
+
+impl<'a> Program<'a> {
+    /// What to call, unless these three do not belong together.
+    fn entry(&self, engine: &Engine) -> Result<Entry<'a>, &'static str> {
+        if self.action.digest() != self.manifest.component {
+            return Err("the manifest names another component");
+        }
+        if self.script.map_or(B256::ZERO, Script::digest) != self.manifest.script {
+            return Err("the manifest names another script");
+        }
+        match (self.action.pre(engine).ok_or(OTHER_ENGINE)?, self.script) {
+            (Pre::Action(action), None) => Ok(Entry::Action(action)),
+            (Pre::Runner(runner), Some(script)) => Ok(Entry::Script(runner, script.source())),
+            (Pre::Action(_), Some(_)) => Err("the component runs no scripts"),
+            (Pre::Runner(_), None) => {
+                Err("the component is a script runner, and the manifest names no script")
+            }
         }
     }
 }
@@ -221,67 +271,6 @@ impl Shared {
         let action = Arc::new(Action::new(&self.engine, &self.linker, digest, component)?);
         self.ready().put(digest, action.clone());
         Ok(action)
-    }
-}
-
-/// What is left of a run.
-struct Ended {
-    end: Result<Verdict, Abort>,
-    state: RunState,
-    fuel: u64,
-}
-
-impl Ended {
-    fn before_start(abort: Abort, state: RunState) -> Self {
-        Self { end: Err(abort), state, fuel: 0 }
-    }
-}
-
-/// One run in a store of its own, which is gone afterwards.
-async fn execute(engine: &Engine, pre: &ActionPre<RunState>, state: RunState) -> Ended {
-    let limits = state.limits;
-    let wall = Duration::from_millis(limits.wall_ms.into());
-    let mut store = Store::new(engine.wasmtime(), state);
-    store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(MAX_HANDED_BYTES);
-    store.set_epoch_deadline(epochs(wall));
-    let fuelled =
-        store.set_fuel(limits.fuel).and_then(|()| store.fuel_async_yield_interval(Some(YIELD_INTERVAL)));
-    let returned = match fuelled {
-        Ok(()) => timeout(wall, call(&mut store, pre)).await,
-        Err(error) => Ok(Err(error)),
-    };
-    let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(limits.fuel));
-    let mut state = store.into_data();
-    let halted = state.take_halt();
-    let end = match (halted, returned) {
-        (Some(abort), _) => Err(abort),
-        (None, Err(_)) => Err(Abort::Time { limit_ms: limits.wall_ms }),
-        (None, Ok(Err(error))) => Err(classify(&error, &state)),
-        (None, Ok(Ok(result))) => verdict::from_wit(result, &limits),
-    };
-    Ended { end, state, fuel }
-}
-
-type Returned = Result<
-    crate::bindings::countersign::action::outcome::Decision,
-    crate::bindings::countersign::action::outcome::Refusal,
->;
-
-async fn call(store: &mut Store<RunState>, pre: &ActionPre<RunState>) -> wasmtime::Result<Returned> {
-    let instance = pre.instantiate_async(&mut *store).await?;
-    instance.call_run(store).await
-}
-
-fn classify(error: &wasmtime::Error, state: &RunState) -> Abort {
-    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return Abort::Busy;
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Abort::Fuel { limit: state.limits.fuel },
-        Some(Trap::Interrupt) => Abort::Time { limit_ms: state.limits.wall_ms },
-        Some(trap) => Abort::trap(trap),
-        None => Abort::trap(format!("{error:#}")),
     }
 }
 

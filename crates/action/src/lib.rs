@@ -6,6 +6,8 @@
 //! [`EngineId`](countersign_types::EngineId). Both use the same code, cost the same fuel and end the same
 //! way; only where a value comes from differs.
 //!
+//! An action is a component by itself, or a [`Script`] and the component that runs it.
+//!
 //! What a guest does ends in a verdict or in an [`Abort`], never in a panic and never in anything shared
 //! with another run: one store per run, and every resource that it takes has a bound.
 
@@ -16,6 +18,7 @@ mod bindings;
 pub mod compile;
 mod config;
 mod engine;
+mod execute;
 mod fuel;
 mod host;
 mod imports;
@@ -23,6 +26,7 @@ mod limiter;
 mod logs;
 mod read;
 mod run;
+mod script;
 mod slots;
 mod verdict;
 
@@ -34,5 +38,6 @@ pub use config::{Config, MAX_SLOTS};
 pub use engine::{Engine, EngineError, INTERFACE};
 pub use host::{Compilation, Host, LoadError};
 pub use logs::{Level, LogLine};
-pub use read::{Read, ReadFailure, ReadValue, Reader, RecordedRead};
+pub use read::{AgreedError, Read, ReadFailure, ReadValue, Reader, RecordedRead, WrongValue};
 pub use run::{LiveRun, Replay};
+pub use script::{Script, ScriptError};

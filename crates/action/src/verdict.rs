@@ -4,13 +4,17 @@ use countersign_types::{Limits, Payload, Verdict, outcome::cut, payload::MAX_PAY
 
 use crate::{
     abort::Abort,
-    bindings::countersign::action::outcome::{self as wit, Decision, Refusal},
+    bindings::{
+        countersign::action::outcome::{self as wit, Decision, Refusal},
+        runner::ScriptEnd,
+    },
 };
 
-/// The verdict, unless it is beyond the manifest's limits.
-pub(crate) fn from_wit(result: Result<Decision, Refusal>, limits: &Limits) -> Result<Verdict, Abort> {
+/// The verdict, unless it is beyond the manifest's limits, or the script came to none.
+pub(crate) fn from_wit(result: Result<Decision, ScriptEnd>, limits: &Limits) -> Result<Verdict, Abort> {
     match result {
-        Err(Refusal { reason }) => Ok(Verdict::Refuse { reason: cut(reason) }),
+        Err(ScriptEnd::Refused(Refusal { reason })) => Ok(Verdict::Refuse { reason: cut(reason) }),
+        Err(ScriptEnd::Failed(text)) => Err(Abort::script(text)),
         Ok(Decision { sign, response }) => {
             if sign.is_empty() {
                 return Err(Abort::InvalidResult { reason: "a decision signs at least one payload".into() });
@@ -77,8 +81,16 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut() {
-        let end = from_wit(Err(Refusal { reason: "x".repeat(100_000) }), &Limits::MAX);
-        let Ok(Verdict::Refuse { reason }) = end else { panic!("a refusal") };
+        let refused = ScriptEnd::Refused(Refusal { reason: "x".repeat(100_000) });
+        let Ok(Verdict::Refuse { reason }) = from_wit(Err(refused), &Limits::MAX) else {
+            panic!("a refusal")
+        };
         assert!(reason.len() <= countersign_types::outcome::MAX_REASON_BYTES);
+    }
+
+    #[test]
+    fn what_a_script_throws_is_no_refusal() {
+        let end = from_wit(Err(ScriptEnd::Failed("x is not defined, line 3".into())), &Limits::MAX);
+        assert_eq!(end, Err(Abort::Script { text: "x is not defined, line 3".into() }));
     }
 }

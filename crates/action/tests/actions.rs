@@ -2,7 +2,7 @@
 
 mod guest;
 
-use countersign_action::{Abort, RecordedRead};
+use countersign_action::{Abort, Read, RecordedRead};
 use countersign_types::{Payload, Verdict};
 use guest::{Answers, Guest, balance, nobody, refusal, world};
 
@@ -27,7 +27,8 @@ async fn balance_gate_signs_for_who_has_enough() {
 async fn balance_gate_refuses_over_another_agreed_balance() {
     let gate = action("balance-gate", GATE, "hello").await;
     let reads = gate.live(Answers::new(world)).await.reads;
-    let poor = RecordedRead::new(reads[0].read.clone(), countersign_action::ReadValue::Evm(balance(999)));
+    let Read::Evm(read) = reads[0].read() else { panic!("a balance") };
+    let poor = RecordedRead::evm(read.clone(), balance(999)).expect("a balance");
     let replay = gate.replay(&[poor]).await;
     let reason = replay.end.as_ref().map(refusal).expect("a refusal");
     assert!(reason.contains("has 999 wei") && reason.contains("at least 1000"), "{reason}");

@@ -66,7 +66,7 @@ fn foreign_imports_are_named() {
         error,
         CompileError::ForeignImports { imports: vec!["countersign:action/log@0.1.0#send".into()] }
     );
-    let later = from_text(r#"(component (import "countersign:action/http@0.1.0" (instance)))"#);
+    let later = from_text(r#"(component (import "countersign:action/clock@0.1.0" (instance)))"#);
     assert!(matches!(refused(&later), CompileError::ForeignImports { .. }));
     let module = from_text(r#"(component (import "m" (core module)))"#);
     assert!(matches!(refused(&module), CompileError::ForeignImports { .. }));

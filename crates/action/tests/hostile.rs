@@ -11,14 +11,14 @@ use std::{
 };
 
 use countersign_action::{Abort, Config, Host};
-use guest::{Answers, Guest, Sleeper, nobody, refusal, world};
+use guest::{Answers, Guest, Sleeper, nobody, prices, refusal, world};
 
 /// More than any bounded run takes on a slow machine.
 const LONG: Duration = Duration::from_secs(60);
 
 async fn end_of(name: &str) -> Abort {
     let guest = Guest::named(name).await.limited(|limits| limits.fuel = 200_000_000);
-    let live = guest.live(Answers::new(world)).await;
+    let live = guest.live(Answers::web(prices)).await;
     let Err(abort) = live.end else { panic!("{name}: {:?}", live.end) };
     let replay = guest.replay(&live.reads).await;
     assert_eq!(replay.end, Err(abort.clone()), "{name}: the replay");
@@ -28,7 +28,16 @@ async fn end_of(name: &str) -> Abort {
 
 #[tokio::test]
 async fn what_does_not_end_uses_up_its_fuel() {
-    for name in ["loop", "start-loop", "call-storm", "log-storm", "table-giant"] {
+    for name in [
+        "loop",
+        "start-loop",
+        "call-storm",
+        "log-storm",
+        "fetch-storm",
+        "malformed-storm",
+        "many-fetches",
+        "table-giant",
+    ] {
         assert_eq!(end_of(name).await, Abort::Fuel { limit: 200_000_000 }, "{name}");
     }
 }
@@ -50,6 +59,7 @@ async fn traps_are_told_apart_from_fuel() {
         ("bad-level", ""),
         ("giant-payload", "exhausted"),
         ("many-calls", "exhausted"),
+        ("million-fetches", "exhausted"),
     ];
     for (name, expected) in traps {
         let abort = end_of(name).await;
@@ -100,6 +110,81 @@ async fn a_giant_reason_is_cut() {
 }
 
 #[tokio::test]
+async fn a_storm_of_fetches_asks_the_world_no_more_often_than_its_budget_says() {
+    for (name, most) in [("fetch-storm", 8), ("malformed-storm", 0), ("many-fetches", 0)] {
+        let guest = Guest::named(name).await.limited(|limits| limits.fuel = 2_000_000_000);
+        let answers = Answers::web(prices);
+        let asked = answers.counter();
+        let live = guest.live(answers).await;
+        assert_eq!((asked.load(Ordering::SeqCst), live.reads.len()), (most, most), "{name}");
+        if name == "many-fetches" {
+            let reason = live.end.as_ref().map(refusal);
+            assert_eq!(reason, Ok("8 HTTP reads are left, 10000 were asked for"));
+        } else {
+            assert_eq!(live.end, Err(Abort::Fuel { limit: 2_000_000_000 }), "{name}");
+        }
+    }
+}
+
+/// A guest that fetches with one argument of `length` zero bytes, and refuses with what the host says.
+fn giant_argument(which: &str, length: u32) -> Vec<u8> {
+    let zeros = format!("(i32.const 65536) (i32.const {length})");
+    let url = "(i32.const 1024) (i32.const 22)";
+    let none = "(i32.const 0) (i32.const 0)";
+    // A header's name and value, and a field's pointer and tolerance, all lie at 1200.
+    let (url, headers, fields, stores) = match which {
+        "url" => (zeros.as_str(), none, none, String::new()),
+        "header" => (url, "(i32.const 1200) (i32.const 1)", none, at(1200, length)),
+        "pointer" => (url, none, "(i32.const 1200) (i32.const 1)", at(1200, length)),
+        "tolerance" => (
+            url,
+            none,
+            "(i32.const 1200) (i32.const 1)",
+            format!("(i32.store8 (i32.const 1208) (i32.const 1)) {}", at(1216, length)),
+        ),
+        _ => panic!("{which}"),
+    };
+    let case = i32::from(fields != none);
+    guest::from_functions(&format!(
+        r#"(data (i32.const 1024) "https://b.example/page")
+           (func $decide (result i32)
+             (drop (memory.grow (i32.const 100)))
+             {stores}
+             (call $fetch {url} {headers} {none} (i32.const {case}) {fields} (i32.const 128))
+             (call $refuse (i32.load (i32.const 136)) (i32.load (i32.const 140))))"#
+    ))
+}
+
+/// Stores the address and the length of zero bytes.
+fn at(address: u32, length: u32) -> String {
+    format!(
+        "(i32.store (i32.const {address}) (i32.const 65536))
+         (i32.store (i32.const {}) (i32.const {length}))",
+        address + 4
+    )
+}
+
+#[tokio::test]
+async fn giant_arguments_of_a_fetch_are_refused_in_few_words() {
+    for (which, expected) in [
+        ("url", "a URL has at most 2048 bytes, got 1900000"),
+        ("header", "4096 bytes together, got 1 of 1900000"),
+        ("pointer", "has more than 256 bytes"),
+        ("tolerance", "is not a decimal number"),
+    ] {
+        let guest = Guest::of(&giant_argument(which, 1_900_000)).await;
+        let live = guest.live(nobody()).await;
+        let reason = live.end.as_ref().map(refusal).expect("a verdict");
+        assert!(reason.contains(expected) && reason.len() < 1_000, "{which}: {reason}");
+        assert_eq!(guest.replay(&[]).await.end, live.end, "{which}");
+        let guest = Guest::of(&giant_argument(which, 3_000_000)).await;
+        let live = guest.live(nobody()).await;
+        let Err(Abort::Trap { text }) = &live.end else { panic!("{which}: {:?}", live.end) };
+        assert!(text.contains("exhausted"), "{which}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn time_ends_a_loop_that_has_fuel_left() {
     for name in ["loop", "call-storm"] {
         let guest = Guest::named(name).await.limited(|limits| limits.wall_ms = 20);
@@ -112,18 +197,22 @@ async fn time_ends_a_loop_that_has_fuel_left() {
 
 #[tokio::test]
 async fn time_ends_a_read_that_does_not() {
-    let (started, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let guest = Guest::named("balance").await.limited(|limits| limits.wall_ms = 20);
-    let live = guest.live(Sleeper { started: started.clone(), dropped: dropped.clone() }).await;
-    assert_eq!(live.end, Err(Abort::Time { limit_ms: 20 }));
-    assert_eq!((started.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst)), (1, 1));
+    for name in ["balance", "page"] {
+        let (started, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let guest = Guest::named(name).await.limited(|limits| limits.wall_ms = 20);
+        let live = guest.live(Sleeper { started: started.clone(), dropped: dropped.clone() }).await;
+        assert_eq!(live.end, Err(Abort::Time { limit_ms: 20 }));
+        assert_eq!((started.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst)), (1, 1));
+    }
 }
 
 #[tokio::test]
 async fn a_run_that_is_dropped_in_the_middle_of_a_read_gives_its_slot_back() {
     let config = Config { concurrent_runs: 1, concurrent_replays: 1, queued_runs: 0, ..Config::default() };
-    let guest = Arc::new(Guest::on(guest::host(&config), &guest::component("balance")).await);
+    let host = guest::host(&config);
     for round in 1..=20 {
+        let name = if round % 2 == 0 { "balance" } else { "page" };
+        let guest = Arc::new(Guest::on(host.clone(), &guest::component(name)).await);
         let (started, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let reader = Sleeper { started: started.clone(), dropped: dropped.clone() };
         let running = tokio::spawn({
@@ -139,12 +228,18 @@ async fn a_run_that_is_dropped_in_the_middle_of_a_read_gives_its_slot_back() {
         running.abort();
         assert!(running.await.is_err_and(|error| error.is_cancelled()));
         assert_eq!(dropped.load(Ordering::SeqCst), 1, "the read is dropped with its run");
-        assert!(guest.live(Answers::new(world)).await.end.is_ok(), "round {round}: the slot is free");
+        assert!(guest.live(Answers::web(prices)).await.end.is_ok(), "round {round}: the slot is free");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_sleepers_are_bounded_and_replays_go_on() {
+    for name in ["balance", "page"] {
+        a_thousand_sleepers(name).await;
+    }
+}
+
+async fn a_thousand_sleepers(name: &str) {
     let config = Config {
         concurrent_runs: 8,
         concurrent_replays: 2,
@@ -153,16 +248,14 @@ async fn a_thousand_sleepers_are_bounded_and_replays_go_on() {
         ..Config::default()
     };
     let guest = Arc::new(
-        Guest::on(guest::host(&config), &guest::component("balance"))
-            .await
-            .limited(|limits| limits.wall_ms = 500),
+        Guest::on(guest::host(&config), &guest::component(name)).await.limited(|limits| limits.wall_ms = 500),
     );
-    let reads = guest.live(Answers::new(world)).await.reads;
-    let started = Arc::new(AtomicUsize::new(0));
+    let reads = guest.live(Answers::web(prices)).await.reads;
+    let (started, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let sleepers: Vec<_> = (0..1000)
         .map(|_| {
-            let (guest, started) = (guest.clone(), started.clone());
-            tokio::spawn(async move { guest.live(Sleeper { started, dropped: Arc::default() }).await.end })
+            let (guest, started, dropped) = (guest.clone(), started.clone(), dropped.clone());
+            tokio::spawn(async move { guest.live(Sleeper { started, dropped }).await.end })
         })
         .collect();
     for _ in 0..50 {
@@ -178,6 +271,7 @@ async fn a_thousand_sleepers_are_bounded_and_replays_go_on() {
     }
     assert_eq!(busy + timed_out, 1000);
     assert_eq!(timed_out, started.load(Ordering::SeqCst), "who was not turned away ran");
+    assert_eq!(timed_out, dropped.load(Ordering::SeqCst), "no read outlives its run");
     assert!(timed_out >= 8, "{timed_out}");
 }
 

@@ -59,7 +59,8 @@ impl RecordEntry {
         }
     }
 
-    fn size(&self) -> usize {
+    /// What it adds to [`Record::size`], in bytes.
+    pub fn size(&self) -> usize {
         match self {
             Self::Identical { .. } => ENTRY_BYTES,
             Self::Fields { fields, .. } => ENTRY_BYTES + fields.iter().map(FieldRead::size).sum::<usize>(),

@@ -1,4 +1,4 @@
-//! Whether a component's `run` has the interface's type.
+//! Whether a component's exports have the types of one of the interface's worlds.
 
 use std::fmt::Write;
 
@@ -10,20 +10,56 @@ use wasmtime::component::{
 use super::CompileError;
 use crate::engine::Engine;
 
-/// The type of `run`, written out.
+/// The type of an action's `run`, written out.
 const RUN: &str = "func() -> result<record{sign: list<variant{bytes(list<u8>), personal-message(list<u8>), \
                    typed-data(string), raw(list<u8>)}>, response: list<u8>}, record{reason: string}>";
+/// The type of a script runner's `run`.
+const RUNNER_RUN: &str = "func(source: string) -> result<record{sign: list<variant{bytes(list<u8>), \
+                          personal-message(list<u8>), typed-data(string), raw(list<u8>)}>, response: \
+                          list<u8>}, variant{refused(record{reason: string}), failed(string)}>";
+/// The type of a script runner's `check`.
+const RUNNER_CHECK: &str = "func(source: string) -> result<_, string>";
 /// Where the text of a type is cut: types may be far larger written out than they are as bytes.
 const MAX_TEXT_BYTES: usize = 400;
 
-pub(super) fn check(engine: &Engine, component: &Component) -> Result<(), CompileError> {
-    let Some(run) = component.component_type().get_export(engine.wasmtime(), "run").map(|found| found.ty)
-    else {
-        return Err(CompileError::NoRun);
-    };
-    let ComponentItem::ComponentFunc(run) = run else { return Err(CompileError::NoRun) };
-    let got = Text::of(&run);
-    if got == RUN { Ok(()) } else { Err(CompileError::RunType { expected: RUN.into(), got }) }
+/// What a component is, by its exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An action.
+    Action,
+    /// What runs scripts.
+    Runner,
+}
+
+pub(super) fn check(engine: &Engine, component: &Component) -> Result<Kind, CompileError> {
+    let run = function(engine, component, "run").ok_or(CompileError::NoRun)?;
+    if run == RUN {
+        return Ok(Kind::Action);
+    }
+    if run != RUNNER_RUN {
+        // Whoever takes an argument means to run scripts.
+        let expected = if run.starts_with("func()") { RUN } else { RUNNER_RUN };
+        return Err(CompileError::RunType { expected: expected.into(), got: run });
+    }
+    let check = function(engine, component, "check").unwrap_or_else(|| "missing".into());
+    if check == RUNNER_CHECK {
+        Ok(Kind::Runner)
+    } else {
+        Err(CompileError::CheckType { expected: RUNNER_CHECK.into(), got: check })
+    }
+}
+
+/// The type of an exported function, written out; none where there is no such function.
+fn function(engine: &Engine, component: &Component, name: &str) -> Option<String> {
+    match component.component_type().get_export(engine.wasmtime(), name)?.ty {
+        ComponentItem::ComponentFunc(function) => Some(Text::of(&function)),
+        ComponentItem::CoreFunc(_)
+        | ComponentItem::Module(_)
+        | ComponentItem::Component(_)
+        | ComponentItem::ComponentInstance(_)
+        | ComponentItem::Type(_)
+        | ComponentItem::Resource(_) => None,
+    }
 }
 
 /// A type's text as it grows.

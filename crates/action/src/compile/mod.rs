@@ -13,13 +13,16 @@ use wasmtime::component::{Component, Linker, types::ComponentItem};
 
 use crate::{
     abort::cut,
-    bindings::ActionPre,
+    action::Pre,
+    bindings::{ActionPre, runner::ScriptRunnerPre},
     engine::{
         Engine, EngineError, INTERFACE, MAX_MEMORIES, MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS, MAX_TABLES,
     },
     imports::{self, INTERFACES},
     run::RunState,
 };
+
+use export::Kind;
 
 pub use child::{ADDRESS_SPACE_BYTES, CPU_SECONDS, child_main};
 pub use compiler::{Compiler, CompilerError, MAX_ARTEFACT_BYTES, TIMEOUT};
@@ -73,6 +76,14 @@ pub enum CompileError {
         /// The component's, cut.
         got: String,
     },
+    /// It is a script runner by its `run`, and its `check` is missing or has another type.
+    #[error("the component's run is that of a script runner, and its check is {got}, expected {expected}")]
+    CheckType {
+        /// The interface's type.
+        expected: String,
+        /// The component's, cut.
+        got: String,
+    },
     /// It needs more than a run may have from the start.
     #[error("the component needs {got} {what}, at most {limit}")]
     Resources {
@@ -97,7 +108,7 @@ impl From<EngineError> for CompileError {
     }
 }
 
-/// Compiles a component and checks that it is an action: its imports, its export, what it needs.
+/// Compiles a component and checks that it is an action or a script runner: its imports, its exports, what it needs.
 ///
 /// The result is native code for [`Artefacts`](crate::Artefacts). Takes seconds for megabytes, and whatever
 /// time a hostile component makes it take: a node calls it through a [`Compiler`].
@@ -118,18 +129,22 @@ pub(crate) fn compile_with(engine: &Engine, component: &[u8]) -> Result<Componen
     Component::new(engine.wasmtime(), component).map_err(|error| invalid(&error))
 }
 
-/// Resolves a component's imports, after checking that it is an action.
+/// Resolves a component's imports, after checking that it is an action or a script runner.
 pub(crate) fn link(
     engine: &Engine,
     linker: &Linker<RunState>,
     component: &Component,
-) -> Result<ActionPre<RunState>, CompileError> {
+) -> Result<Pre, CompileError> {
     check_imports(engine, component)?;
     check_resources(component)?;
-    export::check(engine, component)?;
+    let kind = export::check(engine, component)?;
     let import_type = |error: wasmtime::Error| CompileError::ImportType { reason: cut(format!("{error:#}")) };
     let pre = linker.instantiate_pre(component).map_err(import_type)?;
-    ActionPre::new(pre).map_err(|error| invalid(&error))
+    match kind {
+        Kind::Action => ActionPre::new(pre).map(Pre::Action),
+        Kind::Runner => ScriptRunnerPre::new(pre).map(Pre::Runner),
+    }
+    .map_err(|error| invalid(&error))
 }
 
 fn invalid(error: &wasmtime::Error) -> CompileError {
@@ -161,6 +176,8 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), CompileEr
                 });
                 foreign.extend(unknown.map(|(item, _)| cut(format!("{name}#{item}"))));
             }
+            // A type is no way out; the world's own come in like this.
+            (_, ComponentItem::Type(_)) => {}
             _ => foreign.push(cut(name.to_owned())),
         }
     }

@@ -3,11 +3,15 @@
 use countersign_types::evm::{EvmRead, EvmValue};
 use wasmtime::component::{ComponentNamedList, Lift, LinkerInstance, Lower};
 
-use super::{arguments, reads, results};
+use super::{
+    arguments,
+    define::{define_all, define_one},
+    results,
+};
 use crate::{
-    abort::Abort,
     bindings::countersign::action::{evm as wit, types::Error},
-    run::RunState,
+    read::{Read, ReadValue},
+    run::{RunState, Sort},
 };
 
 pub(super) const NAME: &str = "countersign:action/evm@0.1.0";
@@ -20,7 +24,14 @@ pub(super) fn define(linker: &mut LinkerInstance<'_, RunState>) -> wasmtime::Res
         |(call,)| arguments::call(call),
         results::call,
     )?;
-    define_calls(linker)?;
+    define_all(
+        linker,
+        "eth-call-all",
+        Sort::Chain,
+        arguments::call_len,
+        |call| arguments::call(call).map(Read::Evm),
+        |value| results::call(of_chain(value)?),
+    )?;
     define_read(
         linker,
         "balance",
@@ -84,40 +95,13 @@ where
     R: Lower + Send + Sync + 'static,
     (Result<R, Error>,): ComponentNamedList + Lower,
 {
-    linker.func_wrap_async(name, move |mut store, arguments: P| {
-        Box::new(async move {
-            let bytes = bytes(&arguments);
-            let asked = ask(arguments).map(|read| vec![read]);
-            let values = match reads::read(&mut store, bytes, asked).await? {
-                Ok(values) => values,
-                Err(error) => return Ok((Err(error),)),
-            };
-            match values.into_iter().next().and_then(answer) {
-                Some(result) => Ok((Ok(result),)),
-                None => Err(store.data_mut().halt(wrong_value())),
-            }
-        })
-    })
+    let ask = move |arguments| ask(arguments).map(Read::Evm);
+    define_one(linker, name, Sort::Chain, bytes, ask, move |value| answer(of_chain(value)?))
 }
 
-fn define_calls(linker: &mut LinkerInstance<'_, RunState>) -> wasmtime::Result<()> {
-    linker.func_wrap_async("eth-call-all", |mut store, (calls,): (Vec<wit::Call>,)| {
-        Box::new(async move {
-            let bytes = calls.iter().map(arguments::call_len).sum();
-            let asked = calls.into_iter().map(arguments::call).collect();
-            let values = match reads::read(&mut store, bytes, asked).await? {
-                Ok(values) => values,
-                Err(error) => return Ok((Err(error),)),
-            };
-            match values.into_iter().map(results::call).collect::<Option<Vec<_>>>() {
-                Some(results) => Ok((Ok(results),)),
-                None => Err(store.data_mut().halt(wrong_value())),
-            }
-        })
-    })
-}
-
-/// Values are held against their reads when they come in, so this is a fault of the host.
-fn wrong_value() -> Abort {
-    Abort::host("a read's value is of another sort than the read")
+fn of_chain(value: ReadValue) -> Option<EvmValue> {
+    match value {
+        ReadValue::Evm(value) => Some(value),
+        ReadValue::Http(_) => None,
+    }
 }

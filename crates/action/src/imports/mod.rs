@@ -5,7 +5,9 @@
 mod arguments;
 mod context;
 mod crypto;
+mod define;
 mod evm;
+mod http;
 mod log;
 mod reads;
 mod results;
@@ -15,9 +17,10 @@ use wasmtime::component::Linker;
 use crate::{engine::Engine, run::RunState};
 
 /// What a component may import: each interface with its functions.
-pub(crate) const INTERFACES: [(&str, &[&str]); 6] = [
+pub(crate) const INTERFACES: [(&str, &[&str]); 7] = [
     (context::NAME, &["get"]),
     ("countersign:action/types@0.1.0", &[]),
+    (http::NAME, &["fetch", "fetch-all"]),
     (
         evm::NAME,
         &[
@@ -52,6 +55,7 @@ pub(crate) const INTERFACES: [(&str, &[&str]); 6] = [
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<RunState>> {
     let mut linker = Linker::new(engine.wasmtime());
     context::define(&mut linker.instance(context::NAME)?)?;
+    http::define(&mut linker.instance(http::NAME)?)?;
     evm::define(&mut linker.instance(evm::NAME)?)?;
     crypto::define(&mut linker.instance(crypto::NAME)?)?;
     log::define(&mut linker.instance(log::NAME)?)?;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use countersign_types::{
     Pin,
-    evm::{EvmRead, EvmValue, MAX_VALUE_BYTES},
+    evm::{EvmRead, MAX_VALUE_BYTES},
+    http::HttpRead,
 };
 use futures::future::try_join_all;
 use wasmtime::StoreContextMut;
@@ -13,34 +14,43 @@ use crate::{
     abort::Abort,
     bindings::countersign::action::types::Error,
     fuel::{COSTS, charge},
-    read::{Read, ReadFailure, ReadValue, Reader, RecordedRead, belongs},
-    run::{RunState, Source},
+    read::{Read, ReadFailure, ReadValue, Reader, RecordedRead, WrongValue},
+    run::{RunState, Sort, Source},
 };
 
 type Store<'a> = StoreContextMut<'a, RunState>;
+
+/// What a call asks for, as far as it is paid for before anything is looked at.
+pub(super) struct Asked {
+    /// From where.
+    pub(super) sort: Sort,
+    /// How many reads.
+    pub(super) reads: usize,
+    /// How many bytes the arguments carry.
+    pub(super) bytes: usize,
+}
 
 /// Makes the reads that were asked for, in their order: all, or none and an error for the guest. Local
 /// failures and disagreement end the run.
 pub(super) async fn read(
     store: &mut Store<'_>,
-    argument_bytes: usize,
-    asked: Result<Vec<EvmRead>, Error>,
-) -> wasmtime::Result<Result<Vec<EvmValue>, Error>> {
-    charge(store, COSTS.call(argument_bytes)).await?;
-    let reads = match asked {
-        Ok(reads) => reads,
-        Err(error) => return Ok(Err(error)),
-    };
-    let admitted = match admit(store.data_mut(), reads) {
-        Ok(admitted) => admitted,
-        Err(Refusal::Guest(error)) => return Ok(Err(error)),
-        Err(Refusal::Run(abort)) => return Err(store.data_mut().halt(abort)),
-    };
-    charge(store, COSTS.reads(admitted.len())).await?;
+    asked: Asked,
+    parse: impl FnOnce() -> Result<Vec<Read>, Error> + Send,
+) -> wasmtime::Result<Result<Vec<ReadValue>, Error>> {
+    // Parsing takes time too: a storm of malformed arguments is paid for like any other.
+    let cost = COSTS.call(asked.bytes).saturating_add(COSTS.reads(asked.sort, asked.reads));
+    charge(store, cost).await?;
+    let admitted =
+        match parse().map_err(Refusal::Guest).and_then(|reads| admit(store.data_mut(), asked.sort, reads)) {
+            Ok(admitted) => admitted,
+            Err(Refusal::Guest(error)) => return Ok(Err(error)),
+            Err(Refusal::Run(abort)) => return Err(store.data_mut().halt(abort)),
+        };
+    let hosts = store.data().hosts.clone();
     let answered = match &mut store.data_mut().source {
-        Source::Live { reader, recorded } => {
+        Source::Live { reader, recorded, .. } => {
             let (reader, first) = (reader.clone(), recorded.len());
-            live(reader, first, admitted).await
+            live(reader, &hosts, first, admitted).await
         }
         Source::Replay { agreed, next } => replay(agreed, *next, admitted),
     };
@@ -50,26 +60,45 @@ pub(super) async fn read(
     }
 }
 
+/// A read that the manifest allows.
+enum Admitted {
+    Evm(Pin, EvmRead),
+    Http(HttpRead),
+}
+
 /// Why reads are not made: an error for the guest, the same everywhere, or the run's end.
 enum Refusal {
     Guest(Error),
     Run(Abort),
 }
 
-/// Checks reads against manifest, budget and pins, and takes them off the budget.
-fn admit(state: &mut RunState, reads: Vec<EvmRead>) -> Result<Vec<(Pin, EvmRead)>, Refusal> {
-    let admitted =
-        reads.into_iter().map(|read| Ok((pinned(state, &read)?, read))).collect::<Result<Vec<_>, _>>()?;
-    match state.chain_reads_left.checked_sub(admitted.len()) {
-        Some(left) => {
-            state.chain_reads_left = left;
-            Ok(admitted)
-        }
-        None => Err(Refusal::Guest(Error::Limit(format!(
-            "{} chain reads are left, {} were asked for",
-            state.chain_reads_left,
-            admitted.len()
-        )))),
+/// Checks reads against manifest, pins and budget, and takes them off the budget.
+fn admit(state: &mut RunState, sort: Sort, reads: Vec<Read>) -> Result<Vec<Admitted>, Refusal> {
+    let admitted = reads
+        .into_iter()
+        .map(|read| match read {
+            Read::Evm(read) => Ok(Admitted::Evm(pinned(state, &read)?, read)),
+            Read::Http(read) => listed(state, read),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let name = match sort {
+        Sort::Chain => "chain",
+        Sort::Http => "HTTP",
+    };
+    let limit = |left| {
+        let text = format!("{left} {name} reads are left, {} were asked for", admitted.len());
+        Refusal::Guest(Error::Limit(text))
+    };
+    state.budget.take(sort, admitted.len()).map_err(limit)?;
+    Ok(admitted)
+}
+
+fn listed(state: &RunState, read: HttpRead) -> Result<Admitted, Refusal> {
+    if state.hosts.iter().any(|host| host == read.host()) {
+        Ok(Admitted::Http(read))
+    } else {
+        let text = format!("the host {} is not in the manifest", read.host());
+        Err(Refusal::Guest(Error::Denied(text)))
     }
 }
 
@@ -98,37 +127,41 @@ fn pinned(state: &RunState, read: &EvmRead) -> Result<Pin, Refusal> {
 /// Asks the reader, side by side.
 async fn live(
     reader: Arc<dyn Reader>,
+    hosts: &[String],
     first: usize,
-    reads: Vec<(Pin, EvmRead)>,
+    reads: Vec<Admitted>,
 ) -> Result<Vec<RecordedRead>, Abort> {
-    let answers = reads.into_iter().enumerate().map(|(index, (pin, read))| {
+    let answers = reads.into_iter().enumerate().map(|(index, read)| {
         let reader = &reader;
         async move {
             let failed = |failure| Abort::Read { position: first + index, failure };
-            let value = reader.evm(&pin, &read).await.map_err(failed)?;
-            if !belongs(&read, &value) {
-                return Err(failed(ReadFailure::new("the reader answered another question")));
+            let wrong = |error: WrongValue| failed(ReadFailure::new(error.to_string()));
+            match read {
+                Admitted::Evm(pin, read) => {
+                    let value = reader.evm(&pin, &read).await.map_err(failed)?;
+                    RecordedRead::evm(read, value).map_err(wrong)
+                }
+                Admitted::Http(read) => {
+                    let response = reader.http(hosts, &read).await.map_err(failed)?;
+                    RecordedRead::http(read, response).map_err(wrong)
+                }
             }
-            Ok(RecordedRead::new(Read::Evm(read), ReadValue::Evm(value)))
         }
     });
     try_join_all(answers).await
 }
 
 /// Takes the next agreed reads, which must be these.
-fn replay(
-    agreed: &[RecordedRead],
-    first: usize,
-    reads: Vec<(Pin, EvmRead)>,
-) -> Result<Vec<RecordedRead>, Abort> {
-    let matching = |(index, (_, read)): (usize, (Pin, EvmRead))| {
+fn replay(agreed: &[RecordedRead], first: usize, reads: Vec<Admitted>) -> Result<Vec<RecordedRead>, Abort> {
+    let matching = |(index, read): (usize, Admitted)| {
         let position = first + index;
         let agreed = agreed.get(position).ok_or(Abort::NotAgreed { position })?;
-        let ReadValue::Evm(value) = &agreed.value;
-        if agreed.entry.read() != read.id() || !belongs(&read, value) {
-            return Err(Abort::Diverged { position });
-        }
-        Ok(agreed.clone())
+        let same = match (&read, agreed.read()) {
+            (Admitted::Evm(_, read), Read::Evm(agreed)) => read == agreed,
+            (Admitted::Http(read), Read::Http(agreed)) => read == agreed,
+            (Admitted::Evm(..), Read::Http(_)) | (Admitted::Http(_), Read::Evm(_)) => false,
+        };
+        if same { Ok(agreed.clone()) } else { Err(Abort::Diverged { position }) }
     };
     reads.into_iter().enumerate().map(matching).collect()
 }
@@ -137,14 +170,14 @@ fn replay(
 async fn hand_over(
     store: &mut Store<'_>,
     reads: Vec<RecordedRead>,
-) -> wasmtime::Result<Result<Vec<EvmValue>, Error>> {
-    let largest = reads.iter().map(RecordedRead::value_len).max().unwrap_or(0);
+) -> wasmtime::Result<Result<Vec<ReadValue>, Error>> {
     let carried: usize = reads.iter().map(RecordedRead::value_len).sum();
-    let values =
-        reads.iter().map(|RecordedRead { value: ReadValue::Evm(value), .. }| value.clone()).collect();
-    match &mut store.data_mut().source {
-        Source::Live { recorded, .. } => recorded.extend(reads),
-        Source::Replay { next, .. } => *next += reads.len(),
+    // Bodies have the bound that their reads name.
+    let chain = reads.iter().filter(|read| matches!(read.read(), Read::Evm(_)));
+    let largest = chain.map(RecordedRead::value_len).max().unwrap_or(0);
+    let values = reads.iter().map(|read| read.value().clone()).collect();
+    if let Err(abort) = store.data_mut().source.advance(reads) {
+        return Err(store.data_mut().halt(abort));
     }
     if largest > MAX_VALUE_BYTES {
         let text = format!("a value has at most {MAX_VALUE_BYTES} bytes, got {largest}");

@@ -12,16 +12,32 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_action::{
-    Action, Compilation, Config, Engine, Host, LiveRun, ReadFailure, Reader, RecordedRead, Replay,
+    Action, Compilation, Config, Engine, Host, LiveRun, ReadFailure, Reader, RecordedRead, Replay, Script,
 };
 use countersign_types::{
     ActionId, Address, B256, Bytes, Caller, CallerKind, ComponentDigest, Context, KeyId, Limits, Manifest,
     Payload, Pin, PublicKey, RequestDigest, Scheme, SessionId, U256, Verdict,
     evm::{EvmRead, EvmValue},
+    http::{HttpRead, HttpResponse},
 };
 
 /// The frame that every guest is set into.
 const FRAME: &str = include_str!("../guests/frame.wat");
+/// What an action exports.
+const ACTION: &str = r#"
+  (func $run (result (result $decision (error $refusal)))
+    (canon lift (core func $g "run") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+  (export "run" (func $run))"#;
+/// What a script runner exports, with the type of its world as linkers write it.
+pub(crate) const RUNNER: &str = r#"
+  (type $end (variant (case "refused" $refusal) (case "failed" string)))
+  (import "script-end" (type $script-end (eq $end)))
+  (func $check (param "source" string) (result (result (error string)))
+    (canon lift (core func $g "check") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+  (export "check" (func $check))
+  (func $run (param "source" string) (result (result $decision (error $script-end)))
+    (canon lift (core func $g "run") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+  (export "run" (func $run))"#;
 
 /// A component from the guest's functions in `tests/guests`.
 pub(crate) fn component(name: &str) -> Vec<u8> {
@@ -29,9 +45,22 @@ pub(crate) fn component(name: &str) -> Vec<u8> {
     from_functions(&std::fs::read_to_string(path).expect("a guest of this name"))
 }
 
-/// A component from a guest's functions.
+/// A component from a guest's functions, of which `$decide` gives the address of the result.
 pub(crate) fn from_functions(functions: &str) -> Vec<u8> {
-    from_text(&FRAME.replace("$GUEST", functions))
+    let run = r#"(func (export "run") (result i32) (call $decide))"#;
+    from_text(&FRAME.replace("$GUEST", &format!("{functions}\n{run}")).replace("$EXPORTS", ACTION))
+}
+
+/// A script runner from its functions: `$check` and `$script` take the source and give the address of a result.
+pub(crate) fn runner(functions: &str) -> Vec<u8> {
+    runner_with(functions, RUNNER)
+}
+
+/// A script runner with other exports than the interface's.
+pub(crate) fn runner_with(functions: &str, exports: &str) -> Vec<u8> {
+    let core = r#"(func (export "check") (param i32 i32) (result i32) (call $check (local.get 0) (local.get 1)))
+                  (func (export "run") (param i32 i32) (result i32) (call $script (local.get 0) (local.get 1)))"#;
+    from_text(&FRAME.replace("$GUEST", &format!("{functions}\n{core}")).replace("$EXPORTS", exports))
 }
 
 /// A component from its text.
@@ -54,6 +83,7 @@ pub(crate) fn small() -> Config {
 pub(crate) struct Guest {
     pub(crate) host: Host,
     pub(crate) action: Arc<Action>,
+    pub(crate) script: Option<Script>,
     pub(crate) manifest: Manifest,
     pub(crate) context: Context,
 }
@@ -72,7 +102,16 @@ impl Guest {
     /// A guest on a host that others share.
     pub(crate) async fn on(host: Host, component: &[u8]) -> Self {
         let action = host.prepare(component).await.expect("an action");
-        Self { host, action, manifest: manifest(component), context: context() }
+        Self { host, action, script: None, manifest: manifest(component), context: context() }
+    }
+
+    /// A runner with its script.
+    pub(crate) async fn script(runner: &[u8], source: &str) -> Self {
+        let mut guest = Self::of(runner).await;
+        let script = Script::new(source).expect("a script");
+        guest.manifest.script = script.digest();
+        guest.script = Some(script);
+        guest
     }
 
     /// An action of this repository on the dev chain, with a key's config and a caller's params.
@@ -95,22 +134,23 @@ impl Guest {
 
     /// Runs it live, on what `reader` answers.
     pub(crate) async fn live(&self, reader: impl Reader + 'static) -> LiveRun {
-        self.host.run_live(&self.action, &self.manifest, &self.context, Arc::new(reader)).await
+        let script = self.script.as_ref();
+        self.host.run_live(&self.action, script, &self.manifest, &self.context, Arc::new(reader)).await
     }
 
     /// Replays it over `reads`.
     pub(crate) async fn replay(&self, reads: &[RecordedRead]) -> Replay {
-        self.host.replay(&self.action, &self.manifest, &self.context, reads).await
+        self.host.replay(&self.action, self.script.as_ref(), &self.manifest, &self.context, reads).await
     }
 }
 
-/// A manifest with chain 1 and the default limits.
+/// A manifest with chain 1, the hosts a.example and b.example, and the default limits.
 pub(crate) fn manifest(component: &[u8]) -> Manifest {
     Manifest {
         name: "guest".into(),
         component: ComponentDigest::of(component),
         script: B256::ZERO,
-        hosts: vec![],
+        hosts: vec!["a.example".into(), "b.example".into()],
         chains: vec![1],
         limits: Limits::default(),
     }
@@ -134,15 +174,21 @@ pub(crate) fn context() -> Context {
     }
 }
 
-/// Answers from a function, and counts.
+/// Answers from functions, and counts.
 pub(crate) struct Answers {
     answer: fn(&EvmRead) -> Result<EvmValue, ReadFailure>,
+    web: fn(&HttpRead) -> Result<HttpResponse, ReadFailure>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Answers {
     pub(crate) fn new(answer: fn(&EvmRead) -> Result<EvmValue, ReadFailure>) -> Self {
-        Self { answer, asked: Arc::default() }
+        Self { answer, web: no_web, asked: Arc::default() }
+    }
+
+    /// Chains as in [`world`], and hosts that answer from a function.
+    pub(crate) fn web(web: fn(&HttpRead) -> Result<HttpResponse, ReadFailure>) -> Self {
+        Self { web, ..Self::new(world) }
     }
 
     /// How often it was asked, also after it has been given away.
@@ -159,6 +205,31 @@ impl Reader for Answers {
         tokio::task::yield_now().await;
         (self.answer)(read)
     }
+
+    async fn http(&self, hosts: &[String], read: &HttpRead) -> Result<HttpResponse, ReadFailure> {
+        assert_eq!(hosts, ["a.example", "b.example"], "the manifest's hosts");
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+        (self.web)(read)
+    }
+}
+
+fn no_web(_read: &HttpRead) -> Result<HttpResponse, ReadFailure> {
+    Err(ReadFailure::new("this world has no hosts"))
+}
+
+/// A response of status 200.
+pub(crate) fn response(body: &str) -> HttpResponse {
+    HttpResponse {
+        status: 200,
+        content_type: Some("application/json".into()),
+        body: body.as_bytes().to_vec().into(),
+    }
+}
+
+/// Prices: 1.50, and a text.
+pub(crate) fn prices(_read: &HttpRead) -> Result<HttpResponse, ReadFailure> {
+    Ok(response(r#"{"price": 1.50, "name": "gold", "more": [1, 2]}"#))
 }
 
 /// Balances: 1000 and the account's first byte. Calls return their calldata, twice.
@@ -190,6 +261,18 @@ pub(crate) struct Sleeper {
 #[async_trait]
 impl Reader for Sleeper {
     async fn evm(&self, _pin: &Pin, _read: &EvmRead) -> Result<EvmValue, ReadFailure> {
+        self.sleep().await;
+        Ok(balance(0))
+    }
+
+    async fn http(&self, _hosts: &[String], _read: &HttpRead) -> Result<HttpResponse, ReadFailure> {
+        self.sleep().await;
+        Ok(response("{}"))
+    }
+}
+
+impl Sleeper {
+    async fn sleep(&self) {
         struct OnDrop(Arc<AtomicUsize>);
         impl Drop for OnDrop {
             fn drop(&mut self) {
@@ -199,7 +282,6 @@ impl Reader for Sleeper {
         let _dropped = OnDrop(self.dropped.clone());
         self.started.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        Ok(balance(0))
     }
 }
 

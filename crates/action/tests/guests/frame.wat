@@ -1,10 +1,19 @@
-;; What the guests of these tests share: all imports lowered, a memory, and the export.
-;; The placeholder in the last module is replaced by a guest's functions, of which $decide gives the result's address.
+;; What the guests of these tests share: all imports lowered, a memory, and what gives a result. The placeholder in
+;; the last module is replaced by a guest's functions, the one at the end by the exports (of an action or of a runner).
 (component
   (import "countersign:action/types@0.1.0" (instance $types
     (type $e (variant (case "denied" string) (case "limit" string) (case "invalid" string)))
-    (export "error" (type (eq $e)))))
+    (export "error" (type (eq $e)))
+    (type $t (record (field "bps" u32) (field "abs" string)))
+    (export "tolerance" (type $tolerance (eq $t)))
+    (type $r (variant (case "identical") (case "median" $tolerance) (case "min" $tolerance) (case "max" $tolerance) (case "mode")))
+    (export "rule" (type $rule (eq $r)))
+    (type $f (record (field "pointer" string) (field "rule" $rule)))
+    (export "field" (type $field (eq $f)))
+    (type $a (variant (case "identical") (case "json-fields" (list $field))))
+    (export "agree" (type (eq $a)))))
   (alias export $types "error" (type $error))
+  (alias export $types "agree" (type $agree))
 
   (import "countersign:action/context@0.1.0" (instance $context
     (type $c (record (field "kind" string) (field "id" (list u8))))
@@ -18,6 +27,18 @@
       (field "time-ms" u64) (field "seed" (list u8)) (field "pins" (list $pin))))
     (export "request" (type $request (eq $r)))
     (export "get" (func (result $request)))))
+
+  (import "countersign:action/http@0.1.0" (instance $http
+    (export "error" (type $err (eq $error)))
+    (export "agree" (type $how (eq $agree)))
+    (type $h (record (field "name" string) (field "value" string)))
+    (export "header" (type $header (eq $h)))
+    (type $q (record (field "url" string) (field "headers" (list $header)) (field "max-body" u32) (field "timeout-ms" u32)))
+    (export "request" (type $request (eq $q)))
+    (type $p (record (field "status" u16) (field "headers" (list $header)) (field "body" (list u8))))
+    (export "response" (type $response (eq $p)))
+    (export "fetch" (func (param "req" $request) (param "how" $how) (result (result $response (error $err)))))
+    (export "fetch-all" (func (param "reqs" (list (tuple $request $how))) (result (result (list $response) (error $err)))))))
 
   (import "countersign:action/evm@0.1.0" (instance $evm
     (export "error" (type $err (eq $error)))
@@ -64,6 +85,8 @@
   (core func $get (canon lower (func $context "get") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
   (core func $balance (canon lower (func $evm "balance") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
   (core func $calls (canon lower (func $evm "eth-call-all") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+  (core func $fetch (canon lower (func $http "fetch") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+  (core func $fetches (canon lower (func $http "fetch-all") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
   (core func $keccak (canon lower (func $crypto "keccak256") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
   (core func $emit (canon lower (func $log "emit") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
 
@@ -72,6 +95,8 @@
     (import "host" "get" (func $get (param i32)))
     (import "host" "balance" (func $balance (param i64 i32 i32 i32)))
     (import "host" "calls" (func $calls (param i32 i32 i32)))
+    (import "host" "fetch" (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+    (import "host" "fetches" (func $fetches (param i32 i32 i32)))
     (import "host" "keccak" (func $keccak (param i32 i32 i32)))
     (import "host" "emit" (func $emit (param i32 i32 i32)))
     ;; Address 0: the result. Address 64: a list with one payload. From 1024 on: what a guest likes.
@@ -90,13 +115,18 @@
       (i32.store (i32.const 4) (local.get $at))
       (i32.store (i32.const 8) (local.get $len))
       (i32.const 0))
-    $GUEST
-    (func (export "run") (result i32) (call $decide)))
+    ;; What a runner ends with: a refusal, or a failure.
+    (func $end (param $case i32) (param $at i32) (param $len i32) (result i32)
+      (i32.store8 (i32.const 0) (i32.const 1))
+      (i32.store8 (i32.const 4) (local.get $case))
+      (i32.store (i32.const 8) (local.get $at))
+      (i32.store (i32.const 12) (local.get $len))
+      (i32.const 0))
+    $GUEST)
   (core instance $g (instantiate $guest
     (with "m" (instance $m))
     (with "host" (instance
       (export "get" (func $get)) (export "balance" (func $balance)) (export "calls" (func $calls))
+      (export "fetch" (func $fetch)) (export "fetches" (func $fetches))
       (export "keccak" (func $keccak)) (export "emit" (func $emit))))))
-  (func $run (result (result $decision (error $refusal)))
-    (canon lift (core func $g "run") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
-  (export "run" (func $run)))
+  $EXPORTS)

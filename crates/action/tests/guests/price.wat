@@ -1,0 +1,21 @@
+;; Fetches a price within 50 basis points and a name, and signs what it sees of them; refuses with what the host says.
+(data (i32.const 1024) "https://a.example/price")
+(data (i32.const 1100) "/price/name0")
+(func $fields
+  (i32.store (i32.const 1200) (i32.const 1100))
+  (i32.store (i32.const 1204) (i32.const 6))
+  (i32.store8 (i32.const 1208) (i32.const 1))
+  (i32.store (i32.const 1212) (i32.const 50))
+  (i32.store (i32.const 1216) (i32.const 1111))
+  (i32.store (i32.const 1220) (i32.const 1))
+  (i32.store (i32.const 1224) (i32.const 1106))
+  (i32.store (i32.const 1228) (i32.const 5))
+  (i32.store8 (i32.const 1232) (i32.const 0)))
+(func $decide (result i32)
+  (call $fields)
+  (call $fetch
+    (i32.const 1024) (i32.const 23) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+    (i32.const 1) (i32.const 1200) (i32.const 2) (i32.const 128))
+  (if (result i32) (i32.eqz (i32.load8_u (i32.const 128)))
+    (then (call $allow (i32.load (i32.const 144)) (i32.load (i32.const 148))))
+    (else (call $refuse (i32.load (i32.const 136)) (i32.load (i32.const 140))))))
