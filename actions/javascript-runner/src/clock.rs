@@ -33,7 +33,11 @@ pub(crate) fn random() -> f64 {
 
 /// What QuickJS asks for the time, in microseconds since 1970. `Date` reads nothing else, and its zone is UTC.
 #[cfg(target_arch = "wasm32")]
-#[allow(unsafe_code, clippy::cast_precision_loss, reason = "the name and the type that QuickJS's port asks for")]
+#[allow(
+    unsafe_code,
+    clippy::cast_precision_loss,
+    reason = "the name and the type that QuickJS's port asks for"
+)]
 #[unsafe(no_mangle)]
 extern "C" fn __rquickjs_host_now_us() -> f64 {
     NOW_MS.get() as f64 * 1_000.0

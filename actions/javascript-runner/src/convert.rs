@@ -1,7 +1,6 @@
 //! Values of the interface, as JavaScript has them, and the other way round.
 
-use rquickjs::{
-    Ctx, Error, Exception, FromJs, IntoJs, Object, Result, TypedArray, Value, convert::List};
+use rquickjs::{Ctx, Error, Exception, FromJs, IntoJs, Object, Result, TypedArray, Value, convert::List};
 
 use crate::bindings::countersign::action::{
     context::{Caller, Pin, Request},
@@ -17,7 +16,8 @@ impl<'js> FromJs<'js> for Bytes {
     fn from_js(_: &Ctx<'js>, value: Value<'js>) -> Result<Self> {
         let array = TypedArray::<u8>::from_value(value)?;
         #[allow(unsafe_code, reason = "no JavaScript runs while the bytes are copied")]
-        let bytes = unsafe { array.as_bytes() }.ok_or_else(|| Error::new_from_js("detached", "Uint8Array"))?;
+        let bytes =
+            unsafe { array.as_bytes() }.ok_or_else(|| Error::new_from_js("detached", "Uint8Array"))?;
         Ok(Self(bytes.to_vec()))
     }
 }
@@ -36,7 +36,11 @@ pub(crate) enum BytesOrText {
 
 impl<'js> FromJs<'js> for BytesOrText {
     fn from_js(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Self> {
-        if value.is_string() { value.get().map(Self::Text) } else { Bytes::from_js(ctx, value).map(|bytes| Self::Bytes(bytes.0)) }
+        if value.is_string() {
+            value.get().map(Self::Text)
+        } else {
+            Bytes::from_js(ctx, value).map(|bytes| Self::Bytes(bytes.0))
+        }
     }
 }
 
@@ -44,7 +48,11 @@ impl<'js> FromJs<'js> for BytesOrText {
 pub(crate) struct Count(pub(crate) u64);
 
 impl<'js> FromJs<'js> for Count {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "out of range is the host's to refuse")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "out of range is the host's to refuse"
+    )]
     fn from_js(_: &Ctx<'js>, value: Value<'js>) -> Result<Self> {
         Ok(Self(value.get::<f64>()? as u64))
     }
@@ -70,7 +78,9 @@ pub(crate) type JsRequest = List<(String, Vec<List<(String, String)>>, Count, Co
 /// [pointer, rule, bps, abs]
 type JsField = List<(String, String, Count, String)>;
 
-pub(crate) fn request(List((url, headers, max_body, timeout_ms, fields)): JsRequest) -> Result<(http::Request, Agree)> {
+pub(crate) fn request(
+    List((url, headers, max_body, timeout_ms, fields)): JsRequest,
+) -> Result<(http::Request, Agree)> {
     let headers = headers.into_iter().map(|List((name, value))| http::Header { name, value }).collect();
     let agree = match fields {
         None => Agree::Identical,
@@ -102,7 +112,8 @@ pub(crate) fn call(List((chain_id, to, data, from)): JsCall) -> Call {
 impl<'js> IntoJs<'js> for http::Response {
     /// [status, contentType, body]
     fn into_js(self, ctx: &Ctx<'js>) -> Result<Value<'js>> {
-        let content_type = self.headers.into_iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
+        let content_type =
+            self.headers.into_iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
         List((self.status, content_type.map(|header| header.value), Bytes(self.body))).into_js(ctx)
     }
 }

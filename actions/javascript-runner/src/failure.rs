@@ -16,7 +16,10 @@ pub(crate) struct Failure {
 }
 
 /// Does something in the interpreter; what it throws is a failure.
-pub(crate) fn caught<'js, T>(ctx: &Ctx<'js>, work: impl FnOnce() -> Result<T>) -> std::result::Result<T, Failure> {
+pub(crate) fn caught<'js, T>(
+    ctx: &Ctx<'js>,
+    work: impl FnOnce() -> Result<T>,
+) -> std::result::Result<T, Failure> {
     work().catch(ctx).map_err(|error| match error {
         CaughtError::Exception(exception) => Failure::thrown(exception.as_object().as_value()),
         CaughtError::Value(value) => Failure::thrown(&value),
@@ -119,7 +122,8 @@ mod tests {
 
     #[test]
     fn the_innermost_place_of_the_authors_file_counts() {
-        let stack = "    at toBytes (countersign:bytes:3:9)\n    at run (action.js:12:7)\n    at action.js:1:1\n";
+        let stack =
+            "    at toBytes (countersign:bytes:3:9)\n    at run (action.js:12:7)\n    at action.js:1:1\n";
         assert_eq!(first_place(stack), Some((12, 7)));
         assert_eq!(first_place("    at action.js:3:5\n"), Some((3, 5)));
         assert_eq!(first_place("    at other.js:3:5\n"), None);

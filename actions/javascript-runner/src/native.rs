@@ -120,7 +120,8 @@ fn signatures<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
         ("ed25519Verify", crypto::ed25519_verify),
     ];
     for (name, verify) in verifiers {
-        let verify = move |key: Bytes, signed: Bytes, signature: Bytes| verify(&key.0, &signed.0, &signature.0);
+        let verify =
+            move |key: Bytes, signed: Bytes, signature: Bytes| verify(&key.0, &signed.0, &signature.0);
         native.set(name, Function::new(ctx.clone(), verify)?)?;
     }
     Ok(())

@@ -1,8 +1,6 @@
 //! A script's life: compiled, evaluated, called, and what it returned.
 
-use rquickjs::{
-    Ctx, Error, Function, Module, Object, Promise, Value, convert::List, promise::PromiseState,
-};
+use rquickjs::{Ctx, Error, Function, Module, Object, Promise, Value, convert::List, promise::PromiseState};
 
 use crate::{
     bindings::{
@@ -90,7 +88,9 @@ fn execute<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, source: &str) -> Result<Dec
     };
     unhandled(ctx, hooks)?;
     let decision = failure::caught(ctx, || {
-        hooks.get::<_, Function<'_>>("settle")?.call::<_, List<(Vec<List<(String, BytesOrText)>>, Bytes)>>((returned,))
+        hooks
+            .get::<_, Function<'_>>("settle")?
+            .call::<_, List<(Vec<List<(String, BytesOrText)>>, Bytes)>>((returned,))
     });
     let List((sign, response)) = decision.map_err(|failure| failure.or_at(run))?;
     let sign = sign.into_iter().map(|List((kind, data))| payload(&kind, data)).collect::<Result<_, _>>()?;
@@ -118,12 +118,13 @@ fn drain(ctx: &Ctx<'_>) {
 
 /// A promise that was rejected while nobody looked at it is a mistake that would go unseen.
 fn unhandled<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>) -> Result<(), Failure> {
-    let reasons = failure::caught(ctx, || {
-        hooks.get::<_, Function<'_>>("unhandled")?.call::<_, Vec<Value<'js>>>(())
-    })?;
+    let reasons =
+        failure::caught(ctx, || hooks.get::<_, Function<'_>>("unhandled")?.call::<_, Vec<Value<'js>>>(()))?;
     match reasons.first() {
         None => Ok(()),
-        Some(reason) => Err(Failure::thrown(reason).preceded("a promise was rejected and nobody awaits it: ")),
+        Some(reason) => {
+            Err(Failure::thrown(reason).preceded("a promise was rejected and nobody awaits it: "))
+        }
     }
 }
 

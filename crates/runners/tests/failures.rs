@@ -36,10 +36,10 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "cs.median({ abs: 0.5 })",
-        "action.js:3:10: TypeError: median: abs is the number 0.5, a binary float: write it as \
+        "action.js:3:4: TypeError: median: abs is the number 0.5, a binary float: write it as \
                                  a string, as \"0.5\"",
     ),
-    ("cs.median({ bsp: 5 })", "action.js:3:10: TypeError: median: there is no \"bsp\": it takes bps, abs"),
+    ("cs.median({ bsp: 5 })", "action.js:3:4: TypeError: median: there is no \"bsp\": it takes bps, abs"),
     ("cs.http.fetch('https://a.test', { fields: { '/a': cs.median } })", "write median({ bps: 50 })"),
     (
         "cs.http.fetch('https://a.test', { timeout: 5 })",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::fake::{Fake, call, filled, publication_body, request_body};
 
 /// Every route that there is. A new one is added here, so that nobody adds it unnoticed.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/readyz"),
