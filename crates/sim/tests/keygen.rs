@@ -43,9 +43,9 @@ fn a_calm_network_needs_one_attempt() {
 #[test]
 fn a_scheme_that_comes_with_an_upgrade_gets_its_root_in_a_further_ceremony() {
     let scenario = Scenario { upgrades: true, ..Scenario::default() };
-    let mut reports = run(&scenario, 6_000..6_000 + seeds(30));
+    let mut reports = run(&scenario, 6_000..6_000 + seeds(15));
     let harsh = Scenario { crashes: 400, links: Links { loss: 300, ..scenario.links }, ..scenario };
-    reports.extend(run(&harsh, 7_000..7_000 + seeds(20)));
+    reports.extend(run(&harsh, 7_000..7_000 + seeds(15)));
     let further = reports.iter().filter(|report| report.ceremonies == 2).count();
     assert!(further > 5, "{further} of {} needed a further ceremony", reports.len());
     assert!(reports.iter().all(|report| report.ceremonies <= 2));
@@ -53,9 +53,9 @@ fn a_scheme_that_comes_with_an_upgrade_gets_its_root_in_a_further_ceremony() {
 
 #[test]
 fn one_dishonest_member_never_splits_the_others_and_frames_nobody() {
-    run(&Scenario::default().lying(&Lie::ALL), 3_000..3_000 + seeds(30));
+    run(&Scenario::default().lying(&Lie::ALL), 3_000..3_000 + seeds(20));
     let upgrades = Scenario { upgrades: true, ..Scenario::default() };
-    run(&upgrades.lying(&Lie::ALL), 3_500..3_500 + seeds(20));
+    run(&upgrades.lying(&Lie::ALL), 3_500..3_500 + seeds(10));
 }
 
 #[test]
