@@ -2,12 +2,12 @@
 
 mod guest;
 
-use countersign_action::{
-    Abort, LiveRun, ReadFailure,
+use countersign_action::{Abort, LiveRun, ReadFailure};
+use countersign_runners::by_name;
+use countersign_types::{
+    Payload, Verdict,
     http::{HttpRead, HttpResponse},
 };
-use countersign_runners::by_name;
-use countersign_types::{Payload, Verdict};
 use guest::{Answers, Guest, nobody, refusal, response, world};
 
 async fn script(name: &str, config: &str) -> Guest {

@@ -174,7 +174,7 @@ pub struct Problem {
     pub nodes: Vec<NodeDecision>,
     /// Where the nodes disagree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disagreement: Option<Disagreement>,
+    pub disagreement: Option<Box<Disagreement>>,
 }
 
 impl From<Failure> for Problem {
@@ -210,14 +210,14 @@ mod tests {
                 decision: crate::Decision::Refuse,
                 reason: Some("too little".into()),
             }];
-            let disagreement = Some(Disagreement {
+            let disagreement = Some(Box::new(Disagreement {
                 position: 1,
                 what: Some("GET https://a.example/".into()),
                 pointer: Some("/price".into()),
                 rule: "identical".into(),
                 reason: "the nodes read different values".into(),
                 saw: Vec::new(),
-            });
+            }));
             let failure = Failure { kind, detail: "why".into(), nodes, disagreement };
             let json = serde_json::to_string(&Problem::from(failure.clone())).expect("a problem");
             let problem: Problem = serde_json::from_str(&json).expect("a problem");

@@ -267,7 +267,7 @@ pub struct Failure {
     pub nodes: Vec<NodeDecision>,
     /// Where the nodes disagree.
     #[serde(default)]
-    pub disagreement: Option<Disagreement>,
+    pub disagreement: Option<Box<Disagreement>>,
 }
 
 impl Failure {

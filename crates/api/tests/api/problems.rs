@@ -23,7 +23,12 @@ fn failure(kind: FailureKind) -> Failure {
         reason: "the nodes read different values".into(),
         saw: vec![saw],
     };
-    Failure { kind, detail: "what happened".into(), nodes: vec![node], disagreement: Some(disagreement) }
+    Failure {
+        kind,
+        detail: "what happened".into(),
+        nodes: vec![node],
+        disagreement: Some(Box::new(disagreement)),
+    }
 }
 
 #[tokio::test]

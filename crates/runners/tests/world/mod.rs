@@ -29,8 +29,8 @@ pub(crate) use bindings::{
         evm::{self, Call, CallResult, Filter, Log, Receipt},
         http::{self, Header, Response},
         log,
-        outcome::{Payload, Refusal},
-        types::{self, Agree, Error, Field, Rule, Tolerance},
+        outcome::Payload,
+        types::{self, Agree, Error},
     },
 };
 

@@ -78,7 +78,7 @@ pub(super) fn failure(coordinator: &Coordinator) -> Failure {
         let detail =
             format!("no {threshold} of {size} nodes can sign over what they read: {}", disagreement.reason);
         let mut failure = Failure::new(FailureKind::Disagreement, detail).with_nodes(nodes(coordinator));
-        failure.disagreement = Some(disagreement);
+        failure.disagreement = Some(Box::new(disagreement));
         return failure;
     }
     unavailable(coordinator)
