@@ -191,7 +191,9 @@ mod tests {
                 assert!(address.is_none_or(|address| address.starts_with(prefix)), "{document}");
             }
             let lines = facts(&shown.lines(BitcoinNetwork::Testnet));
-            assert!(lines.contains(document[field].as_str().expect("an address")), "{lines}");
+            // Ethereum's has a checksum in its case where people read it
+            let address = document[field].as_str().expect("an address").to_lowercase();
+            assert!(lines.to_lowercase().contains(&address), "{lines}");
             assert!(lines.contains("no seed phrase"), "{lines}");
         }
     }

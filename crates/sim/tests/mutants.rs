@@ -1,6 +1,7 @@
 //! Nodes that are built wrong: the invariants see every one of them, and the right node passes the same seeds.
 
 use countersign_sim::{Links, Mutant, Scenario, Violation, World, keygen};
+use countersign_types::Scheme;
 
 /// Every mutant is caught within so many seeds.
 const MOST: u64 = 500;
@@ -108,8 +109,13 @@ fn a_coordinator_without_a_clock_misses_its_deadline() {
     assert!(seen, "{violation}");
 }
 
+/// What these members get wrong has nothing to do with how many roots they make, and one is made faster.
+fn one_scheme() -> keygen::Scenario {
+    keygen::Scenario { schemes: vec![Scheme::Ed25519], ..keygen::Scenario::default() }
+}
+
 fn caught_in_keygen(mutant: keygen::Mutant) -> Violation {
-    caught_in(&keygen::Scenario { crashes: 300, ..keygen::Scenario::default() }, mutant)
+    caught_in(&keygen::Scenario { crashes: 300, ..one_scheme() }, mutant)
 }
 
 fn caught_in(scenario: &keygen::Scenario, mutant: keygen::Mutant) -> Violation {
@@ -145,7 +151,7 @@ fn a_member_that_forgets_its_activation_activates_twice() {
         threshold: 2,
         links: Links { loss: 600, ..Links::default() },
         crashes: 600,
-        ..keygen::Scenario::default()
+        ..one_scheme()
     };
     let violation = caught_in(&scenario, keygen::Mutant::ForgetsActivation);
     let seen = matches!(violation, Violation::TwoActivations { .. } | Violation::Split { .. });

@@ -9,7 +9,7 @@ mod world;
 use std::collections::BTreeSet;
 
 use countersign_session::Millis;
-use countersign_types::Identifier;
+use countersign_types::{Identifier, Scheme};
 
 pub use world::World;
 
@@ -22,6 +22,8 @@ pub struct Scenario {
     pub members: u16,
     /// How many sign.
     pub threshold: u16,
+    /// What there shall be roots for.
+    pub schemes: Vec<Scheme>,
     /// How long faults go on, in milliseconds.
     pub faults_ms: Millis,
     /// What becomes of messages.
@@ -45,6 +47,7 @@ impl Default for Scenario {
         Self {
             members: 4,
             threshold: 3,
+            schemes: Scheme::ALL.to_vec(),
             faults_ms: 40_000,
             links: Links { loss: 50, ..Links::default() },
             crashes: 100,

@@ -62,7 +62,7 @@ struct Host {
     secrets: Chance,
     wake_at: Millis,
     /// What the version that is installed knows.
-    schemes: &'static [Scheme],
+    schemes: Vec<Scheme>,
 }
 
 impl World {
@@ -120,7 +120,7 @@ impl World {
             if let Err(violation) = self.step(event) {
                 return Err(self.broken(violation));
             }
-            if self.hosts.values().all(|host| host.disk.is_complete(&Scheme::ALL)) {
+            if self.hosts.values().all(|host| host.disk.is_complete(&self.scenario.schemes)) {
                 return self.finish();
             }
         }
@@ -140,7 +140,7 @@ impl World {
             let node = *node;
             return Err(self.broken(Violation::TwoRoots { node }));
         }
-        for scheme in Scheme::ALL {
+        for scheme in self.scenario.schemes.clone() {
             if let Err(violation) = self.check_shares(scheme) {
                 return Err(self.broken(violation));
             }
@@ -178,7 +178,11 @@ impl World {
                 disk: Disk::default(),
                 secrets: Chance::of(self.seed, stream),
                 wake_at: Millis::MAX,
-                schemes: if self.scenario.upgrades { &OLD_SCHEMES } else { &Scheme::ALL },
+                schemes: if self.scenario.upgrades {
+                    OLD_SCHEMES.to_vec()
+                } else {
+                    self.scenario.schemes.clone()
+                },
             };
             self.hosts.insert(*me, host);
         }
@@ -188,8 +192,10 @@ impl World {
             self.queue.plan(at, Event::Restart { node: *me });
         }
         if self.scenario.upgrades {
+            // some worlds are done with the old schemes by then, some are in the middle of it
+            let first = self.chance.between(0, self.scenario.faults_ms);
             for node in members {
-                let at = self.now + self.chance.between(0, self.scenario.faults_ms);
+                let at = self.now + self.chance.between(first, self.scenario.faults_ms);
                 self.queue.plan(at, Event::Upgrade { node: *node });
             }
         }
@@ -258,7 +264,7 @@ impl World {
             Event::Restart { node } => self.start(node),
             Event::Upgrade { node } => {
                 if let Some(host) = self.hosts.get_mut(&node) {
-                    host.schemes = &Scheme::ALL;
+                    host.schemes = self.scenario.schemes.clone();
                 }
                 self.crash(node);
                 Ok(())
