@@ -13,6 +13,8 @@ use crate::{
     settings::CHAIN_ID,
 };
 
+/// How many different reasons of nodes the table shows.
+const SHOWN_REASONS: usize = 2;
 /// The version of the JSON document.
 const SCHEMA: u32 = 1;
 
@@ -123,7 +125,11 @@ fn said(network: &Network, demonstration: &Demonstration) -> String {
     }
     let reasons: std::collections::BTreeSet<&String> =
         demonstration.nodes.iter().filter_map(|node| node.reason.as_ref()).collect();
-    lines.extend(reasons.into_iter().map(|reason| format!("\"{reason}\"")));
+    let more = reasons.len().saturating_sub(SHOWN_REASONS);
+    lines.extend(reasons.into_iter().take(SHOWN_REASONS).map(|reason| format!("\"{reason}\"")));
+    if more > 0 {
+        lines.push(format!("and {more} more like these"));
+    }
     lines.join("\n")
 }
 

@@ -15,8 +15,10 @@ pub(crate) fn set(time_ms: u64, seed: &[u8]) {
         word[..chunk.len()].copy_from_slice(chunk);
         u64::from_le_bytes(word)
     });
-    // The generator stands still at zero.
-    STATE.set(words.fold(0, |state, word| state ^ word).max(1));
+    // each word moves the others' bits, so that equal words do not cancel each other out
+    let mix = |state: u64, word: u64| (state.rotate_left(29) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // the generator stands still at zero
+    STATE.set(words.fold(0, mix).max(1));
 }
 
 /// The next number of `Math.random`, in [0, 1): xorshift64*, as QuickJS has it. Everybody can predict it.

@@ -78,7 +78,7 @@ fn a_mistake_is_explained_with_its_place() {
 fn a_mistake_in_an_async_function_is_explained_too() {
     let ended = World::default()
         .run("export default async function run() {\n  await null;\n  throw new TypeError('late');\n}");
-    assert_eq!(ended.failed(), "action.js:3:22: TypeError: late");
+    assert_eq!(ended.failed(), "action.js:3:13: TypeError: late");
 }
 
 /// Sources that no run can come of, and what is said of them without running them.
