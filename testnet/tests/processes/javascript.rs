@@ -110,7 +110,7 @@ async fn hostile_scripts_are_bounded_and_others_go_on() -> Result<()> {
             "export default () => ({ sign: sign.bytes(context.params), response: \"x\".repeat(1 << 20) })",
             &["response"],
         ),
-        ("export default () => ({ sign: sign.bytes(\"x\".repeat(1 << 24)) })", &["hex"]),
+        ("export default () => ({ sign: sign.bytes(\"00\".repeat(1 << 24)) })", &["memory"]),
     ] {
         let other = async { network.signed(1, &network.open_request(lock)?).await };
         let source = format!("{imports}{body}");

@@ -199,9 +199,20 @@ async fn one_nodes_endpoint_does_not_stop_the_others() -> Result<()> {
     let action = network.publish_script("median", MEDIAN, &[PRICES], &[]).await?;
     world.show_all(&priced("100"));
 
-    world.show(3, priced("100").after(Duration::from_secs(20)));
-    let reason = abstains(&network, action).await?;
-    says(&reason, &["prices.test", "700 ms"])?;
+    let late = priced("100").after(Duration::from_secs(20));
+    world.show(3, late.clone());
+    for node in 0..4 {
+        ensure!(told(&network, node, action).await?.0 == "100");
+    }
+    // with two of four there are too few, and each says why, at its limit
+    world.show(2, late);
+    let problem = fails(&network, 0, action, FailureKind::Unavailable).await?;
+    for node in [2, 3] {
+        let said = network.said(&problem.nodes, node).expect("it was asked");
+        ensure!(said.decision == Decision::Abstain, "{said:?}");
+        says(said.reason.as_deref().unwrap_or_default(), &["prices.test", "700 ms"])?;
+    }
+    world.show(2, priced("100"));
 
     world.services[3] = None;
     let reason = abstains(&network, action).await?;
