@@ -125,7 +125,8 @@ async fn a_failure_names_the_read_among_all_of_the_run() {
 
 #[tokio::test]
 async fn a_response_without_the_fields_ends_the_run_here_with_the_reason() {
-    let cases: [(fn() -> HttpResponse, &str); 6] = [
+    type Wrong = fn() -> HttpResponse;
+    let cases: [(Wrong, &str); 6] = [
         (|| HttpResponse { status: 503, ..prices_response() }, "the status is 503, expected 200 to 299"),
         (|| response("<html>"), "the body is not JSON"),
         (|| response("{}"), r#"the body has nothing at "/price""#),

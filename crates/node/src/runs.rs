@@ -172,16 +172,28 @@ impl Runs {
 }
 
 fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalFailure> {
-    let verdict = end.map_err(|abort| {
-        let kind = match &abort {
-            Abort::Busy => FailureKind::Busy,
-            abort if abort.is_local() => FailureKind::Unavailable,
-            _ => FailureKind::ActionFailed,
-        };
-        LocalFailure { kind, reason: with_causes(&abort) }
-    })?;
+    let verdict =
+        end.map_err(|abort| LocalFailure { kind: obstacle(&abort), reason: with_causes(&abort) })?;
     Outcome::of(verdict, key)
         .map_err(|error| LocalFailure { kind: FailureKind::Invalid, reason: error.to_string() })
+}
+
+/// What kind of obstacle a run without a verdict is.
+fn obstacle(abort: &Abort) -> FailureKind {
+    match abort {
+        Abort::Busy => FailureKind::Busy,
+        Abort::Time { .. } | Abort::Read { .. } | Abort::Host { .. } | Abort::NoPin { .. } => {
+            FailureKind::Unavailable
+        }
+        Abort::Diverged { .. } | Abort::NotAgreed { .. } => FailureKind::Disagreement,
+        // the same everywhere: to ask again, or elsewhere, does not help
+        Abort::Fuel { .. }
+        | Abort::Memory { .. }
+        | Abort::Trap { .. }
+        | Abort::Limit { .. }
+        | Abort::Script { .. }
+        | Abort::InvalidResult { .. } => FailureKind::ActionFailed,
+    }
 }
 
 fn log_lines(session: SessionId, lines: &[countersign_action::LogLine]) {

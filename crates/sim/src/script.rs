@@ -282,7 +282,12 @@ impl Plan {
             (Kind::Quotes | Kind::Further | Kind::Plain(_), _) => Value::Bytes(match eyes {
                 Conduct::Refuse if question.kind == Kind::Plain(0) => REFUSES.to_vec().into(),
                 Conduct::Differs(at) if at == question.position => b"another value".to_vec().into(),
-                _ => format!("value {moment}").into_bytes().into(),
+                Conduct::Allow
+                | Conduct::Refuse
+                | Conduct::Down
+                | Conduct::Differs(_)
+                | Conduct::FarOff
+                | Conduct::ReplayFails => format!("value {moment}").into_bytes().into(),
             }),
         }
     }

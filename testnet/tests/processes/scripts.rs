@@ -181,7 +181,7 @@ fn up_stays_until_it_is_interrupted() -> Result<()> {
     let folder = TempDir::new()?;
     let mut up = up_until(folder.path(), "it runs", |up| up.log().contains("Ctrl-C stops it"))?;
     let started = running(&folder.path().join("network"))?;
-    ensure!(started.len() == 4, "{started:?}");
+    ensure!(started.len() == 5, "{started:?}");
     up.signal(Signal::INT)?;
     let status = up.wait(PATIENCE)?;
     ensure!(status.success(), "{status}: {}", up.log());

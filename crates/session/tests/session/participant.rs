@@ -465,7 +465,8 @@ fn every_record_of_another_member_must_be_signed_by_it_in_this_session() {
         let (three, four) = (p.signatures[&id(3)], p.signatures[&id(4)]);
         p.signatures.extend([(id(3), four), (id(4), three)]);
     };
-    let changes: [(&str, fn(&mut Package)); 6] = [
+    type Change = fn(&mut Package);
+    let changes: [(&str, Change); 6] = [
         ("a number within the tolerance", |p| drop(p.records.insert(id(3), number_record(101)))),
         ("swapped signatures", swapped),
         ("no signature", |p| {

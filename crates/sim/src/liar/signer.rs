@@ -200,7 +200,7 @@ impl Conspiracy {
             }
             SignerLie::NoNumber => fields.value = FieldValue::Text("a lot".into()),
             SignerLie::UnsignedRecord => {
-                let other = self.chance.permille(500).then(|| [77; 32]);
+                let other = self.chance.permille(500).then_some([77; 32]);
                 let other = other.and_then(|secret| NodeKey::from_bytes(secret).ok());
                 observation.signature =
                     other.map(|other| observation.record.sign(NETWORK, observation.session, &other));
