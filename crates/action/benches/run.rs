@@ -1,6 +1,6 @@
 //! How long a warm run takes, live and replayed, beside the least that a run can be.
 //!
-//! `cargo bench -p countersign-action`. Floor: a store, an instance and an empty decision. `price` and `page` make one
+//! `cargo bench --workspace --profile dev --bench run`. Floor: a store, an instance and an empty decision. `price` and `page` make one
 //! HTTP read each, agreed by fields and identical, answered from memory. The profile is
 //! the one of tests and nodes in this repository, and the actions are the ones that come with it.
 
@@ -26,7 +26,17 @@ fn main() {
         "guest", "compile", "live p50", "live p95", "replay p50", "x live", "x replay", "fuel"
     );
     let mut floor = None;
-    for name in ["empty", "three-reads", "calls", "price", "page", "balance-gate", "time-lock"] {
+    for name in [
+        "empty",
+        "three-reads",
+        "calls",
+        "price",
+        "page",
+        "balance-gate",
+        "time-lock",
+        "balance-gate-js",
+        "price-gate",
+    ] {
         let line = runtime.block_on(measure(name));
         let floor = *floor.get_or_insert(line.live.0);
         println!(
@@ -54,6 +64,14 @@ async fn guest(name: &str) -> Guest {
             let (config, params) =
                 (r#"{"not_before":1600000000,"chain_id":31337}"#, r#"{"messages":["0x00ff"]}"#);
             Guest::action(host, name, config, params).await
+        }
+        "balance-gate-js" => {
+            Guest::javascript(name, r#"{"chain_id":31337,"token":null,"minimum":"1000"}"#).await
+        }
+        "price-gate" => {
+            let endpoint = r#"{"url":"https://a.example/x","pointer":"/price"}"#;
+            let config = format!(r#"{{"endpoints":[{endpoint}],"tolerance":{{"bps":50}},"above":"1"}}"#);
+            Guest::javascript(name, &config).await
         }
         _ => Guest::on(host, &guest::component(name)).await,
     }

@@ -3,25 +3,11 @@
 mod guest;
 
 use countersign_action::{Abort, LiveRun, ReadFailure};
-use countersign_runners::by_name;
 use countersign_types::{
     Payload, Verdict,
     http::{HttpRead, HttpResponse},
 };
 use guest::{Answers, Guest, nobody, refusal, response, world};
-
-async fn script(name: &str, config: &str) -> Guest {
-    let path = format!("{}/../../actions/{name}/{name}.js", env!("CARGO_MANIFEST_DIR"));
-    let source = std::fs::read_to_string(path).expect("a script");
-    let runner = by_name("javascript").expect("it comes with nodes");
-    let mut guest = Guest::script(runner.component, &source).await;
-    guest.host.check_script(&guest.action, guest.script.as_ref()).await.expect("a script");
-    guest.manifest.chains = vec![31337];
-    guest.context.pins[0].chain_id = 31337;
-    guest.context.config = config.as_bytes().to_vec().into();
-    guest.context.params = b"hello".to_vec().into();
-    guest
-}
 
 async fn replayed(guest: &Guest, live: &LiveRun) {
     let replay = guest.replay(&live.reads).await;
@@ -50,7 +36,7 @@ async fn the_balance_gates_in_rust_and_javascript_are_twins() {
         format!(r#"{{"chain_id":31337,"token":{token},"minimum":"1"}}"#),
     ] {
         let rust = Guest::action(guest::host(&guest::small()), "balance-gate", &config, "hello").await;
-        let javascript = script("balance-gate-js", &config).await;
+        let javascript = Guest::javascript("balance-gate-js", &config).await;
         let (rust, live) = (rust.live(Answers::new(world)).await, javascript.live(Answers::new(world)).await);
         assert!(live.end.is_ok(), "{:?}", live.end);
         assert_eq!((&live.end, &live.reads), (&rust.end, &rust.reads), "{config}");
@@ -69,7 +55,7 @@ async fn configs_that_are_none_are_refused_by_both() {
         r#"{"chain_id":1,"minimum":"1","x":1}"#,
     ] {
         let rust = Guest::action(guest::host(&guest::small()), "balance-gate", config, "hello").await;
-        let javascript = script("balance-gate-js", config).await;
+        let javascript = Guest::javascript("balance-gate-js", config).await;
         for live in [rust.live(nobody()).await, javascript.live(nobody()).await] {
             let reason = live.end.as_ref().map(refusal).expect("a refusal");
             assert!(reason.starts_with("the key's config cannot be used: "), "{config}: {reason}");
@@ -88,7 +74,7 @@ async fn a_price_gate_compares_exactly() {
         (r#""below":"1.500000000000000001"}"#, true),
         (r#""above":"1","below":"1.50"}"#, false),
     ] {
-        let gate = script("price-gate", &format!("{PRICES}{limits}")).await;
+        let gate = Guest::javascript("price-gate", &format!("{PRICES}{limits}")).await;
         let live = gate.live(Answers::web(guest::prices)).await;
         match live.end.as_ref().expect("a verdict") {
             verdict if allowed => assert_eq!(
@@ -102,7 +88,7 @@ async fn a_price_gate_compares_exactly() {
         }
         replayed(&gate, &live).await;
     }
-    let gate = script("price-gate", &format!("{PRICES}\"abov\":\"1\"}}")).await;
+    let gate = Guest::javascript("price-gate", &format!("{PRICES}\"abov\":\"1\"}}")).await;
     let live = gate.live(nobody()).await;
     assert!(
         live.end.as_ref().map(refusal).is_ok_and(|reason| reason.contains("unknown field `abov`")),
@@ -121,7 +107,7 @@ fn denied(_read: &HttpRead) -> Result<HttpResponse, ReadFailure> {
 
 #[tokio::test]
 async fn a_webhook_approves_or_not() {
-    let gate = script("webhook-approval", r#"{"url":"https://a.example/{digest}"}"#).await;
+    let gate = Guest::javascript("webhook-approval", r#"{"url":"https://a.example/{digest}"}"#).await;
     let live = gate.live(Answers::web(approved)).await;
     let said = response_of(live.end.as_ref().expect("a verdict"));
     assert_eq!(said, r#"{"approved":true,"reason":"within the limit"}"#);
@@ -133,7 +119,7 @@ async fn a_webhook_approves_or_not() {
 
 #[tokio::test]
 async fn a_mistake_ends_the_run_with_its_place() {
-    let runner = by_name("javascript").expect("it comes with nodes");
+    let runner = countersign_runners::javascript();
     let guest = Guest::script(runner.component, "export default function run() {\n  nothing();\n}").await;
     let live = guest.live(nobody()).await;
     let Err(Abort::Script { text }) = &live.end else { panic!("{:?}", live.end) };

@@ -126,6 +126,19 @@ impl Guest {
         guest
     }
 
+    /// A script of this repository on its runner, with a key's config.
+    pub(crate) async fn javascript(name: &str, config: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../actions/{name}/{name}.js"));
+        let source = std::fs::read_to_string(path).expect("a script");
+        let mut guest = Self::script(countersign_runners::javascript().component, &source).await;
+        guest.host.check_script(&guest.action, guest.script.as_ref()).await.expect("a script");
+        guest.manifest.chains = vec![31337];
+        guest.context.pins[0].chain_id = 31337;
+        guest.context.config = config.as_bytes().to_vec().into();
+        guest.context.params = b"hello".to_vec().into();
+        guest
+    }
+
     /// With other limits.
     pub(crate) fn limited(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.manifest.limits);
