@@ -34,6 +34,7 @@ fn main() {
         "page",
         "balance-gate",
         "time-lock",
+        "empty script",
         "balance-gate-js",
         "price-gate",
     ] {
@@ -64,6 +65,10 @@ async fn guest(name: &str) -> Guest {
             let (config, params) =
                 (r#"{"not_before":1600000000,"chain_id":31337}"#, r#"{"messages":["0x00ff"]}"#);
             Guest::action(host, name, config, params).await
+        }
+        "empty script" => {
+            let source = "import { sign } from \"countersign\"; export default () => sign.bytes(\"0x00\");";
+            Guest::script(countersign_runners::javascript().component, source).await
         }
         "balance-gate-js" => {
             Guest::javascript(name, r#"{"chain_id":31337,"token":null,"minimum":"1000"}"#).await
