@@ -138,16 +138,21 @@ declare module "countersign" {
     readonly abs: string;
   }
 
+  /** A rule about numbers. */
+  export interface NumberRule extends Rule {
+    readonly name: "median" | "min" | "max";
+  }
+
   /** All nodes read the same. */
   export const identical: Rule;
   /** The most frequent value; a tie is a disagreement. */
   export const mode: Rule;
   /** The middle value, the lower of the two where the count is even. */
-  export function median(tolerance?: Tolerance): Rule;
+  export function median(tolerance?: Tolerance): NumberRule;
   /** The smallest value. */
-  export function min(tolerance?: Tolerance): Rule;
+  export function min(tolerance?: Tolerance): NumberRule;
   /** The largest value. */
-  export function max(tolerance?: Tolerance): Rule;
+  export function max(tolerance?: Tolerance): NumberRule;
 
   /** Options of a fetch. */
   export interface FetchOptions {
@@ -163,10 +168,13 @@ declare module "countersign" {
   export type Fields = Record<string, Rule>;
 
   /** A response of which the nodes agree on fields. */
-  export interface FieldsResponse {
+  export interface FieldsResponse<F extends Fields = Fields> {
     readonly status: number;
-    /** Agreed numbers are canonical decimal strings ("1.5"): compare them with `decimal`. */
-    readonly fields: Record<string, string | boolean | null>;
+    /**
+     * Agreed numbers are canonical decimal strings ("1.5"): compare them with `decimal`, never with `<`, which
+     * compares texts by their letters.
+     */
+    readonly fields: { readonly [P in keyof F]: F[P] extends NumberRule ? string : string | boolean | null };
   }
 
   /** A response that is the same on all nodes, byte for byte. */
@@ -181,10 +189,10 @@ declare module "countersign" {
 
   /** GET over HTTPS, of the manifest's hosts. Each read takes one of the manifest's `http_reads`. */
   export const http: {
-    fetch(url: string, options: FetchOptions & { fields: Fields }): FieldsResponse;
+    fetch<F extends Fields>(url: string, options: FetchOptions & { fields: F }): FieldsResponse<F>;
     fetch(url: string, options?: FetchOptions): WholeResponse;
     /** Several at once, answered in their order. */
-    fetchAll(requests: (FetchOptions & { url: string; fields: Fields })[]): FieldsResponse[];
+    fetchAll<F extends Fields>(requests: (FetchOptions & { url: string; fields: F })[]): FieldsResponse<F>[];
     fetchAll(requests: (string | (FetchOptions & { url: string }))[]): WholeResponse[];
   };
 

@@ -1,13 +1,12 @@
 // What the runner itself calls: never imported by an action.
 import { fill } from "countersign:context";
 import { native } from "countersign:native";
-import { refused, settle } from "countersign:outcome";
+import { settle } from "countersign:outcome";
 
 const unhandled = new Map();
 
 Object.assign(native.hooks, {
   fill,
-  refused,
   settle,
   /** A promise was rejected without a handler, or got one afterwards. */
   rejected: (promise, reason, handled) => (handled ? unhandled.delete(promise) : unhandled.set(promise, reason)),

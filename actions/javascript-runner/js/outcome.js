@@ -1,7 +1,12 @@
 // What a run ends with.
 import { toBytes, utf8 } from "countersign:bytes";
 import { typedDataJson } from "countersign:crypto";
+import { native } from "countersign:native";
 import { knownKeys, shown } from "countersign:shown";
+
+// taken now: an action may change what the names mean later
+const { apply } = Reflect;
+const { toWellFormed } = String.prototype;
 
 class Payload {
   constructor(kind, data) {
@@ -21,19 +26,16 @@ export const sign = Object.freeze({
 
 class Refusal extends Error {}
 
-let refusal;
-
 /** Refuses the request. Nothing is signed after it, whether or not something catches what it throws. */
 export function refuse(reason) {
   if (typeof reason !== "string" || reason === "") {
     throw new TypeError(`refuse: the reason is ${shown(reason)}: say which condition failed and what would satisfy it`);
   }
-  refusal ??= reason;
+  // first the fact, which cannot fail; then the reason, which may be too long for what memory is left
+  native.refuse();
+  native.refuseBecause(apply(toWellFormed, reason, []));
   throw new Refusal(reason);
 }
-
-/** The reason, if `refuse` was called. */
-export const refused = () => refusal?.toWellFormed();
 
 /** What `run` returned, as [payloads, response]. */
 export function settle(returned) {

@@ -13,6 +13,7 @@ mod convert;
 mod engine;
 mod failure;
 mod native;
+mod refusal;
 mod script;
 
 mod bindings {

@@ -6,6 +6,7 @@ use crate::{
     bindings::countersign::action::{crypto, evm, http, log, types},
     clock,
     convert::{Bytes, Count, JsCall, JsRequest, call, request},
+    refusal,
 };
 
 /// An object of all functions.
@@ -18,6 +19,7 @@ pub(crate) fn object<'js>(ctx: &Ctx<'js>) -> Result<Object<'js>> {
     let emit = |level: String, message: String| log::emit(level_of(&level), &message);
     native.set("log", Function::new(ctx.clone(), emit)?)?;
     native.set("random", Function::new(ctx.clone(), clock::random)?)?;
+    refusal::define(ctx, &native)?;
     Ok(native)
 }
 

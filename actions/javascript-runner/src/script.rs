@@ -10,6 +10,7 @@ use crate::{
     clock,
     convert::{Bytes, BytesOrText},
     failure::{self, Failure},
+    refusal,
 };
 
 /// The file that an author sees in messages.
@@ -43,14 +44,10 @@ fn link(ctx: &Ctx<'_>, source: &str) -> Result<(), Failure> {
 pub(crate) fn run<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, source: String) -> Result<Decision, ScriptEnd> {
     let ended = execute(ctx, hooks, &source);
     // Refused is refused, whatever became of the rest.
-    if let Some(reason) = refused(hooks) {
+    if let Some(reason) = refusal::said() {
         return Err(ScriptEnd::Refused(Refusal { reason }));
     }
     ended.map_err(|failure| ScriptEnd::Failed(failure.text(&source)))
-}
-
-fn refused(hooks: &Object<'_>) -> Option<String> {
-    hooks.get::<_, Function<'_>>("refused").ok()?.call::<_, Option<String>>(()).ok()?
 }
 
 fn execute<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, source: &str) -> Result<Decision, Failure> {

@@ -54,8 +54,16 @@ pub(crate) struct ManifestArguments {
     /// The manifest, TOML: name, hosts, chains and limits; the digests follow from component and script.
     #[arg(long)]
     manifest: PathBuf,
+    #[command(flatten)]
+    content: ContentArguments,
+}
+
+/// One of two sorts of actions.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct ContentArguments {
     /// The component, a WebAssembly component file.
-    #[arg(long, required_unless_present = "script", conflicts_with = "script")]
+    #[arg(long)]
     component: Option<PathBuf>,
     /// The script, a JavaScript module: nodes have its runner built in.
     #[arg(long)]
@@ -70,7 +78,7 @@ impl ManifestArguments {
         let source: ManifestSource = toml::from_str(&text).map_err(|error| {
             Exit::invalid_input(format!("{} is no manifest: {error}", self.manifest.display()))
         })?;
-        let (manifest, content) = match (&self.component, &self.script) {
+        let (manifest, content) = match (&self.content.component, &self.content.script) {
             (Some(path), None) => {
                 let component = fs::read(path).map_err(|error| unreadable(path, error))?;
                 (source.with_component(&component), Content::component(component))

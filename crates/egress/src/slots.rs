@@ -12,8 +12,9 @@ use crate::Fault;
 /// The most reads at once. Each holds at most its body twice (128 KiB compressed, 128 KiB decompressed), what the
 /// connection buffers of it, and the response's headers.
 pub const MAX_READS: usize = 256;
-/// The most reads of one host at once: a host that is slow leaves room for others, and is not flooded.
-pub const MAX_READS_PER_HOST: usize = 64;
+/// The most reads of one host at once: a host that is slow leaves room for others, and is not flooded. Half of the
+/// runs that a node has at once by default, so that one slow host does not hold them all.
+pub const MAX_READS_PER_HOST: usize = 16;
 
 /// Places for reads. None waits for one: whoever finds none free is told at once.
 #[derive(Debug)]

@@ -1,6 +1,12 @@
 //! How an action comes from a peer: asked for by id, fetched in chunks, checked by digest.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use countersign_store::{Store, StoreError, StoredAction};
 use countersign_types::{
@@ -8,7 +14,7 @@ use countersign_types::{
     action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES},
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     library::built_in,
@@ -18,6 +24,8 @@ use crate::{
 
 /// The bytes of one chunk: half a frame.
 const CHUNK_BYTES: usize = 512 << 10;
+/// How long one peer may take to hand over one action.
+const PEER_PATIENCE: Duration = Duration::from_secs(10);
 /// The most actions that a peer is told of when it connects; it fetches others when a session needs them.
 const MAX_GREETED: usize = 64;
 /// The most answers that are being looked up for peers at once.
@@ -30,7 +38,7 @@ pub(crate) struct Announcement {
     pub(crate) action: ActionId,
 }
 
-/// An action as a peer gave it; nothing of it is checked but its length.
+/// An action as a peer gave it: it is the one that was asked for, signed, with what its manifest names.
 pub(crate) struct Fetched {
     pub(crate) signed: SignedPublishAction,
     pub(crate) content: Content,
@@ -41,13 +49,16 @@ pub(crate) struct Replication {
     questions: Arc<Questions>,
     store: Arc<Store>,
     lookups: Arc<Semaphore>,
+    /// Which peer is asked first.
+    turn: AtomicUsize,
     /// What was served last: its chunks are asked for in a row.
     served: Mutex<Option<(Piece, Arc<Vec<u8>>)>>,
 }
 
 impl Replication {
     pub(crate) fn new(questions: Arc<Questions>, store: Arc<Store>) -> Self {
-        Self { questions, store, lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)), served: Mutex::new(None) }
+        let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
+        Self { questions, store, lookups, turn: AtomicUsize::new(0), served: Mutex::new(None) }
     }
 
     /// Tells all connected peers of an action.
@@ -74,12 +85,18 @@ impl Replication {
         });
     }
 
-    /// Fetches an action from the first peer that has it whole.
+    /// Fetches an action from the first peer that has it whole; one that sends something else is passed over.
     pub(crate) async fn fetch(&self, action: ActionId) -> Result<Fetched, Failure> {
-        let peers = self.questions.peers();
+        let mut peers = self.questions.peers();
+        // another one first each time: nobody is asked before all others whatever it answers
+        if !peers.is_empty() {
+            let first = self.turn.fetch_add(1, Ordering::Relaxed) % peers.len();
+            peers.rotate_left(first);
+        }
         let (asked, mut unheard) = (peers.len(), 0);
         for peer in peers {
-            match self.fetch_from(peer, action).await {
+            let fetched = timeout(PEER_PATIENCE, self.fetch_from(peer, action)).await;
+            match fetched.unwrap_or(Err("it took too long")) {
                 Ok(Some(fetched)) => return Ok(fetched),
                 Ok(None) => {}
                 Err(reason) => {
@@ -130,7 +147,14 @@ impl Replication {
         } else {
             None
         };
-        Ok(Some(Fetched { signed: *signed, content: Content { component, script } }))
+        let content = Content { component, script };
+        if signed.action_id() != action
+            || signed.validate(self.store.owner().network).is_err()
+            || content.check(&signed.publish.manifest).is_err()
+        {
+            return Err("what it sent is not the action");
+        }
+        Ok(Some(Fetched { signed: *signed, content }))
     }
 
     /// Fetches a component or a script in chunks.
@@ -153,7 +177,8 @@ impl Replication {
             else {
                 return Err("it stopped in the middle of the action");
             };
-            if chunk.is_empty() || piece.len() + chunk.len() > length {
+            // all but the last are whole, so that nobody is asked a million questions
+            if chunk.len() != CHUNK_BYTES.min(length - piece.len()) {
                 return Err("its chunks do not make what it offered");
             }
             piece.extend_from_slice(&chunk);

@@ -128,6 +128,19 @@ fn what_only_a_run_shows_fails_there() {
     assert!(ended.failed().starts_with("action.js:2:"), "{}", ended.failed());
 }
 
+/// Whatever a script does to its own refusal, it stays one.
+#[test]
+fn a_refusal_cannot_be_undone() {
+    for undo in [
+        "String.prototype.toWellFormed = () => undefined; try { cs.refuse('no') } catch {}",
+        "try { cs.refuse('é'.repeat(20 << 20)) } catch {}",
+        "try { cs.refuse('first') } catch {} try { cs.refuse('second') } catch {}",
+    ] {
+        let ended = World::default().body(&format!("{undo} return cs.sign.bytes('0x00')"));
+        assert!(!ended.refused().is_empty(), "{undo}");
+    }
+}
+
 #[test]
 fn refused_is_refused_even_if_something_catches_it() {
     for body in [

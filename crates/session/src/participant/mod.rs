@@ -124,6 +124,8 @@ struct Session<R> {
     ends: Millis,
     phase: Phase<R>,
     attempts: BTreeMap<u32, Attempt>,
+    /// What was agreed in the first package that this node accepted. Every further attempt keeps it.
+    agreed: Option<Arc<AgreedRecord>>,
     /// The digests under which other members' records were found signed: further attempts bring the same ones.
     verified: BTreeMap<Identifier, B256>,
 }
@@ -241,6 +243,7 @@ impl<R> Participant<R> {
             ends,
             phase: Phase::Observing,
             attempts: BTreeMap::new(),
+            agreed: None,
             verified: BTreeMap::new(),
         };
         self.sessions.insert((from, id), session);
@@ -449,6 +452,9 @@ impl<R> Session<R> {
         // those of the base that do not sign included: what is signed is what a threshold agreed on and accepted
         let stands = |record: &Record| check_own(&agreed, record).map_err(|error| error.to_string());
         package.records.values().try_for_each(stands)?;
+        if self.agreed.as_ref().is_some_and(|first| first.entries != agreed.entries) {
+            return Err("a further attempt keeps what was agreed in the first, and this one does not".into());
+        }
         let number = package.attempt;
         if !matches!(self.attempts.get(&number), Some(Attempt::Committed { .. })) {
             return Err(format!("this node has no unused commitments for attempt {number}"));
@@ -463,8 +469,9 @@ impl<R> Session<R> {
         let (attempt, result) = attempt.bind(membership, package, hash, send_verdict);
         self.attempts.insert(number, attempt);
         result?;
-        let (run, recorded) = (self.run.clone(), Arc::clone(recorded));
-        Ok(Effect::Replay { run, attempt: number, recorded, agreed: Arc::new(agreed) })
+        let (run, recorded, agreed) = (self.run.clone(), Arc::clone(recorded), Arc::new(agreed));
+        self.agreed = Some(Arc::clone(&agreed));
+        Ok(Effect::Replay { run, attempt: number, recorded, agreed })
     }
 }
 

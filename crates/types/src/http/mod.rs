@@ -24,6 +24,8 @@ pub const MAX_TIMEOUT_MS: u32 = 10_000;
 pub const MAX_FIELDS: usize = 32;
 /// The longest JSON pointer, in bytes.
 pub const MAX_POINTER_BYTES: usize = 256;
+/// The most tokens of a JSON pointer: how deep into a body it leads.
+pub const MAX_POINTER_TOKENS: usize = 16;
 /// The longest text that a field may hold, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1024;
 

@@ -2,8 +2,12 @@
 //!
 //! Numbers are taken from the text as it stands, so that no float comes between.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use serde::{
+    Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{Field, FieldValue, HttpResponse, MAX_TEXT_BYTES};
@@ -81,7 +85,8 @@ pub fn project(response: &HttpResponse, fields: &[Field]) -> Result<Vec<FieldVal
         .map_err(|error| ProjectionError::Encoding { at: error.valid_up_to() })?;
     let body: &RawValue =
         serde_json::from_str(text).map_err(|error| ProjectionError::Json { reason: error.to_string() })?;
-    fields.iter().map(|field| value(field, body)).collect()
+    let found = find_all(body, fields);
+    fields.iter().zip(found).map(|(field, raw)| value(field, raw)).collect()
 }
 
 /// What an action sees of a projection: a JSON object from pointers to values, in their order. Numbers are texts
@@ -106,9 +111,9 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn value(Field { pointer, rule }: &Field, body: &RawValue) -> Result<FieldValue, ProjectionError> {
+fn value(Field { pointer, rule }: &Field, raw: Option<&RawValue>) -> Result<FieldValue, ProjectionError> {
     let missing = || ProjectionError::Missing { pointer: pointer.clone() };
-    let raw = find(body, pointer).ok_or_else(missing)?.get();
+    let raw = raw.ok_or_else(missing)?.get();
     let number = |text: &str| {
         let source = |source| ProjectionError::Number { pointer: pointer.clone(), source };
         Ok(FieldValue::Number(text.parse::<Decimal>().map_err(source)?))
@@ -144,30 +149,105 @@ fn value(Field { pointer, rule }: &Field, body: &RawValue) -> Result<FieldValue,
     }
 }
 
-/// What a pointer leads to (RFC 6901).
-fn find<'a>(mut value: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
-    for token in pointer.split('/').skip(1) {
-        let token = token.replace("~1", "/").replace("~0", "~");
-        value = match value.get().as_bytes().first()? {
-            b'{' => {
-                let mut members: BTreeMap<Cow<'a, str>, &'a RawValue> =
-                    serde_json::from_str(value.get()).ok()?;
-                members.remove(token.as_str())?
-            }
-            b'[' => {
-                let canonical = token == "0" || !token.starts_with('0');
-                let index: usize = if canonical && token.bytes().all(|b| b.is_ascii_digit()) {
-                    token.parse().ok()?
-                } else {
-                    return None;
-                };
-                let items: Vec<&'a RawValue> = serde_json::from_str(value.get()).ok()?;
-                items.get(index)?
-            }
-            _ => return None,
-        };
+/// What the pointers lead to, in the order of the fields (RFC 6901).
+fn find_all<'a>(body: &'a RawValue, fields: &[Field]) -> Vec<Option<&'a RawValue>> {
+    let mut found = vec![None; fields.len()];
+    let pointers = fields.iter().map(|field| tokens(&field.pointer)).enumerate().collect();
+    descend(body, pointers, &mut found);
+    found
+}
+
+/// A pointer's tokens, the last one first.
+fn tokens(pointer: &str) -> Vec<String> {
+    let tokens = pointer.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~"));
+    let mut tokens: Vec<String> = tokens.collect();
+    tokens.reverse();
+    tokens
+}
+
+/// Follows all pointers by one token. A value is gone through once, however many pointers lead into it; so the work
+/// is at most the body's length for each of a pointer's [`MAX_POINTER_TOKENS`](super::MAX_POINTER_TOKENS).
+fn descend<'a>(value: &'a RawValue, pointers: Pointers, found: &mut [Option<&'a RawValue>]) {
+    let mut wanted: BTreeMap<String, Pointers> = BTreeMap::new();
+    for (index, mut tokens) in pointers {
+        match tokens.pop() {
+            Some(token) => wanted.entry(token).or_default().push((index, tokens)),
+            None => found[index] = Some(value),
+        }
     }
-    Some(value)
+    if wanted.is_empty() {
+        return;
+    }
+    for (token, member) in members(value, &wanted) {
+        if let Some(pointers) = wanted.remove(&token) {
+            descend(member, pointers, found);
+        }
+    }
+}
+
+/// Pointers that lead on from one value: the field's place, and the tokens that are left.
+type Pointers = Vec<(usize, Vec<String>)>;
+
+/// The members of an object or a list whose names or places are wanted; none of a scalar.
+fn members<'a>(value: &'a RawValue, wanted: &BTreeMap<String, Pointers>) -> BTreeMap<String, &'a RawValue> {
+    let text = value.get();
+    let mut members = BTreeMap::new();
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let visited = match text.as_bytes().first() {
+        Some(b'{') => parser.deserialize_map(Members { wanted, members: &mut members }),
+        Some(b'[') => parser.deserialize_seq(Members { wanted, members: &mut members }),
+        Some(_) | None => Ok(()),
+    };
+    // the body was parsed as a whole before: it does not fail here
+    if visited.is_err() {
+        members.clear();
+    }
+    members
+}
+
+/// Takes the wanted members and goes past all others.
+struct Members<'w, 'a> {
+    wanted: &'w BTreeMap<String, Pointers>,
+    members: &'w mut BTreeMap<String, &'a RawValue>,
+}
+
+impl<'a> Visitor<'a> for Members<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Cow<'a, str>>()? {
+            if self.wanted.contains_key(name.as_ref()) {
+                // of a name that is there twice, the last counts
+                self.members.insert(name.into_owned(), map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<(), A::Error> {
+        // places without leading zeros, as the tokens must be
+        let places: BTreeMap<usize, &String> = self
+            .wanted
+            .keys()
+            .filter_map(|token| Some((token.parse().ok()?, token)))
+            .filter(|(place, token): &(usize, &String)| place.to_string() == **token)
+            .collect();
+        for place in 0.. {
+            if let Some(token) = places.get(&place) {
+                let Some(item) = list.next_element()? else { break };
+                self.members.insert((*token).clone(), item);
+            } else if list.next_element::<IgnoredAny>()?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -267,6 +347,33 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(60_000), "]".repeat(60_000));
         assert!(project(&response(deep.as_bytes()), &field).is_err());
+    }
+
+    #[test]
+    fn pointers_that_share_a_way_each_find_their_value() {
+        let field = |pointer: &str| Field { pointer: pointer.into(), rule: Rule::Identical };
+        let fields = ["/a/1/b", "/a/0", "/c", "/a/1/d"].map(field);
+        let body = br#"{"a":[5,{"d":7,"x":{"b":0},"b":6}],"b":1,"c":"\u0063"}"#;
+        let found = project(&response(body), &fields).expect("all are there");
+        assert_eq!(found, [number("6"), number("5"), FieldValue::Text("c".into()), number("7")]);
+        // a name with an escape is the name that it writes
+        assert_eq!(one(r#"{"\u0061":1}"#, "/a", Rule::Identical), Ok(number("1")));
+    }
+
+    /// Going through the body once for each token of each pointer takes many seconds for this one.
+    #[test]
+    fn many_deep_pointers_into_a_large_body_are_cheap() {
+        let depth = super::super::MAX_POINTER_TOKENS - 1;
+        let numbers = vec!["0"; 60_000].join(",");
+        let body = format!("{}{numbers}{}", "[".repeat(depth + 1), "]".repeat(depth + 1));
+        let fields: Vec<Field> = (0..super::super::MAX_FIELDS)
+            .map(|place| Field { pointer: format!("{}/{place}", "/0".repeat(depth)), rule: Rule::Identical })
+            .collect();
+        let mut looked = 0;
+        for _ in 0..20 {
+            looked += project(&response(body.as_bytes()), &fields).expect("all are there").len();
+        }
+        assert_eq!(looked, 20 * fields.len());
     }
 
     #[test]

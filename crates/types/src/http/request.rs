@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use url::{Host, Url};
 
-use super::{Agree, Field, Header, HttpRead, MAX_BODY_BYTES, MAX_FIELDS, MAX_POINTER_BYTES, MAX_TIMEOUT_MS};
+use super::{
+    Agree, Field, Header, HttpRead, MAX_BODY_BYTES, MAX_FIELDS, MAX_POINTER_BYTES, MAX_POINTER_TOKENS,
+    MAX_TIMEOUT_MS,
+};
 use crate::rule::MAX_BPS;
 
 /// The longest URL, in bytes.
@@ -217,6 +220,9 @@ fn check_fields(fields: &[Field]) -> Result<(), HttpReadError> {
         if pointer.len() > MAX_POINTER_BYTES {
             return Err(wrong("has more than 256 bytes"));
         }
+        if pointer.matches('/').count() > MAX_POINTER_TOKENS {
+            return Err(wrong("leads more than 16 values deep"));
+        }
         if !pointer.is_empty() && !pointer.starts_with('/') {
             return Err(wrong("does not begin with a slash (RFC 6901)"));
         }
@@ -325,6 +331,10 @@ mod tests {
         };
         assert!(with(vec![("", Rule::Mode), ("/a~1b/0", Rule::Identical)]).is_ok());
         assert!(matches!(with(vec![]), Err(HttpReadError::Fields { got: 0 })));
+        let deep = "/a".repeat(MAX_POINTER_TOKENS);
+        assert!(with(vec![(&deep, Rule::Mode)]).is_ok());
+        let deeper = "/a".repeat(MAX_POINTER_TOKENS + 1);
+        assert!(matches!(with(vec![(&deeper, Rule::Mode)]), Err(HttpReadError::Pointer { .. })));
         for pointer in ["a", "/~", "/~2", "/a~"] {
             assert!(
                 matches!(with(vec![(pointer, Rule::Mode)]), Err(HttpReadError::Pointer { .. })),
