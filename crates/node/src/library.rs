@@ -104,9 +104,6 @@ impl Library {
             Some(stored) => stored.signed,
             None => {
                 let fetched = self.replication.fetch(id).await?;
-                if fetched.signed.action_id() != id {
-                    return Err(Failure::new(FailureKind::UnknownAction, "a peer sent another action"));
-                }
                 self.accept(&fetched.signed, fetched.content).await?;
                 fetched.signed
             }

@@ -2,7 +2,6 @@
 //! starts it once and keeps the memory.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,6 +12,7 @@ use crate::{
     command::{on_path, output},
     places::Places,
     toolchain::{TARGET, Toolchain},
+    tools::packaged,
 };
 
 /// The guest that is built with it.
@@ -82,12 +82,13 @@ pub(crate) fn wizer(places: &Places) -> Option<PathBuf> {
 }
 
 fn packaged_wizer(folder: &Path) -> Option<PathBuf> {
-    let packages = fs::read_dir(folder.join("node_modules/@bytecodealliance")).ok()?;
-    packages.filter_map(|package| Some(package.ok()?.path().join("wizer"))).find(|path| path.is_file())
+    packaged(folder, "@bytecodealliance", "wizer")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

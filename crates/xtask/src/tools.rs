@@ -58,7 +58,7 @@ impl Tool {
 
 /// The dev chain's program: on the PATH, else what set-up installed.
 pub(crate) fn anvil(places: &Places) -> Option<PathBuf> {
-    on_path("anvil").or_else(|| packaged_anvil(&places.anvil()))
+    on_path("anvil").or_else(|| packaged(&places.anvil(), "@foundry-rs", "bin/anvil"))
 }
 
 /// Puts the dev chain on the PATH of a command.
@@ -69,10 +69,10 @@ pub(crate) fn with_anvil<'a>(places: &Places, command: &'a mut Command) -> Resul
     }
 }
 
-/// The program lies in a package of its own for each platform.
-fn packaged_anvil(folder: &Path) -> Option<PathBuf> {
-    let packages = fs::read_dir(folder.join("node_modules/@foundry-rs")).ok()?;
-    packages.filter_map(|package| Some(package.ok()?.path().join("bin/anvil"))).find(|path| path.is_file())
+/// A program of which npm has a package for each platform: in which of the scope's packages it lies.
+pub(crate) fn packaged(folder: &Path, scope: &str, program: &str) -> Option<PathBuf> {
+    let packages = fs::read_dir(folder.join("node_modules").join(scope)).ok()?;
+    packages.filter_map(|package| Some(package.ok()?.path().join(program))).find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -82,12 +82,12 @@ mod tests {
     #[test]
     fn the_dev_chain_is_found_in_its_platforms_package() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(packaged_anvil(folder.path()), None);
+        assert_eq!(packaged(folder.path(), "@foundry-rs", "bin/anvil"), None);
         let packages = folder.path().join("node_modules/@foundry-rs");
         fs::create_dir_all(packages.join("anvil")).expect("created");
         fs::create_dir_all(packages.join("anvil-linux-amd64/bin")).expect("created");
         let program = packages.join("anvil-linux-amd64/bin/anvil");
         fs::write(&program, "").expect("written");
-        assert_eq!(packaged_anvil(folder.path()), Some(program));
+        assert_eq!(packaged(folder.path(), "@foundry-rs", "bin/anvil"), Some(program));
     }
 }
