@@ -48,11 +48,13 @@ pub enum FailureKind {
     Internal,
     /// The action ended without a decision, as it does everywhere: it trapped, ran out of fuel, or threw.
     ActionFailed,
+    /// What the action reads answered so many nodes with something that cannot be used.
+    UnusableSource,
 }
 
 impl FailureKind {
     /// Every kind, for documents and tests.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Invalid,
         Self::WrongNetwork,
         Self::Expired,
@@ -73,6 +75,7 @@ impl FailureKind {
         Self::Deadline,
         Self::Internal,
         Self::ActionFailed,
+        Self::UnusableSource,
     ];
 
     /// The stable name.
@@ -98,6 +101,7 @@ impl FailureKind {
             Self::Deadline => "deadline",
             Self::Internal => "internal",
             Self::ActionFailed => "action-failed",
+            Self::UnusableSource => "unusable-source",
         }
     }
 
@@ -129,6 +133,7 @@ impl FailureKind {
             Self::Deadline => "the deadline passed",
             Self::Internal => "the node failed",
             Self::ActionFailed => "the action ended without a decision",
+            Self::UnusableSource => "a source's answer cannot be used",
         }
     }
 
@@ -146,6 +151,7 @@ impl FailureKind {
             Self::StorageFull | Self::NotReady | Self::Unavailable => 503,
             Self::Deadline => 504,
             Self::Internal => 500,
+            Self::UnusableSource => 502,
         }
     }
 
@@ -171,7 +177,8 @@ impl FailureKind {
             | Self::Disagreement
             | Self::NonceReused
             | Self::TooLarge
-            | Self::ActionFailed => false,
+            | Self::ActionFailed
+            | Self::UnusableSource => false,
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use alloy_primitives::{Address, B256, keccak256};
-use k256::ecdsa::{RecoveryId, SigningKey, VerifyingKey, signature::hazmat::PrehashVerifier};
+use alloy_primitives::{Address, B256};
+use secp256k1::PublicKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use zeroize::Zeroizing;
+
+use crate::ecdsa::{self, Signer};
 
 /// Why bytes are no identity or no signature of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,33 +36,27 @@ pub enum IdentityError {
 }
 
 /// A node's secret identity key. Redacted in Debug, wiped on drop.
-pub struct NodeKey(SigningKey);
+pub struct NodeKey(Signer);
 
 impl NodeKey {
     /// From 32 bytes, big-endian.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, IdentityError> {
-        let bytes = Zeroizing::new(bytes);
-        SigningKey::from_slice(bytes.as_slice()).map(Self).map_err(|_| IdentityError::Secret)
+        Signer::from_bytes(bytes).map(Self).ok_or(IdentityError::Secret)
     }
 
     /// The 32 bytes, for storing sealed and for libp2p.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes().into())
+        self.0.to_bytes()
     }
 
     /// The public key.
     pub fn public_key(&self) -> NodePublicKey {
-        NodePublicKey::of(self.0.verifying_key())
+        NodePublicKey::of(&self.0.public_key())
     }
 
     /// Signs a digest by ECDSA with a deterministic nonce (RFC 6979): r, s and 27 or 28, as `ecrecover` takes it.
     pub fn sign(&self, digest: B256) -> NodeSignature {
-        let (signature, recovery) =
-            self.0.sign_prehash_recoverable(digest.as_slice()).expect("a digest of 32 bytes can be signed");
-        let mut bytes = [0; 65];
-        bytes[..64].copy_from_slice(&signature.to_bytes());
-        bytes[64] = 27 + recovery.to_byte();
-        NodeSignature(bytes)
+        NodeSignature(self.0.sign(digest))
     }
 }
 
@@ -76,16 +72,15 @@ impl fmt::Debug for NodeKey {
 pub struct NodePublicKey([u8; 33]);
 
 impl NodePublicKey {
-    fn of(key: &VerifyingKey) -> Self {
-        let point = key.to_encoded_point(true);
-        Self(point.as_bytes().try_into().expect("a compressed point has 33 bytes"))
+    fn of(key: &PublicKey) -> Self {
+        Self(key.serialize())
     }
 
     /// From 33 bytes; refuses what is not on the curve.
     pub fn from_bytes(bytes: [u8; 33]) -> Result<Self, IdentityError> {
-        VerifyingKey::from_sec1_bytes(&bytes)
+        ecdsa::parse(bytes)
             .map(|key| Self::of(&key))
-            .map_err(|_| IdentityError::Public { got: format!("0x{}", hex::encode(bytes)) })
+            .ok_or_else(|| IdentityError::Public { got: format!("0x{}", hex::encode(bytes)) })
     }
 
     /// The compressed point.
@@ -93,14 +88,9 @@ impl NodePublicKey {
         &self.0
     }
 
-    fn key(&self) -> VerifyingKey {
-        VerifyingKey::from_sec1_bytes(&self.0).expect("checked when it was made")
-    }
-
     /// The Ethereum address of this key.
     pub fn address(&self) -> Address {
-        let point = self.key().to_encoded_point(false);
-        Address::from_slice(&keccak256(&point.as_bytes()[1..])[12..])
+        ecdsa::address(&ecdsa::parse(self.0).expect("checked when it was made"))
     }
 
     /// The libp2p PeerId as base58: the identity multihash of the key's protobuf form.
@@ -113,16 +103,10 @@ impl NodePublicKey {
 
     /// Checks a signature by this key over a digest.
     pub fn verify(&self, digest: B256, signature: &NodeSignature) -> Result<(), IdentityError> {
-        let wrong = || IdentityError::Signature { signer: *self };
-        let parsed = k256::ecdsa::Signature::from_slice(&signature.0[..64]).map_err(|_| wrong())?;
-        if parsed.normalize_s().is_some() {
-            return Err(wrong());
+        match ecdsa::recover(digest, &signature.0) {
+            Some(key) if key.serialize() == self.0 => Ok(()),
+            Some(_) | None => Err(IdentityError::Signature { signer: *self }),
         }
-        let v = signature.0[64].checked_sub(27).and_then(RecoveryId::from_byte).ok_or_else(wrong)?;
-        if v.is_x_reduced() {
-            return Err(wrong());
-        }
-        self.key().verify_prehash(digest.as_slice(), &parsed).map_err(|_| wrong())
     }
 }
 

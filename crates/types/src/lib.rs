@@ -13,6 +13,7 @@ pub mod api;
 pub mod canonical;
 mod committee;
 pub mod decimal;
+mod ecdsa;
 pub mod evm;
 pub mod failure;
 mod genesis;

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, KeySpec, KeySpecError, NetworkId, RequestDigest, canonical};
+use crate::{KeyId, KeySpec, KeySpecError, NetworkId, RequestDigest, canonical, ecdsa};
 
 /// The most bytes of a key's config.
 pub const MAX_CONFIG_BYTES: usize = 16 * 1024;
@@ -185,14 +185,7 @@ impl CallerSignature {
     /// The account that signed a digest; none if the bytes are no signature, or a malleable one.
     pub fn recover(&self, digest: B256) -> Option<Address> {
         let bytes: &[u8; 65] = self.0.as_ref().try_into().ok()?;
-        if !matches!(bytes[64], 27 | 28) {
-            return None;
-        }
-        let signature = alloy_primitives::Signature::from_raw(bytes).ok()?;
-        if signature.normalize_s().is_some() {
-            return None;
-        }
-        signature.recover_address_from_prehash(&digest).ok()
+        ecdsa::recover(digest, bytes).map(|key| ecdsa::address(&key))
     }
 }
 
