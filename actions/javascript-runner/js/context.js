@@ -34,6 +34,7 @@ export function fill(request) {
 }
 
 function parsed(what, bytes) {
+  if (bytes.length === 0) return refuse(`${what} cannot be used: there is none, and this action needs one in JSON`);
   try {
     return JSON.parse(fromUtf8(bytes));
   } catch (error) {

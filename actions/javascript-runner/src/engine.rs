@@ -10,7 +10,7 @@ use crate::native;
 /// `memory_bytes`, where it is less, ends the run instead.
 const MAX_HEAP_BYTES: usize = 48 << 20;
 /// How deep the interpreter may recurse, in bytes of its own stack in linear memory. The host's stack, which grows
-/// along, has 512 KiB, so that this is exceeded first and a script sees an error.
+/// along, has 2 MiB, so that this is exceeded first and a script sees an error.
 const MAX_STACK_BYTES: usize = 128 << 10;
 /// Garbage is collected when so much was allocated: later than by default, as most runs end before.
 const COLLECT_AT_BYTES: usize = 8 << 20;

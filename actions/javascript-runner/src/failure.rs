@@ -60,11 +60,17 @@ impl Failure {
     }
 
     /// The failure as its author reads it: `action.js:12:7: TypeError: ..`.
-    pub(crate) fn text(&self, source: &str) -> String {
-        match self.place.or_else(|| quoted(&self.message, source)) {
+    pub(crate) fn text(&self) -> String {
+        match self.place {
             Some((line, column)) => format!("{FILE}:{line}:{column}: {}", self.message),
             None => self.message.clone(),
         }
+    }
+
+    /// The same; where it has no place, it is where the source has what the failure is about.
+    pub(crate) fn text_in(mut self, source: &str) -> String {
+        self.place = self.place.or_else(|| quoted(&self.message, source));
+        self.text()
     }
 }
 

@@ -33,12 +33,12 @@ use bindings::{Decision, Guest, ScriptEnd};
 struct Runner;
 
 impl Guest for Runner {
-    fn check(source: String) -> Result<(), String> {
-        engine::with(|ctx, _| script::check(ctx, source))
+    fn compile(source: String) -> Result<Vec<u8>, String> {
+        engine::with(|ctx, _| script::compile(ctx, &source))
     }
 
-    fn run(source: String) -> Result<Decision, ScriptEnd> {
-        engine::with(|ctx, hooks| script::run(ctx, hooks, source))
+    fn run(program: Vec<u8>) -> Result<Decision, ScriptEnd> {
+        engine::with(|ctx, hooks| script::run(ctx, hooks, program))
     }
 }
 

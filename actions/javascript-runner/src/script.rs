@@ -1,6 +1,8 @@
 //! A script's life: compiled, evaluated, called, and what it returned.
 
-use rquickjs::{Ctx, Error, Function, Module, Object, Promise, Value, convert::List, promise::PromiseState};
+use rquickjs::{
+    Ctx, Error, Function, Module, Object, Promise, Value, WriteOptions, convert::List, promise::PromiseState,
+};
 
 use crate::{
     bindings::{
@@ -21,46 +23,50 @@ pub(crate) const FILE: &str = "action.js";
 const LINK: &str = r#"import "countersign:linked"; import run from "action.js"; run;"#;
 const LINKED: &str = "throw undefined;";
 
-/// Whether the source is a script, as far as can be told without running it.
-pub(crate) fn check(ctx: &Ctx<'_>, source: String) -> Result<(), String> {
-    link(ctx, &source).map_err(|failure| failure.text(&source))
+/// The source as bytecode of this interpreter, or what is wrong with it, as far as can be told without running it.
+pub(crate) fn compile(ctx: &Ctx<'_>, source: &str) -> Result<Vec<u8>, String> {
+    let program = failure::caught(ctx, || {
+        let module = Module::declare(ctx.clone(), FILE, source)?;
+        // places in the source stay in it, the text of functions does not
+        let program = module.write(WriteOptions { strip_source: true, ..WriteOptions::default() })?;
+        link(ctx)?;
+        Ok(program)
+    });
+    program.map_err(|failure| failure.text_in(source))
 }
 
-fn link(ctx: &Ctx<'_>, source: &str) -> Result<(), Failure> {
-    failure::caught(ctx, || {
-        Module::declare(ctx.clone(), FILE, source)?;
-        Module::declare(ctx.clone(), "countersign:linked", LINKED)?;
-        let linked = Module::evaluate(ctx.clone(), "countersign:check", LINK)?;
-        // Rejected by what stands first in it: all is linked.
-        match linked.result::<Value<'_>>() {
-            Some(Err(_)) => drop(ctx.catch()),
-            Some(Ok(_)) | None => {}
-        }
-        Ok(())
-    })
+fn link(ctx: &Ctx<'_>) -> rquickjs::Result<()> {
+    Module::declare(ctx.clone(), "countersign:linked", LINKED)?;
+    let linked = Module::evaluate(ctx.clone(), "countersign:check", LINK)?;
+    // Rejected by what stands first in it: all is linked.
+    match linked.result::<Value<'_>>() {
+        Some(Err(_)) => drop(ctx.catch()),
+        Some(Ok(_)) | None => {}
+    }
+    Ok(())
 }
 
-/// Runs the source.
-pub(crate) fn run<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, source: String) -> Result<Decision, ScriptEnd> {
-    let ended = execute(ctx, hooks, &source);
+/// Runs what [`compile`] made.
+pub(crate) fn run<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, program: Vec<u8>) -> Result<Decision, ScriptEnd> {
+    let ended = execute(ctx, hooks, program);
     // Refused is refused, whatever became of the rest.
     if let Some(reason) = refusal::said() {
         return Err(ScriptEnd::Refused(Refusal { reason }));
     }
-    ended.map_err(|failure| ScriptEnd::Failed(failure.text(&source)))
+    ended.map_err(|failure| ScriptEnd::Failed(failure.text()))
 }
 
-fn execute<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, source: &str) -> Result<Decision, Failure> {
+fn execute<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, program: Vec<u8>) -> Result<Decision, Failure> {
     let request = context::get();
     clock::set(request.time_ms, &request.seed);
-    let called = failure::caught(ctx, || {
+    let evaluated = failure::caught(ctx, || {
         hooks.get::<_, Function<'_>>("fill")?.call::<_, ()>((request,))?;
-        let (module, evaluated) = Module::declare(ctx.clone(), FILE, source)?.eval()?;
-        Ok((module, evaluated))
+        load(ctx, program)?;
+        Module::import(ctx, FILE)
     });
-    let (module, evaluated) = called?;
-    settle::<Value<'_>>(ctx, &evaluated, "the module's top level awaits a promise that never resolves")?;
-    let run = failure::caught(ctx, || module.namespace()?.get::<_, Value<'_>>("default"))?;
+    let module: Object<'_> =
+        settle(ctx, &evaluated?, "the module's top level awaits a promise that never resolves")?;
+    let run = failure::caught(ctx, || module.get::<_, Value<'_>>("default"))?;
     let Some(run) = run.as_function() else {
         return Err(Failure::bare(if run.is_undefined() {
             format!("{FILE} has no default export: write `export default function run() {{ .. }}`")
@@ -92,6 +98,16 @@ fn execute<'js>(ctx: &Ctx<'js>, hooks: &Object<'js>, source: &str) -> Result<Dec
     let List((sign, response)) = decision.map_err(|failure| failure.or_at(run))?;
     let sign = sign.into_iter().map(|List((kind, data))| payload(&kind, data)).collect::<Result<_, _>>()?;
     Ok(Decision { sign, response: response.0 })
+}
+
+/// Declares the module of a program, under [`FILE`].
+#[allow(unsafe_code, reason = "bytecode is loaded by an unsafe function")]
+fn load(ctx: &Ctx<'_>, program: Vec<u8>) -> rquickjs::Result<()> {
+    // The interpreter goes on reading from these bytes, until the instance ends with the run.
+    let program: &'static [u8] = program.leak();
+    // SAFETY: hosts hand over only what `compile` of this component made. Where one does not, it harms its own run:
+    // all that the interpreter can reach is this instance's memory.
+    unsafe { Module::load(ctx.clone(), program) }.map(drop)
 }
 
 /// Runs what is queued until the promise is settled, and all else that is queued.

@@ -11,6 +11,8 @@ pub const MAX_SLOTS: u32 = 256;
 pub struct Config {
     /// Live runs at once, 1 to [`MAX_SLOTS`]: they wait for chains, and so hold their slots for long.
     pub concurrent_runs: u32,
+    /// Live runs of one action at once, at least 1: an action whose reads are slow leaves the other slots to others.
+    pub concurrent_runs_per_action: u32,
     /// Replays at once, 1 to [`MAX_SLOTS`]. Apart from live runs, so that slow reads hold up no signature.
     pub concurrent_replays: u32,
     /// Runs that may wait for a slot, of each sort; one more is told that the host is busy.
@@ -31,6 +33,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             concurrent_runs: 32,
+            concurrent_runs_per_action: 12,
             concurrent_replays: 8,
             queued_runs: 256,
             queue_ms: 1_000,
@@ -50,6 +53,10 @@ impl Config {
 
     pub(crate) fn runs(&self) -> u32 {
         self.concurrent_runs.clamp(1, MAX_SLOTS)
+    }
+
+    pub(crate) fn runs_per_action(&self) -> u32 {
+        self.concurrent_runs_per_action.clamp(1, self.runs())
     }
 
     pub(crate) fn replays(&self) -> u32 {

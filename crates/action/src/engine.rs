@@ -22,7 +22,7 @@ pub const INTERFACE: &str = "countersign:action@0.1.0";
 /// Changes whenever a run may end in another way, or cost other fuel, than under the revision before:
 /// limits, costs, checks of arguments, texts that a guest sees. Nodes of different revisions share no
 /// session.
-const HOST_REVISION: u32 = 2;
+const HOST_REVISION: u32 = 3;
 /// wasmtime's exact version, as pinned in the workspace: fuel is only comparable within one.
 const WASMTIME_VERSION: &str = "48.0.8";
 
@@ -36,10 +36,11 @@ pub(crate) const MAX_CORE_INSTANCES: u32 = 16;
 pub(crate) const MAX_TABLES: u32 = 16;
 /// The most elements of one table.
 pub(crate) const MAX_TABLE_ELEMENTS: usize = 20_000;
-/// The guest's stack, in bytes: deeper recursion traps.
-const WASM_STACK_BYTES: usize = 512 << 10;
+/// The guest's stack, in bytes: deeper recursion traps. So large that the interpreter of scripts, whose own recursion takes
+/// far more of this stack than of its own, notices first and tells the script.
+const WASM_STACK_BYTES: usize = 2 << 20;
 /// The fiber's stack, in bytes: the guest's and what host functions need on top.
-const FIBER_STACK_BYTES: usize = 1 << 20;
+const FIBER_STACK_BYTES: usize = 3 << 20;
 /// Address space set aside for each memory: all that a 32-bit address reaches, so that no access needs a
 /// bounds check.
 const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;

@@ -27,8 +27,8 @@ const MAX_HANDED_BYTES: usize = 2 << 20;
 pub(crate) enum Entry<'a> {
     /// An action.
     Action(&'a ActionPre<RunState>),
-    /// A runner, with the source of the script.
-    Script(&'a ScriptRunnerPre<RunState>, &'a str),
+    /// A runner, with what it compiled of the script.
+    Script(&'a ScriptRunnerPre<RunState>, &'a [u8]),
 }
 
 /// What is left of a run.
@@ -53,15 +53,15 @@ pub(crate) async fn run(engine: &Engine, entry: Entry<'_>, state: RunState) -> E
     Ended { end: end.and_then(|result| verdict::from_wit(result, &limits)), state, fuel }
 }
 
-/// Lets a runner check a script: what is wrong with it, if anything.
-pub(crate) async fn check(
+/// Lets a runner compile a script: the program, or what is wrong with the source.
+pub(crate) async fn compile(
     engine: &Engine,
     runner: &ScriptRunnerPre<RunState>,
     source: &str,
     state: RunState,
-) -> Result<Result<(), String>, Abort> {
+) -> Result<Result<Vec<u8>, String>, Abort> {
     let mut store = store(engine, state);
-    let returned = timeout(wall(&store), call_check(&mut store, runner, source)).await;
+    let returned = timeout(wall(&store), call_compile(&mut store, runner, source)).await;
     finish(store, returned.ok()).end
 }
 
@@ -93,21 +93,21 @@ async fn call_run(
             let instance = action.instantiate_async(&mut *store).await?;
             Ok(instance.call_run(store).await?.map_err(ScriptEnd::Refused))
         }
-        Entry::Script(runner, source) => {
+        Entry::Script(runner, program) => {
             let instance = runner.instantiate_async(&mut *store).await?;
-            instance.call_run(store, source).await
+            instance.call_run(store, program).await
         }
     }
 }
 
-async fn call_check(
+async fn call_compile(
     store: &mut Store<RunState>,
     runner: &ScriptRunnerPre<RunState>,
     source: &str,
-) -> wasmtime::Result<Result<(), String>> {
+) -> wasmtime::Result<Result<Vec<u8>, String>> {
     fill(store)?;
     let instance = runner.instantiate_async(&mut *store).await?;
-    instance.call_check(store, source).await
+    instance.call_compile(store, source).await
 }
 
 /// Ends a run: with what was returned, unless the host ended it, or it did not end in time.

@@ -22,8 +22,8 @@ use crate::{
     imports,
     read::{Reader, RecordedRead},
     run::{LiveRun, Replay, RunState, Source},
-    script::{Script, ScriptError},
-    slots::Slots,
+    script::{CompiledScript, Script, ScriptError},
+    slots::{Shares, Slots},
 };
 
 /// Why an action of another host is not run.
@@ -70,6 +70,7 @@ struct Shared {
     artefacts: Option<Artefacts>,
     ready: Mutex<LruCache<ComponentDigest, Arc<Action>>>,
     live: Slots,
+    shares: Shares,
     replays: Slots,
 }
 
@@ -91,6 +92,7 @@ impl Host {
             compilation,
             artefacts,
             ready: Mutex::new(LruCache::new(NonZeroUsize::new(cached).unwrap_or(NonZeroUsize::MIN))),
+            shares: Shares::new(config.runs_per_action(), config.queued_runs, wait),
             live: Slots::new(config.runs(), config.queued_runs, wait),
             replays: Slots::new(config.replays(), config.queued_runs, wait),
         };
@@ -147,14 +149,18 @@ impl Host {
     pub async fn run_live(
         &self,
         action: &Action,
-        script: Option<&Script>,
+        script: Option<&CompiledScript>,
         manifest: &Manifest,
         context: &Context,
         reader: Arc<dyn Reader>,
     ) -> LiveRun {
         let state = RunState::new(manifest, context, Source::live(reader));
         let program = Program { action, script, manifest };
-        let Ended { end, state, fuel } = self.run(&self.shared.live, &program, state).await;
+        let share = self.shared.shares.of(context.action);
+        let Ended { end, state, fuel } = match share.acquire().await {
+            Some(_slot) => self.run(&self.shared.live, &program, state).await,
+            None => Ended::before_start(Abort::Busy, state),
+        };
         let reads = match state.source {
             Source::Live { recorded, .. } => recorded,
             Source::Replay { .. } => Vec::new(),
@@ -170,7 +176,7 @@ impl Host {
     pub async fn replay(
         &self,
         action: &Action,
-        script: Option<&Script>,
+        script: Option<&CompiledScript>,
         manifest: &Manifest,
         context: &Context,
         reads: &[RecordedRead],
@@ -185,26 +191,31 @@ impl Host {
         Replay { end, consumed, logs: state.logs.into_lines(), fuel }
     }
 
-    /// The check at publication: whether an action that needs a script has one that its runner takes, and another
-    /// has none. A runner checks in a store of its own, which reads nothing and has small limits.
-    pub async fn check_script(&self, action: &Action, script: Option<&Script>) -> Result<(), ScriptError> {
+    /// The script of an action as its runner runs it; none for an action that has none. This is also the check at
+    /// publication: an action that needs a script must have one that its runner takes, and another must have none.
+    /// A runner compiles in a store of its own, which reads nothing and has small limits.
+    pub async fn compile_script(
+        &self,
+        action: &Action,
+        script: Option<&Script>,
+    ) -> Result<Option<CompiledScript>, ScriptError> {
         let Some(pre) = action.pre(&self.shared.engine) else {
-            return Err(ScriptError::Check(Abort::host(OTHER_ENGINE)));
+            return Err(ScriptError::Compile(Abort::host(OTHER_ENGINE)));
         };
         let (runner, script) = match (pre, script) {
-            (Pre::Action(_), None) => return Ok(()),
+            (Pre::Action(_), None) => return Ok(None),
             (Pre::Action(_), Some(_)) => return Err(ScriptError::NotRunner),
             (Pre::Runner(_), None) => return Err(ScriptError::Missing),
             (Pre::Runner(runner), Some(script)) => (runner, script),
         };
         let Some(_slot) = self.shared.live.acquire().await else {
-            return Err(ScriptError::Check(Abort::Busy));
+            return Err(ScriptError::Compile(Abort::Busy));
         };
-        let state = RunState::for_check();
-        match execute::check(&self.shared.engine, runner, script.source(), state).await {
-            Ok(Ok(())) => Ok(()),
+        let state = RunState::for_compilation();
+        match execute::compile(&self.shared.engine, runner, script.source(), state).await {
+            Ok(Ok(program)) => CompiledScript::new(script, action.digest(), program).map(Some),
             Ok(Err(text)) => Err(ScriptError::Invalid { text: cut(text) }),
-            Err(abort) => Err(ScriptError::Check(abort)),
+            Err(abort) => Err(ScriptError::Compile(abort)),
         }
     }
 
@@ -220,7 +231,7 @@ impl Host {
 /// What is run: what the manifest names, as the caller has it.
 struct Program<'a> {
     action: &'a Action,
-    script: Option<&'a Script>,
+    script: Option<&'a CompiledScript>,
     manifest: &'a Manifest,
 }
 
@@ -230,12 +241,15 @@ impl<'a> Program<'a> {
         if self.action.digest() != self.manifest.component {
             return Err("the manifest names another component");
         }
-        if self.script.map_or(B256::ZERO, Script::digest) != self.manifest.script {
+        if self.script.map_or(B256::ZERO, CompiledScript::digest) != self.manifest.script {
             return Err("the manifest names another script");
+        }
+        if self.script.is_some_and(|script| script.runner() != self.action.digest()) {
+            return Err("the script was compiled by another runner");
         }
         match (self.action.pre(engine).ok_or(OTHER_ENGINE)?, self.script) {
             (Pre::Action(action), None) => Ok(Entry::Action(action)),
-            (Pre::Runner(runner), Some(script)) => Ok(Entry::Script(runner, script.source())),
+            (Pre::Runner(runner), Some(script)) => Ok(Entry::Script(runner, script.program())),
             (Pre::Action(_), Some(_)) => Err("the component runs no scripts"),
             (Pre::Runner(_), None) => {
                 Err("the component is a script runner, and the manifest names no script")

@@ -40,4 +40,4 @@ pub use host::{Compilation, Host, LoadError};
 pub use logs::{Level, LogLine};
 pub use read::{AgreedError, Read, ReadFailure, ReadValue, Reader, RecordedRead, WrongValue};
 pub use run::{LiveRun, Replay};
-pub use script::{Script, ScriptError};
+pub use script::{CompiledScript, MAX_PROGRAM_BYTES, Script, ScriptError};

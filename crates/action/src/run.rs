@@ -17,8 +17,8 @@ use crate::{
 // The budgets keep the number of a run's reads within a record's bound.
 const _: () = assert!(Limits::MAX.chain_reads as usize + Limits::MAX.http_reads as usize <= MAX_READS);
 
-/// What the check of a script may use: enough to parse the largest, and nothing that lasts.
-pub(crate) const CHECK_LIMITS: Limits = Limits {
+/// What the compilation of a script may use: enough for the largest, and nothing that lasts.
+pub(crate) const COMPILE_LIMITS: Limits = Limits {
     wall_ms: 5_000,
     fuel: 1_000_000_000,
     memory_bytes: 64 << 20,
@@ -173,15 +173,15 @@ impl RunState {
         }
     }
 
-    /// For the check of a script: it reads nothing, is asked by nobody, and has little of everything.
-    pub(crate) fn for_check() -> Self {
+    /// For the compilation of a script: it reads nothing, is asked by nobody, and has little of everything.
+    pub(crate) fn for_compilation() -> Self {
         let manifest = Manifest {
             name: String::new(),
             component: [0; 32].into(),
             script: B256::ZERO,
             hosts: Vec::new(),
             chains: Vec::new(),
-            limits: CHECK_LIMITS,
+            limits: COMPILE_LIMITS,
         };
         let context = Context {
             request: [0; 32].into(),

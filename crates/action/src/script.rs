@@ -1,13 +1,16 @@
-//! Scripts: source text that a component of its own, the runner, runs.
+//! Scripts: source text that a component of its own, the runner, compiles and runs.
 
 use std::sync::Arc;
 
 use countersign_types::{
-    B256,
+    B256, ComponentDigest,
     action::{MAX_SCRIPT_BYTES, script_digest},
 };
 
 use crate::abort::Abort;
+
+/// The most bytes of what a runner makes of a script.
+pub const MAX_PROGRAM_BYTES: usize = 1 << 20;
 
 /// The source of a script, with its digest, by which manifests name it. Clones share the text.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,9 +40,15 @@ pub enum ScriptError {
         /// What, and where; cut.
         text: String,
     },
-    /// The check ended without a word on the script.
-    #[error("the script could not be checked")]
-    Check(#[source] Abort),
+    /// It was compiled, and takes too much.
+    #[error("the script compiles to {got} bytes, at most {MAX_PROGRAM_BYTES}: make it shorter")]
+    ProgramSize {
+        /// How many bytes the program has.
+        got: usize,
+    },
+    /// The compilation ended without a word on the script.
+    #[error("the script could not be compiled")]
+    Compile(#[source] Abort),
 }
 
 impl Script {
@@ -68,6 +77,52 @@ impl std::fmt::Debug for Script {
         f.debug_struct("Script")
             .field("digest", &self.digest)
             .field("bytes", &self.source.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a runner made of a script, ready to run: it follows from script and runner alone, so each node makes its
+/// own, and it never travels. Clones share the program.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CompiledScript {
+    script: B256,
+    runner: ComponentDigest,
+    program: Arc<[u8]>,
+}
+
+impl CompiledScript {
+    pub(crate) fn new(
+        script: &Script,
+        runner: ComponentDigest,
+        program: Vec<u8>,
+    ) -> Result<Self, ScriptError> {
+        match program.len() {
+            0..=MAX_PROGRAM_BYTES => Ok(Self { script: script.digest, runner, program: program.into() }),
+            got => Err(ScriptError::ProgramSize { got }),
+        }
+    }
+
+    /// The digest of the script's source, by which manifests name it.
+    pub fn digest(&self) -> B256 {
+        self.script
+    }
+
+    /// The digest of the runner that made it, and alone can run it.
+    pub fn runner(&self) -> ComponentDigest {
+        self.runner
+    }
+
+    pub(crate) fn program(&self) -> &[u8] {
+        &self.program
+    }
+}
+
+impl std::fmt::Debug for CompiledScript {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompiledScript")
+            .field("script", &self.script)
+            .field("runner", &self.runner)
+            .field("bytes", &self.program.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,15 @@
 //! Bounded concurrency with bounded waiting.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
+
+use countersign_types::ActionId;
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -56,9 +62,48 @@ impl Drop for Place<'_> {
     }
 }
 
+/// Slots for each action apart: one whose reads are slow takes its own, and leaves the others theirs.
+pub(crate) struct Shares {
+    slots: u32,
+    most_waiting: u32,
+    wait: Duration,
+    of: Mutex<BTreeMap<ActionId, Arc<Slots>>>,
+}
+
+impl Shares {
+    /// So many slots for each action.
+    pub(crate) fn new(slots: u32, most_waiting: u32, wait: Duration) -> Self {
+        Self { slots, most_waiting, wait, of: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// The slots of an action, for whoever holds them while it uses one. Those that nobody holds are forgotten, so that
+    /// there are never more than runs.
+    pub(crate) fn of(&self, action: ActionId) -> Arc<Slots> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        of.retain(|_, slots| Arc::strong_count(slots) > 1);
+        let slots = of.entry(action);
+        slots.or_insert_with(|| Arc::new(Slots::new(self.slots, self.most_waiting, self.wait))).clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_action_uses_up_its_own_slots_only() {
+        let shares = Shares::new(1, 0, Duration::from_secs(3600));
+        let [one, other] = [[1; 32], [2; 32]].map(ActionId::from);
+        let held = shares.of(one);
+        let slot = held.acquire().await;
+        assert!(shares.of(one).acquire().await.is_none(), "its only one is taken");
+        assert!(shares.of(other).acquire().await.is_some());
+        drop(slot);
+        assert!(shares.of(one).acquire().await.is_some());
+        drop(held);
+        shares.of(other);
+        assert_eq!(shares.of.lock().expect("not poisoned").len(), 1, "nobody holds the first");
+    }
 
     #[tokio::test]
     async fn one_more_than_may_wait_is_turned_away_at_once() {

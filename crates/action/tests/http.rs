@@ -111,13 +111,13 @@ async fn a_failure_names_the_read_among_all_of_the_run() {
     let live = guest
         .live(Answers::web(|read| {
             if read.host() == "a.example" {
-                return Err(ReadFailure::new("no answer within 10000 ms"));
+                return Err(ReadFailure::unreached("no answer within 10000 ms"));
             }
             prices(read)
         }))
         .await;
     let abort = live.end.expect_err("no verdict");
-    let failure = ReadFailure::new("no answer within 10000 ms");
+    let failure = ReadFailure::unreached("no answer within 10000 ms");
     assert_eq!(abort, Abort::Read { position: 2, failure });
     assert!(abort.is_local());
     assert_eq!(live.reads.len(), 1, "the fetches are one call: none of them is recorded");
@@ -289,7 +289,7 @@ impl Lengths {
 #[async_trait]
 impl Reader for Lengths {
     async fn evm(&self, _pin: &Pin, _read: &EvmRead) -> Result<EvmValue, ReadFailure> {
-        Err(ReadFailure::new("no chains"))
+        Err(ReadFailure::unreached("no chains"))
     }
 
     async fn http(&self, _hosts: &[String], _read: &HttpRead) -> Result<HttpResponse, ReadFailure> {

@@ -113,13 +113,13 @@ async fn what_the_world_does_not_answer_ends_the_run_here_and_never_reaches_the_
     let live = guest
         .live(Answers::new(|read| {
             if matches!(read, EvmRead::Balance { address, .. } if address[0] == 1) {
-                return Err(ReadFailure::new("provider down"));
+                return Err(ReadFailure::unreached("provider down"));
             }
             world(read)
         }))
         .await;
     let abort = live.end.expect_err("no verdict");
-    assert_eq!(abort, Abort::Read { position: 1, failure: ReadFailure::new("provider down") });
+    assert_eq!(abort, Abort::Read { position: 1, failure: ReadFailure::unreached("provider down") });
     assert!(abort.is_local());
     assert_eq!(live.reads.len(), 1, "what was read before stands in the record");
 }

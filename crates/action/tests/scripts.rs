@@ -2,13 +2,19 @@
 
 mod guest;
 
-use countersign_action::{Abort, CompileError, Script, ScriptError, compile};
+use countersign_action::{
+    Abort, CompileError, CompiledScript, MAX_PROGRAM_BYTES, Script, ScriptError, compile::compile as load,
+};
 use countersign_types::{ComponentDigest, Verdict, action::MAX_SCRIPT_BYTES, outcome::MAX_REASON_BYTES};
 use guest::{Answers, Guest, nobody, prices, refusal, signs};
 
-fn runner() -> Vec<u8> {
+fn source_of_runner() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/runner.wat");
-    guest::runner(&std::fs::read_to_string(path).expect("the runner"))
+    std::fs::read_to_string(path).expect("the runner")
+}
+
+fn runner() -> Vec<u8> {
+    guest::runner(&source_of_runner())
 }
 
 async fn script(source: &str) -> Guest {
@@ -55,15 +61,14 @@ async fn a_refusal_is_told_from_a_failure() {
 
 #[tokio::test]
 async fn giant_texts_are_cut() {
-    for source in ["giant", &longest('f')] {
+    for source in ["g", &longest('f')] {
         let live = script(source).await.live(nobody()).await;
         let Err(Abort::Script { text }) = &live.end else { panic!("{:?}", live.end) };
         assert!(text.len() < 600, "{}", text.len());
     }
     let live = script(&longest('r')).await.live(nobody()).await;
     assert!(live.end.as_ref().map(refusal).expect("a refusal").len() <= MAX_REASON_BYTES);
-    let guest = script("giant").await;
-    let error = guest.host.check_script(&guest.action, guest.script.as_ref()).await;
+    let error = compile("Giant").await;
     let Err(ScriptError::Invalid { text }) = &error else { panic!("{error:?}") };
     assert!(text.len() < 600, "{}", text.len());
 }
@@ -77,33 +82,24 @@ async fn a_runner_that_traps_ends_only_its_run() {
     assert!(script("h").await.live(nobody()).await.end.is_ok());
 }
 
-#[tokio::test]
-async fn an_empty_source_reaches_the_runner() {
-    assert!(matches!(script("").await.live(nobody()).await.end, Err(Abort::Trap { .. })));
-}
-
-async fn check(source: &str) -> Result<(), ScriptError> {
-    let guest = script(source).await;
-    guest.host.check_script(&guest.action, guest.script.as_ref()).await
+async fn compile(source: &str) -> Result<(), ScriptError> {
+    Guest::of(&runner()).await.compiled(source).await.map(drop)
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_a_script_is_told_when_it_is_published() {
-    assert_eq!(check("hello").await, Ok(()));
-    assert_eq!(check(&longest('h')).await, Ok(()));
-    let error = check("").await.expect_err("nothing there");
+    assert_eq!(compile("hello").await, Ok(()));
+    assert_eq!(compile(&longest('h')).await, Ok(()));
+    let error = compile("").await.expect_err("nothing there");
     assert_eq!(error.to_string(), "the script cannot be used: line 1: there is nothing");
 }
 
 #[tokio::test]
-async fn a_check_is_bounded_and_reads_nothing() {
-    assert_eq!(check("loop").await, Err(ScriptError::Check(Abort::Fuel { limit: 1_000_000_000 })));
-    assert!(matches!(check("trap").await, Err(ScriptError::Check(Abort::Trap { .. }))));
-    assert_eq!(check("page").await, Ok(()), "its fetch is denied, and nobody is asked");
-}
-
-async fn check_with(guest: &Guest, script: Option<&Script>) -> Result<(), ScriptError> {
-    guest.host.check_script(&guest.action, script).await
+async fn a_compilation_is_bounded_and_reads_nothing() {
+    assert_eq!(compile("Loop").await, Err(ScriptError::Compile(Abort::Fuel { limit: 1_000_000_000 })));
+    assert!(matches!(compile("Trap").await, Err(ScriptError::Compile(Abort::Trap { .. }))));
+    assert_eq!(compile("Big").await, Err(ScriptError::ProgramSize { got: MAX_PROGRAM_BYTES + 1 }));
+    assert_eq!(compile("Page").await, Ok(()), "its fetch is denied, and nobody is asked");
 }
 
 #[tokio::test]
@@ -112,12 +108,17 @@ async fn a_runner_needs_a_script_and_an_action_takes_none() {
     let action = Guest::named("empty").await;
     let runner = Guest::of(&runner()).await;
     assert_eq!((action.action.is_runner(), runner.action.is_runner()), (false, true));
-    assert_eq!(check_with(&action, None).await, Ok(()));
-    assert_eq!(check_with(&action, Some(&script)).await, Err(ScriptError::NotRunner));
-    assert_eq!(check_with(&runner, None).await, Err(ScriptError::Missing));
-    assert_eq!(check_with(&runner, Some(&script)).await, Ok(()));
-    for (mut guest, script) in [(action, Some(script)), (runner, None)] {
-        guest.manifest.script = script.as_ref().map_or_else(Default::default, Script::digest);
+    let compiled = |guest: &Guest, script: Option<Script>| {
+        let (host, action) = (guest.host.clone(), guest.action.clone());
+        async move { host.compile_script(&action, script.as_ref()).await }
+    };
+    assert_eq!(compiled(&action, None).await, Ok(None));
+    assert_eq!(compiled(&action, Some(script.clone())).await, Err(ScriptError::NotRunner));
+    assert_eq!(compiled(&runner, None).await, Err(ScriptError::Missing));
+    let script = compiled(&runner, Some(script)).await.expect("a script");
+    assert_eq!(script.as_ref().map(CompiledScript::runner), Some(runner.action.digest()));
+    for (mut guest, script) in [(action, script), (runner, None)] {
+        guest.manifest.script = script.as_ref().map_or_else(Default::default, CompiledScript::digest);
         guest.script = script;
         let live = guest.live(nobody()).await;
         assert!(matches!(&live.end, Err(Abort::Host { .. })) && live.fuel == 0, "{:?}", live.end);
@@ -128,7 +129,7 @@ async fn a_runner_needs_a_script_and_an_action_takes_none() {
 #[tokio::test]
 async fn a_script_runs_only_under_its_own_manifest() {
     let mut other = script("h").await;
-    other.script = Some(Script::new("ha").expect("a script"));
+    other.script = Some(other.compiled("ha").await.expect("a script"));
     let mut none = script("h").await;
     none.script = None;
     for guest in [other, none] {
@@ -137,23 +138,36 @@ async fn a_script_runs_only_under_its_own_manifest() {
     }
 }
 
+#[tokio::test]
+async fn a_script_runs_only_on_the_runner_that_compiled_it() {
+    let mut guest = script("h").await;
+    let commented = [&source_of_runner(), "(data (i32.const 1200) \"x\")"].concat();
+    let other = Guest::script(&guest::runner(&commented), "h").await;
+    assert_ne!(guest.action.digest(), other.action.digest());
+    guest.script = other.script;
+    let expected = Abort::Host { text: "the script was compiled by another runner".into() };
+    assert_eq!(guest.live(nobody()).await.end, Err(expected.clone()));
+    assert_eq!(guest.replay(&[]).await.end, Err(expected));
+}
+
 #[test]
 fn a_runner_has_both_exports_with_their_types() {
-    assert!(compile::compile(&runner()).is_ok());
+    assert!(load(&runner()).is_ok());
     let changed = |from: &str, to: &str| {
         let text = guest::RUNNER.replace(from, to);
         assert_ne!(text, guest::RUNNER, "{from}");
-        compile::compile(&guest::runner_with(
-            "(func $check (param i32 i32) (result i32) unreachable)
+        load(&guest::runner_with(
+            "(func $compile (param i32 i32) (result i32) unreachable)
              (func $script (param i32 i32) (result i32) unreachable)",
             &text,
         ))
     };
-    let missing = changed(r#"(export "check" (func $check))"#, "").expect_err("no check");
-    assert!(matches!(&missing, CompileError::CheckType { got, .. } if got == "missing"), "{missing}");
-    let other = changed(r#"(result (result (error string)))"#, r#"(result (result string (error string)))"#);
-    let other = other.expect_err("another check");
-    assert!(matches!(&other, CompileError::CheckType { .. }), "{other}");
+    let missing = changed(r#"(export "compile" (func $compile))"#, "").expect_err("no compile");
+    let CompileError::ScriptCompileType { got, .. } = &missing else { panic!("{missing}") };
+    assert_eq!(got, "missing");
+    let other = changed("(result (list u8) (error string))", "(result string (error string))");
+    let other = other.expect_err("another compile");
+    assert!(matches!(&other, CompileError::ScriptCompileType { .. }), "{other}");
     let cases = changed(r#"(case "failed" string)"#, r#"(case "threw" string)"#).expect_err("another end");
     assert!(matches!(&cases, CompileError::RunType { got, .. } if got.contains("threw")), "{cases}");
 }

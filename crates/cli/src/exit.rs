@@ -61,7 +61,8 @@ impl Exit {
             | FailureKind::NotReady
             | FailureKind::Unavailable
             | FailureKind::Deadline
-            | FailureKind::StorageFull => 4,
+            | FailureKind::StorageFull
+            | FailureKind::UnusableSource => 4,
             FailureKind::Disagreement | FailureKind::NonceReused => 5,
             FailureKind::Unauthorised => 6,
             FailureKind::NotFound | FailureKind::UnknownAction => 7,

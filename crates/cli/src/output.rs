@@ -7,7 +7,7 @@ use std::{
 };
 
 use comfy_table::{Cell, ContentArrangement, Table, presets};
-use countersign_types::failure::Disagreement;
+use countersign_types::{Decision, NodeDecision, failure::Disagreement};
 use serde::Serialize;
 use serde_json::json;
 
@@ -63,19 +63,35 @@ impl Output {
         for cause in &exit.causes {
             self.say(format!("  caused by: {cause}"));
         }
-        for node in exit.failure.iter().flat_map(|failure| &failure.nodes) {
-            self.say(format!(
-                "  {} {}{}",
-                node.peer_id,
-                node.decision.name(),
-                node.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
-            ));
+        for line in exit.failure.iter().flat_map(|failure| said(&failure.nodes)) {
+            self.say(line);
         }
         if let Some(disagreement) = exit.failure.as_ref().and_then(|failure| failure.disagreement.as_ref()) {
             self.say(explained(disagreement));
         }
         ExitCode::from(exit.code)
     }
+}
+
+/// What nodes said: once for those that said the same.
+fn said(nodes: &[NodeDecision]) -> Vec<String> {
+    let mut same: Vec<(Decision, Option<&str>, Vec<&str>)> = Vec::new();
+    for node in nodes {
+        let reason = node.reason.as_deref();
+        match same.iter_mut().find(|(decision, because, _)| (*decision, *because) == (node.decision, reason))
+        {
+            Some((.., peers)) => peers.push(&node.peer_id),
+            None => same.push((node.decision, reason, vec![&node.peer_id])),
+        }
+    }
+    let mut lines = Vec::new();
+    for (decision, reason, peers) in same {
+        let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let count = if peers.len() == 1 { "1 node".into() } else { format!("{} nodes", peers.len()) };
+        lines.push(format!("  {} ({count}){because}", decision.name()));
+        lines.extend(peers.into_iter().map(|peer| format!("    {peer}")));
+    }
+    lines
 }
 
 /// Who saw what, where nodes disagree.
@@ -115,4 +131,34 @@ pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
         table.add_row(row);
     }
     table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_words_are_said_once() {
+        let node = |peer_id: &str, decision, reason: Option<&str>| NodeDecision {
+            peer_id: peer_id.into(),
+            decision,
+            reason: reason.map(str::to_owned),
+        };
+        let nodes = [
+            node("a", Decision::Refuse, Some("too little")),
+            node("b", Decision::Allow, None),
+            node("c", Decision::Refuse, Some("too little")),
+            node("d", Decision::Refuse, Some("too late")),
+        ];
+        let expected = [
+            "  refuse (2 nodes): too little",
+            "    a",
+            "    c",
+            "  allow (1 node)",
+            "    b",
+            "  refuse (1 node): too late",
+            "    d",
+        ];
+        assert_eq!(said(&nodes), expected);
+    }
 }

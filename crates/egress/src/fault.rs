@@ -124,6 +124,31 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Whether the host answered, with something that cannot be used: to ask again does not help until it answers
+    /// something else.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Redirects { .. }
+            | Self::Redirect { .. }
+            | Self::NotInManifest { .. }
+            | Self::TooLarge { .. }
+            | Self::Encoding { .. }
+            | Self::Decompression { .. } => true,
+            Self::Url { .. }
+            | Self::Resolve { .. }
+            | Self::NotPublic { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::Timeout { .. }
+            | Self::Protocol { .. }
+            | Self::Busy { .. }
+            | Self::HostBusy { .. }
+            | Self::Client { .. } => false,
+        }
+    }
+}
+
 /// Why a name has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveProblem {

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use countersign_action::{Abort, Action, CompilerError, Host, LoadError, Script, ScriptError};
+use countersign_action::{
+    Abort, Action, CompiledScript, CompilerError, Host, LoadError, Script, ScriptError,
+};
 use countersign_store::{Bounds, PutActionError, Store, StoredAction};
 use countersign_types::{
     ActionId, B256, Bytes, ComponentDigest, Failure, FailureKind, Genesis, Manifest, NetworkId,
@@ -36,7 +38,7 @@ pub(crate) struct Ready {
     pub(crate) manifest: Manifest,
     pub(crate) action: Arc<Action>,
     /// What the action runs, where it is a runner.
-    pub(crate) script: Option<Script>,
+    pub(crate) script: Option<CompiledScript>,
 }
 
 /// Everything that has to do with getting at actions.
@@ -118,6 +120,7 @@ impl Library {
         };
         let script =
             if manifest.is_script() { Some(self.script_of(id, manifest.script).await?) } else { None };
+        let script = self.host.compile_script(&action, script.as_ref()).await.map_err(script_failure)?;
         Ok(Arc::new(Ready { manifest, action, script }))
     }
 
@@ -172,7 +175,7 @@ impl Library {
         let (component, content) = settle(manifest, content)?;
         let action = self.host.prepare(&component).await.map_err(load_failure)?;
         let script = content.script.clone().map(Script::new).transpose().map_err(script_failure)?;
-        self.host.check_script(&action, script.as_ref()).await.map_err(script_failure)?;
+        self.host.compile_script(&action, script.as_ref()).await.map_err(script_failure)?;
         let info =
             info_of(signed, component.len() as u64, content.script.as_ref().map_or(0, String::len) as u64);
         let (signed, bounds) = (signed.clone(), self.bounds);
@@ -336,11 +339,11 @@ fn load_failure(error: LoadError) -> Failure {
 
 fn script_failure(error: ScriptError) -> Failure {
     let kind = match &error {
-        ScriptError::Size { .. } => FailureKind::TooLarge,
+        ScriptError::Size { .. } | ScriptError::ProgramSize { .. } => FailureKind::TooLarge,
         ScriptError::NotRunner | ScriptError::Missing | ScriptError::Invalid { .. } => FailureKind::Invalid,
-        ScriptError::Check(Abort::Busy) => FailureKind::Busy,
-        ScriptError::Check(abort) if abort.is_local() => FailureKind::Internal,
-        ScriptError::Check(_) => FailureKind::Invalid,
+        ScriptError::Compile(Abort::Busy) => FailureKind::Busy,
+        ScriptError::Compile(abort) if abort.is_local() => FailureKind::Internal,
+        ScriptError::Compile(_) => FailureKind::Invalid,
     };
     Failure::new(kind, with_causes(&error))
 }

@@ -24,13 +24,18 @@ pub(crate) struct Outside {
 impl Reader for Outside {
     async fn evm(&self, pin: &Pin, read: &EvmRead) -> Result<EvmValue, ReadFailure> {
         let read = self.chains.read(pin, read).await;
-        read.map_err(|error| ReadFailure::new(format!("chain {}: {}", pin.chain_id, with_causes(&error))))
+        read.map_err(|error| {
+            ReadFailure::unreached(format!("chain {}: {}", pin.chain_id, with_causes(&error)))
+        })
     }
 
     async fn http(&self, hosts: &[String], read: &HttpRead) -> Result<HttpResponse, ReadFailure> {
         let fetched = self.egress.fetch(hosts, read).await;
         metrics::counter!("countersign_http_reads_total", "ok" => if fetched.is_ok() { "yes" } else { "no" })
             .increment(1);
-        fetched.map_err(|fault| ReadFailure::new(format!("{}: {}", read.host(), with_causes(&fault))))
+        fetched.map_err(|fault| {
+            let reason = format!("{}: {}", read.host(), with_causes(&fault));
+            if fault.is_answer() { ReadFailure::unusable(reason) } else { ReadFailure::unreached(reason) }
+        })
     }
 }

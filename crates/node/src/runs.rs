@@ -103,7 +103,7 @@ impl Runs {
             Err(failure) => {
                 let end = Err(LocalFailure { kind: failure.kind, reason: failure.detail });
                 let recorded = Recorded { ready: None, reads: Vec::new() };
-                return LiveRun { end, record: Record::default(), recorded };
+                return LiveRun { end, record: Record::default(), recorded, recorded_bytes: 0 };
             }
         };
         let reader = Arc::clone(&self.outside);
@@ -114,7 +114,8 @@ impl Runs {
         log_lines(run.session, &live.logs);
         let record = live.record();
         let end = outcome(live.end, &run.request.request().key);
-        LiveRun { end, record, recorded: Recorded { ready: Some(ready), reads: live.reads } }
+        let recorded_bytes = live.reads.iter().map(RecordedRead::held_bytes).sum();
+        LiveRun { end, record, recorded: Recorded { ready: Some(ready), reads: live.reads }, recorded_bytes }
     }
 
     /// Whether this node can run the action in this session: it has the action, and accepts the pins.
@@ -182,6 +183,7 @@ fn outcome(end: Result<Verdict, Abort>, key: &KeySpec) -> Result<Outcome, LocalF
 fn obstacle(abort: &Abort) -> FailureKind {
     match abort {
         Abort::Busy => FailureKind::Busy,
+        Abort::Read { failure, .. } if failure.answered => FailureKind::UnusableSource,
         Abort::Time { .. } | Abort::Read { .. } | Abort::Host { .. } | Abort::NoPin { .. } => {
             FailureKind::Unavailable
         }

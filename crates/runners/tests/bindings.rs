@@ -196,6 +196,12 @@ fn the_context_is_the_requests() {
         refused("cs.context.paramsJson()", World::default())
             .starts_with("the request's params cannot be used: ")
     );
+    let mut bare = World::default();
+    bare.request.config = vec![];
+    assert_eq!(
+        refused("cs.context.configJson()", bare),
+        "the key's config cannot be used: there is none, and this action needs one in JSON"
+    );
     let mut nobody = World::default();
     nobody.request.callers[0].kind = "passkey".into();
     assert!(refused("cs.context.firstCaller()", nobody).starts_with("no account has signed the request"));

@@ -2,7 +2,7 @@
 
 mod world;
 
-use world::{World, check};
+use world::{World, compile};
 
 /// Each body of `run` stands on line 3 of its file.
 const MISTAKES: &[(&str, &str)] = &[
@@ -100,18 +100,46 @@ const NO_SCRIPTS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_check_says_what_is_wrong_with_a_source() {
+fn what_is_wrong_with_a_source_is_said_when_it_is_compiled() {
     for (source, expected) in NO_SCRIPTS {
-        let said = check(source).expect_err(source);
+        let said = compile(source).expect_err(source);
         assert!(said.contains(expected), "{source}: {said}");
-        World::default().run(source).failed();
     }
 }
 
 #[test]
-fn a_check_runs_nothing() {
-    assert_eq!(check("while (true) {}\nexport default function run() {}"), Ok(()));
-    assert_eq!(check("throw new Error('never seen'); export default 1"), Ok(()));
+fn a_compilation_runs_nothing() {
+    for source in [
+        "while (true) {}\nexport default function run() {}",
+        "throw new Error('never seen'); export default 1",
+    ] {
+        assert!(compile(source).is_ok(), "{source}");
+    }
+}
+
+#[test]
+fn a_source_makes_the_same_program_each_time() {
+    let source = "import { sign } from 'countersign'; export default () => sign.bytes(`0x${'é'.length}0`);";
+    let program = compile(source).expect("a script");
+    assert_eq!(compile(source), Ok(program.clone()));
+    assert_ne!(compile(&source.replace('é', "e")), Ok(program));
+}
+
+/// A host hands over what the same runner made; whatever else it would hand over ends that run at most.
+#[test]
+fn a_damaged_program_harms_its_own_run_only() {
+    let source = "import { sign } from 'countersign'; export default () => sign.bytes('0x00');";
+    let program = compile(source).expect("a script");
+    for at in (0..program.len()).step_by(7) {
+        let mut damaged = program.clone();
+        damaged[at] ^= 0x55;
+        drop(World::default().try_program(&damaged, 50_000_000));
+    }
+    for length in [0, 1, program.len() / 2] {
+        drop(World::default().try_program(&program[..length], 50_000_000));
+    }
+    let ended = World::default().try_program(&program, 50_000_000).expect("it runs");
+    assert_eq!(ended.signs().len(), 1);
 }
 
 #[test]

@@ -22,6 +22,26 @@ fn deep_recursion_is_an_error_of_the_script() {
     }
 }
 
+/// The interpreter's own recursion, which takes more of the host's stack than of the interpreter's.
+#[test]
+fn deep_values_are_an_error_of_the_script() {
+    let nested = "let x = []; for (let i = 0; i < 200_000; i++) x = [x];";
+    for body in [
+        "JSON.parse('['.repeat(200_000))",
+        "JSON.parse('{\"a\":'.repeat(200_000))",
+        &format!("{nested} JSON.stringify(x)"),
+        &format!("{nested} String(x)"),
+        &format!("{nested} x.flat(Infinity)"),
+        &format!("{nested} return {{ sign: cs.sign.bytes('0x00'), response: x }}"),
+        "Function('['.repeat(200_000))",
+    ] {
+        let ended = World::default().body(body);
+        assert!(ended.failed().contains("Maximum call stack size exceeded"), "{body}: {}", ended.failed());
+    }
+    let ended = World::default().body("new RegExp('('.repeat(200_000))");
+    assert!(ended.failed().contains("too many captures"), "{}", ended.failed());
+}
+
 #[test]
 fn an_endless_loop_ends_with_the_fuel() {
     for body in ["while (true) {}", "const again = () => Promise.resolve().then(again); return again()"] {

@@ -14,11 +14,11 @@ use crate::engine::Engine;
 const RUN: &str = "func() -> result<record{sign: list<variant{bytes(list<u8>), personal-message(list<u8>), \
                    typed-data(string), raw(list<u8>)}>, response: list<u8>}, record{reason: string}>";
 /// The type of a script runner's `run`.
-const RUNNER_RUN: &str = "func(source: string) -> result<record{sign: list<variant{bytes(list<u8>), \
+const RUNNER_RUN: &str = "func(program: list<u8>) -> result<record{sign: list<variant{bytes(list<u8>), \
                           personal-message(list<u8>), typed-data(string), raw(list<u8>)}>, response: \
                           list<u8>}, variant{refused(record{reason: string}), failed(string)}>";
-/// The type of a script runner's `check`.
-const RUNNER_CHECK: &str = "func(source: string) -> result<_, string>";
+/// The type of a script runner's `compile`.
+const RUNNER_COMPILE: &str = "func(source: string) -> result<list<u8>, string>";
 /// Where the text of a type is cut: types may be far larger written out than they are as bytes.
 const MAX_TEXT_BYTES: usize = 400;
 
@@ -41,11 +41,11 @@ pub(super) fn check(engine: &Engine, component: &Component) -> Result<Kind, Comp
         let expected = if run.starts_with("func()") { RUN } else { RUNNER_RUN };
         return Err(CompileError::RunType { expected: expected.into(), got: run });
     }
-    let check = function(engine, component, "check").unwrap_or_else(|| "missing".into());
-    if check == RUNNER_CHECK {
+    let compile = function(engine, component, "compile").unwrap_or_else(|| "missing".into());
+    if compile == RUNNER_COMPILE {
         Ok(Kind::Runner)
     } else {
-        Err(CompileError::CheckType { expected: RUNNER_CHECK.into(), got: check })
+        Err(CompileError::ScriptCompileType { expected: RUNNER_COMPILE.into(), got: compile })
     }
 }
 

@@ -76,9 +76,9 @@ pub enum CompileError {
         /// The component's, cut.
         got: String,
     },
-    /// It is a script runner by its `run`, and its `check` is missing or has another type.
-    #[error("the component's run is that of a script runner, and its check is {got}, expected {expected}")]
-    CheckType {
+    /// It is a script runner by its `run`, and its `compile` is missing or has another type.
+    #[error("the component's run is that of a script runner, and its compile is {got}, expected {expected}")]
+    ScriptCompileType {
         /// The interface's type.
         expected: String,
         /// The component's, cut.

@@ -14,7 +14,7 @@ use crate::{
     abort::Abort,
     bindings::countersign::action::types::Error,
     fuel::{COSTS, charge},
-    read::{Read, ReadFailure, ReadValue, Reader, RecordedRead, WrongValue},
+    read::{Read, ReadValue, Reader, RecordedRead, WrongValue},
     run::{RunState, Sort, Source},
 };
 
@@ -135,7 +135,7 @@ async fn live(
         let reader = &reader;
         async move {
             let failed = |failure| Abort::Read { position: first + index, failure };
-            let wrong = |error: WrongValue| failed(ReadFailure::new(error.to_string()));
+            let wrong = |error: WrongValue| failed(error.into());
             match read {
                 Admitted::Evm(pin, read) => {
                     let value = reader.evm(&pin, &read).await.map_err(failed)?;

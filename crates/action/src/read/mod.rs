@@ -75,12 +75,20 @@ pub enum ReadValue {
 pub struct ReadFailure {
     /// What happened, for the operator and, as this node's reason, for the caller.
     pub reason: String,
+    /// Whether the source was reached, and what it said cannot be used: to ask again does not help until it says
+    /// something else.
+    pub answered: bool,
 }
 
 impl ReadFailure {
-    /// A failure with its reason.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+    /// The source was not reached, or not by this node now.
+    pub fn unreached(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), answered: false }
+    }
+
+    /// The source answered, and the answer cannot be used.
+    pub fn unusable(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), answered: true }
     }
 }
 

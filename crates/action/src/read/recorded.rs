@@ -6,7 +6,7 @@ use countersign_types::{
     http::{Agree, HttpRead, HttpResponse, ProjectionError, project, to_json},
 };
 
-use super::{Read, ReadValue};
+use super::{Read, ReadFailure, ReadValue};
 
 /// The status of a response that is made of agreed fields.
 const FIELDS_STATUS: u16 = 200;
@@ -39,6 +39,17 @@ pub enum WrongValue {
     /// A response that lacks the fields that were asked for.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
+}
+
+impl From<WrongValue> for ReadFailure {
+    fn from(error: WrongValue) -> Self {
+        let reason = error.to_string();
+        match error {
+            WrongValue::Projection(ProjectionError::Status { got: 429 | 500.. }) => Self::unreached(reason),
+            WrongValue::Projection(_) | WrongValue::Response { .. } => Self::unusable(reason),
+            WrongValue::Sort => Self::unreached(reason),
+        }
+    }
 }
 
 impl RecordedRead {
@@ -99,6 +110,11 @@ impl RecordedRead {
     /// How it travels.
     pub fn entry(&self) -> &RecordEntry {
         &self.entry
+    }
+
+    /// About how many bytes of memory it takes to keep it for a replay.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.value_len() + self.entry.size()
     }
 
     /// What the value counts as where bytes are paid for: those of its encoded form, or of a body that was made of

@@ -12,7 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_action::{
-    Action, Compilation, Config, Engine, Host, LiveRun, ReadFailure, Reader, RecordedRead, Replay, Script,
+    Action, Compilation, CompiledScript, Config, Engine, Host, LiveRun, ReadFailure, Reader, RecordedRead,
+    Replay, Script, ScriptError,
 };
 use countersign_types::{
     ActionId, Address, B256, Bytes, Caller, CallerKind, ComponentDigest, Context, KeyId, Limits, Manifest,
@@ -32,10 +33,10 @@ const ACTION: &str = r#"
 pub(crate) const RUNNER: &str = r#"
   (type $end (variant (case "refused" $refusal) (case "failed" string)))
   (import "script-end" (type $script-end (eq $end)))
-  (func $check (param "source" string) (result (result (error string)))
-    (canon lift (core func $g "check") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
-  (export "check" (func $check))
-  (func $run (param "source" string) (result (result $decision (error $script-end)))
+  (func $compile (param "source" string) (result (result (list u8) (error string)))
+    (canon lift (core func $g "compile") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+  (export "compile" (func $compile))
+  (func $run (param "program" (list u8)) (result (result $decision (error $script-end)))
     (canon lift (core func $g "run") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
   (export "run" (func $run))"#;
 
@@ -51,14 +52,15 @@ pub(crate) fn from_functions(functions: &str) -> Vec<u8> {
     from_text(&FRAME.replace("$GUEST", &format!("{functions}\n{run}")).replace("$EXPORTS", ACTION))
 }
 
-/// A script runner from its functions: `$check` and `$script` take the source and give the address of a result.
+/// A script runner from its functions: `$compile` takes the source and `$script` the program; both give the address of a
+/// result.
 pub(crate) fn runner(functions: &str) -> Vec<u8> {
     runner_with(functions, RUNNER)
 }
 
 /// A script runner with other exports than the interface's.
 pub(crate) fn runner_with(functions: &str, exports: &str) -> Vec<u8> {
-    let core = r#"(func (export "check") (param i32 i32) (result i32) (call $check (local.get 0) (local.get 1)))
+    let core = r#"(func (export "compile") (param i32 i32) (result i32) (call $compile (local.get 0) (local.get 1)))
                   (func (export "run") (param i32 i32) (result i32) (call $script (local.get 0) (local.get 1)))"#;
     from_text(&FRAME.replace("$GUEST", &format!("{functions}\n{core}")).replace("$EXPORTS", exports))
 }
@@ -83,7 +85,7 @@ pub(crate) fn small() -> Config {
 pub(crate) struct Guest {
     pub(crate) host: Host,
     pub(crate) action: Arc<Action>,
-    pub(crate) script: Option<Script>,
+    pub(crate) script: Option<CompiledScript>,
     pub(crate) manifest: Manifest,
     pub(crate) context: Context,
 }
@@ -108,10 +110,17 @@ impl Guest {
     /// A runner with its script.
     pub(crate) async fn script(runner: &[u8], source: &str) -> Self {
         let mut guest = Self::of(runner).await;
-        let script = Script::new(source).expect("a script");
+        let script = guest.compiled(source).await.expect("a script");
         guest.manifest.script = script.digest();
         guest.script = Some(script);
         guest
+    }
+
+    /// What the guest, a runner, makes of a source.
+    pub(crate) async fn compiled(&self, source: &str) -> Result<CompiledScript, ScriptError> {
+        let script = Script::new(source)?;
+        let compiled = self.host.compile_script(&self.action, Some(&script)).await?;
+        compiled.ok_or(ScriptError::Missing)
     }
 
     /// An action of this repository on the dev chain, with a key's config and a caller's params.
@@ -131,7 +140,6 @@ impl Guest {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../actions/{name}/{name}.js"));
         let source = std::fs::read_to_string(path).expect("a script");
         let mut guest = Self::script(countersign_runners::javascript().component, &source).await;
-        guest.host.check_script(&guest.action, guest.script.as_ref()).await.expect("a script");
         guest.manifest.chains = vec![31337];
         guest.context.pins[0].chain_id = 31337;
         guest.context.config = config.as_bytes().to_vec().into();
@@ -228,7 +236,7 @@ impl Reader for Answers {
 }
 
 fn no_web(_read: &HttpRead) -> Result<HttpResponse, ReadFailure> {
-    Err(ReadFailure::new("this world has no hosts"))
+    Err(ReadFailure::unreached("this world has no hosts"))
 }
 
 /// A response of status 200.
@@ -253,7 +261,7 @@ pub(crate) fn world(read: &EvmRead) -> Result<EvmValue, ReadFailure> {
     if let EvmRead::Call { data, .. } = read {
         return Ok(EvmValue::Call { reverted: false, data: [data.as_ref(), data.as_ref()].concat().into() });
     }
-    Err(ReadFailure::new("this world has balances and calls"))
+    Err(ReadFailure::unreached("this world has balances and calls"))
 }
 
 pub(crate) fn balance(wei: u64) -> EvmValue {
@@ -262,7 +270,7 @@ pub(crate) fn balance(wei: u64) -> EvmValue {
 
 /// A reader that knows nothing: for guests that must not ask.
 pub(crate) fn nobody() -> Answers {
-    Answers::new(|_| Err(ReadFailure::new("nobody was to ask")))
+    Answers::new(|_| Err(ReadFailure::unreached("nobody was to ask")))
 }
 
 /// Waits for a very long time, and says when it is dropped.

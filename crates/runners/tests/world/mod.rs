@@ -96,7 +96,7 @@ pub(crate) fn word(number: u64) -> Vec<u8> {
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let mut config = Config::new();
-    config.consume_fuel(true).cranelift_nan_canonicalization(true).max_wasm_stack(512 << 10);
+    config.consume_fuel(true).cranelift_nan_canonicalization(true).max_wasm_stack(2 << 20);
     Engine::new(&config).expect("an engine")
 });
 
@@ -116,10 +116,18 @@ impl World {
         (store, runner)
     }
 
-    /// Runs a script; an error is a trap.
+    /// Compiles a script and runs it; an error is a trap.
     pub(crate) fn try_run(self, source: &str, fuel: u64) -> wasmtime::Result<Ended> {
+        match compile(source) {
+            Ok(program) => self.try_program(&program, fuel),
+            Err(text) => Ok(Ended { end: Err(ScriptEnd::Failed(text)), world: self, fuel: 0 }),
+        }
+    }
+
+    /// Runs what was compiled; an error is a trap.
+    pub(crate) fn try_program(self, program: &[u8], fuel: u64) -> wasmtime::Result<Ended> {
         let (mut store, runner) = self.instance(fuel);
-        let end = runner.call_run(&mut store, source)?;
+        let end = runner.call_run(&mut store, program)?;
         let fuel = fuel - store.get_fuel().expect("fuel is counted");
         Ok(Ended { end, world: store.into_data(), fuel })
     }
@@ -137,10 +145,10 @@ impl World {
     }
 }
 
-/// Checks a script.
-pub(crate) fn check(source: &str) -> Result<(), String> {
+/// Compiles a script, in an instance of its own.
+pub(crate) fn compile(source: &str) -> Result<Vec<u8>, String> {
     let (mut store, runner) = World::default().instance(FUEL);
-    runner.call_check(&mut store, source).unwrap_or_else(|error| panic!("{error:?}"))
+    runner.call_compile(&mut store, source).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 impl Ended {
