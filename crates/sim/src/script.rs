@@ -147,7 +147,12 @@ impl Script {
         if eyes == Conduct::Down {
             let failure =
                 LocalFailure { kind: FailureKind::Unavailable, reason: "the provider is down".into() };
-            return LiveRun { end: Err(failure), record: Record::default(), recorded: values };
+            return LiveRun {
+                end: Err(failure),
+                record: Record::default(),
+                recorded: values,
+                recorded_bytes: 0,
+            };
         }
         let end = self.decide(context, |question| {
             let value = plan.reads_there(question, node, eyes, now);
@@ -155,7 +160,7 @@ impl Script {
             Ok(value)
         });
         let record = record_of(&plan, &values, runtime);
-        LiveRun { end, record, recorded: values }
+        LiveRun { end, record, recorded: values, recorded_bytes: 0 }
     }
 
     /// A replay over what is agreed. The second part is how many reads it consumed.

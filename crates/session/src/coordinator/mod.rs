@@ -25,6 +25,7 @@ use crate::{
     Membership, Millis,
     message::{Decline, MAX_ATTEMPTS, Observation, Proposal, Provisional, ToCoordinator, ToParticipant},
 };
+use selection::Prospects;
 use signing::Signing;
 use standing::Standings;
 
@@ -65,10 +66,15 @@ pub struct Coordinator {
     attempt: u32,
     /// Signer sets that failed without a culprit.
     tried: BTreeSet<BTreeSet<Identifier>>,
+    /// What the last search for signers found, while what it depends on is the same.
+    searched: Option<(Searched, Prospects)>,
     hedge_at: Millis,
     resend_at: Millis,
     grace_ends: Option<Millis>,
 }
+
+/// What a search for signers depends on: the version of the standings, the sets tried, whether a record is kept.
+type Searched = (u64, usize, bool);
 
 /// What every further attempt keeps.
 struct Kept {
@@ -137,6 +143,7 @@ impl Coordinator {
             kept: None,
             attempt: 0,
             tried: BTreeSet::new(),
+            searched: None,
             hedge_at: now.saturating_add(HEDGE_MS),
             resend_at: now.saturating_add(RESEND_MS),
             grace_ends: None,
@@ -343,11 +350,10 @@ impl Coordinator {
         if !matches!(self.phase, Phase::Observing) {
             return Vec::new();
         }
-        let groups = self.groups();
-        if let Some(signers) = self.select(&groups) {
-            return self.start_attempt(signers, now);
-        }
-        let prospects = self.prospects(&groups);
+        let prospects = match self.search() {
+            Ok(signers) => return self.start_attempt(signers, now),
+            Err(prospects) => prospects,
+        };
         if !prospects.exhausted {
             self.grace_ends = None;
             // members that were held back are needed as soon as those asked cannot suffice
@@ -359,6 +365,21 @@ impl Coordinator {
             return self.propose(usize::MAX);
         }
         self.finish(Err(answer::failure(self)))
+    }
+
+    /// Signers, or what can still come. It may cost milliseconds where many members report many numbers, so it is done
+    /// once for each change.
+    fn search(&mut self) -> Result<BTreeSet<Identifier>, Prospects> {
+        let state = (self.standings.version(), self.tried.len(), self.kept.is_some());
+        match self.searched {
+            Some((searched, prospects)) if searched == state => Err(prospects),
+            Some(_) | None => {
+                let groups = self.groups();
+                let found = self.select(&groups).ok_or_else(|| self.prospects(&groups));
+                self.searched = found.as_ref().err().map(|prospects| (state, *prospects));
+                found
+            }
+        }
     }
 
     fn start_attempt(&mut self, signers: BTreeSet<Identifier>, now: Millis) -> Vec<Effect> {

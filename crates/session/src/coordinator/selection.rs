@@ -23,6 +23,7 @@ struct Group<'a> {
 }
 
 /// What is to be expected where no threshold can be selected now.
+#[derive(Clone, Copy)]
 pub(super) struct Prospects {
     /// No threshold can come together any more, whatever those answer that have not.
     pub(super) exhausted: bool,

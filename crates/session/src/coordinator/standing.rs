@@ -33,6 +33,8 @@ pub(super) struct Standings {
     order: Vec<Identifier>,
     /// Those that an attempt waited for in vain, and why: chosen again only where nobody else is left.
     slow: BTreeMap<Identifier, String>,
+    /// Counts the changes, so that what follows from them is worked out once for each.
+    version: u64,
 }
 
 impl Standings {
@@ -46,7 +48,17 @@ impl Standings {
             }
         }
         known.extend(committee.identifiers().filter(|id| !order.contains(id)));
-        Self { of, order: known, slow: BTreeMap::new() }
+        Self { of, order: known, slow: BTreeMap::new(), version: 0 }
+    }
+
+    /// Another number after each change.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn set(&mut self, member: Identifier, standing: Standing) {
+        self.version += 1;
+        self.of.insert(member, standing);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Identifier, &Standing)> {
@@ -63,7 +75,7 @@ impl Standings {
         let held_back = |id: &&Identifier| self.of.get(*id) == Some(&Standing::NotAsked);
         let asked: Vec<Identifier> = self.order.iter().filter(held_back).take(count).copied().collect();
         for id in &asked {
-            self.of.insert(*id, Standing::Waiting);
+            self.set(*id, Standing::Waiting);
         }
         asked
     }
@@ -181,7 +193,7 @@ impl Standings {
     }
 
     pub(super) fn observed(&mut self, member: Identifier, observation: Observation) {
-        self.of.insert(member, Standing::Observed(Box::new(observation)));
+        self.set(member, Standing::Observed(Box::new(observation)));
     }
 
     pub(super) fn declined(&mut self, member: Identifier, decline: Decline) {
@@ -193,15 +205,16 @@ impl Standings {
                 Standing::Abstained { kind, reason: countersign_types::outcome::cut(reason) }
             }
         };
-        self.of.insert(member, standing);
+        self.set(member, standing);
     }
 
     pub(super) fn misbehaved(&mut self, member: Identifier, reason: impl Into<String>) {
-        self.of.insert(member, Standing::Misbehaved { reason: reason.into() });
+        self.set(member, Standing::Misbehaved { reason: reason.into() });
     }
 
     pub(super) fn mark_slow(&mut self, members: BTreeSet<Identifier>, reason: &str) {
         let reason = countersign_types::outcome::cut(reason.to_owned());
+        self.version += 1;
         self.slow.extend(members.into_iter().map(|member| (member, reason.clone())));
     }
 
@@ -209,7 +222,7 @@ impl Standings {
         let asked = self.was_asked(member);
         match self.of.get(&member) {
             Some(Standing::NotAsked | Standing::Waiting | Standing::Observed(_)) => {
-                self.of.insert(member, Standing::NotConnected { asked });
+                self.set(member, Standing::NotConnected { asked });
             }
             Some(
                 Standing::NotConnected { .. }
@@ -225,7 +238,7 @@ impl Standings {
     pub(super) fn connected(&mut self, member: Identifier) -> bool {
         let gone = matches!(self.of.get(&member), Some(Standing::NotConnected { .. }));
         if gone {
-            self.of.insert(member, Standing::NotAsked);
+            self.set(member, Standing::NotAsked);
         }
         gone
     }

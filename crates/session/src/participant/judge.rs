@@ -3,8 +3,7 @@
 use std::fmt::Display;
 
 use countersign_types::{
-    B256, Failure, FailureKind, Identifier, RequestDigest, SessionId, SessionTerms, SignedRequest,
-    ValidRequest,
+    Failure, FailureKind, Identifier, RequestDigest, SessionTerms, SignedRequest, ValidRequest,
 };
 
 use super::{KeyError, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant};
@@ -94,10 +93,7 @@ impl<R> Participant<R> {
                 "pins must be one for each chain, in ascending order".into(),
             );
         }
-        let open = {
-            let (first, last) = (SessionId(B256::ZERO), SessionId(B256::repeat_byte(0xff)));
-            self.sessions.range((from, first)..=(from, last)).count()
-        };
+        let open = self.sessions_of(from).count();
         if open >= MAX_SESSIONS_PER_COORDINATOR {
             let detail = format!("{open} sessions of this coordinator are open here: try again later");
             return refuse(FailureKind::Busy, detail);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{B256, keccak256};
-use countersign_types::{Bytes, Failure, FailureKind, RequestDigest, ValidRequest};
+use countersign_types::{Bytes, Failure, FailureKind, Identifier, RequestDigest, ValidRequest};
 
 use crate::Millis;
 
@@ -21,6 +21,8 @@ pub(super) struct RequestMemory {
 struct Remembered {
     nonce: B256,
     ends: Millis,
+    /// The time of the last session that each coordinator opened here for it.
+    opened: BTreeMap<Identifier, Millis>,
     /// The hash of the messages that this node gave shares for; none so far where absent.
     signed: Option<B256>,
 }
@@ -58,18 +60,39 @@ impl RequestMemory {
         self.nonces.insert(nonce, digest);
         let ends = request.request().expires_at;
         self.by_end.insert((ends, digest));
-        self.requests.insert(digest, Remembered { nonce, ends, signed: None });
+        self.requests.insert(digest, Remembered { nonce, ends, opened: BTreeMap::new(), signed: None });
         Ok(())
+    }
+
+    /// Remembers that a coordinator opens a session for a request. Its sessions for one request have rising times, so
+    /// that none is opened twice, whatever becomes of it meanwhile: a node signs one record and one vote in a session.
+    pub(super) fn open(
+        &mut self,
+        digest: RequestDigest,
+        coordinator: Identifier,
+        time: Millis,
+    ) -> Result<(), Failure> {
+        let Some(remembered) = self.requests.get_mut(&digest) else { return Err(forgotten()) };
+        match remembered.opened.get(&coordinator) {
+            Some(last) if *last >= time => {
+                let detail = format!(
+                    "this coordinator opened a session of time {last} for the request, and now one of {time}: \
+                     each needs a later time than the one before"
+                );
+                Err(Failure::new(FailureKind::Unavailable, detail))
+            }
+            Some(_) | None => {
+                remembered.opened.insert(coordinator, time);
+                Ok(())
+            }
+        }
     }
 
     /// Binds a request to the messages that are about to be signed for it; others are refused from then on.
     pub(super) fn bind(&mut self, request: &ValidRequest, messages: &[Bytes]) -> Result<(), Failure> {
         let digest = request.digest();
         let hash = messages_hash(messages);
-        let Some(remembered) = self.requests.get_mut(&digest) else {
-            let detail = "this node no longer remembers the request: sign a new one";
-            return Err(Failure::new(FailureKind::Expired, detail));
-        };
+        let Some(remembered) = self.requests.get_mut(&digest) else { return Err(forgotten()) };
         match remembered.signed {
             Some(signed) if signed != hash => {
                 let detail = "this node gave shares for another outcome of this request: sign a new request";
@@ -83,12 +106,10 @@ impl RequestMemory {
         }
     }
 
-    /// Forgets a request for which this node signed nothing, and frees its nonce.
-    ///
-    /// What is still under way for it cannot be signed any more: [`RequestMemory::bind`] does not find it.
+    /// Forgets a request for which no session was opened here, and frees its nonce.
     pub(super) fn release(&mut self, digest: &RequestDigest) {
-        let unsigned = self.requests.get(digest).is_some_and(|remembered| remembered.signed.is_none());
-        if unsigned && let Some(remembered) = self.requests.remove(digest) {
+        let unused = self.requests.get(digest).is_some_and(|remembered| remembered.opened.is_empty());
+        if unused && let Some(remembered) = self.requests.remove(digest) {
             self.nonces.remove(&remembered.nonce);
             self.by_end.remove(&(remembered.ends, *digest));
         }
@@ -106,6 +127,10 @@ impl RequestMemory {
             }
         }
     }
+}
+
+fn forgotten() -> Failure {
+    Failure::new(FailureKind::Expired, "this node no longer remembers the request: sign a new one")
 }
 
 /// A nonce belongs to its callers.

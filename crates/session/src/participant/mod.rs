@@ -38,6 +38,9 @@ use memory::RequestMemory;
 
 /// The most sessions that one coordinator may have open here.
 pub const MAX_SESSIONS_PER_COORDINATOR: usize = 256;
+/// The most bytes that live runs leave here for replays, in all; each coordinator's sessions have an equal part. A session
+/// is taken where its coordinator has none that left anything, however much that is.
+pub const MAX_RECORDED_BYTES: usize = 48 << 20;
 /// How long a session lives here, in milliseconds: the longest deadline and some slack.
 pub const SESSION_MS: Millis = 40_000;
 /// How far a session's time may lie from this node's clock, in milliseconds.
@@ -53,7 +56,6 @@ pub struct Participant<R> {
     /// By coordinator too: two that propose the same terms do not get in each other's way, and nobody can open
     /// another's session first.
     sessions: BTreeMap<(Identifier, SessionId), Session<R>>,
-    opened: u64,
     shares_made: u64,
 }
 
@@ -83,8 +85,7 @@ pub enum Effect<R> {
     },
 }
 
-/// One run of an action in a session. Results are reported with it, so that those of a session that was
-/// closed and opened again are told apart.
+/// One run of an action in a session, with which its results are reported.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The session.
@@ -95,8 +96,6 @@ pub struct Run {
     pub request: Arc<ValidRequest>,
     /// What the action sees.
     pub context: Arc<Context>,
-    /// Counts the sessions that this node has opened.
-    opened: u64,
 }
 
 /// What the driver reports of a live run.
@@ -108,6 +107,8 @@ pub struct LiveRun<R> {
     pub record: Record,
     /// What a replay needs.
     pub recorded: R,
+    /// How many bytes that takes.
+    pub recorded_bytes: usize,
 }
 
 /// Why a run gave no outcome here. It says nothing about the condition.
@@ -134,7 +135,7 @@ enum Phase<R> {
     /// The live run is under way.
     Observing,
     /// It gave a record.
-    Observed { observation: Box<Observation>, recorded: Arc<R> },
+    Observed { observation: Box<Observation>, recorded: Arc<R>, recorded_bytes: usize },
     /// This node takes no part.
     Declined(Decline),
 }
@@ -150,7 +151,6 @@ impl<R> Participant<R> {
             keys: KeyCache::default(),
             memory: RequestMemory::default(),
             sessions: BTreeMap::new(),
-            opened: 0,
             shares_made: 0,
         }
     }
@@ -227,16 +227,11 @@ impl<R> Participant<R> {
             return Err(judge::other_request(terms.request, request.digest()));
         }
         let keys = self.key_pair(&request)?;
+        self.memory.open(terms.request, from, terms.time_ms)?;
         let context = Context::new(&request, terms, keys.public.public_key());
         let ends = request.request().expires_at.min(terms.time_ms.saturating_add(SESSION_MS));
-        self.opened += 1;
-        let run = Run {
-            session: id,
-            coordinator: from,
-            request: Arc::new(request),
-            context: Arc::new(context),
-            opened: self.opened,
-        };
+        let run =
+            Run { session: id, coordinator: from, request: Arc::new(request), context: Arc::new(context) };
         let effect = Effect::Observe(run.clone());
         let session = Session {
             run,
@@ -258,9 +253,20 @@ impl<R> Participant<R> {
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect<R>> {
         let id = run.session;
-        let Some(session) = session_of(&mut self.sessions, run) else { return Vec::new() };
+        let held = self.recorded_bytes(run.coordinator);
+        let Some(session) = self.sessions.get_mut(&(run.coordinator, id)) else { return Vec::new() };
         if !matches!(session.phase, Phase::Observing) {
             return Vec::new();
+        }
+        let most = MAX_RECORDED_BYTES / usize::from(self.membership.committee.size());
+        if held > 0 && held.saturating_add(live.recorded_bytes) > most {
+            let reason = format!(
+                "what this coordinator's open sessions read takes {held} of {most} bytes, and this one's {} more: \
+                 try again later",
+                live.recorded_bytes
+            );
+            session.phase = Phase::Declined(Decline::Abstain { kind: FailureKind::Busy, reason });
+            return session.answer(id);
         }
         let (decision, payloads) = match live.end {
             Ok(Outcome::Allowed { payloads, .. }) => (Provisional::Allow, payloads.len()),
@@ -282,7 +288,11 @@ impl<R> Participant<R> {
         let signature = Observation::sign(&live.record, self.membership.network, id, &self.identity);
         let observation =
             Box::new(Observation { session: id, record: live.record, signature, decision, commitments });
-        session.phase = Phase::Observed { observation, recorded: Arc::new(live.recorded) };
+        session.phase = Phase::Observed {
+            observation,
+            recorded: Arc::new(live.recorded),
+            recorded_bytes: live.recorded_bytes,
+        };
         session.answer(id)
     }
 
@@ -352,7 +362,7 @@ impl<R> Participant<R> {
         end: Result<Outcome, LocalFailure>,
         now: Millis,
     ) -> Vec<Effect<R>> {
-        let Some(session) = session_of(&mut self.sessions, run) else { return Vec::new() };
+        let Some(session) = self.sessions.get_mut(&(run.coordinator, run.session)) else { return Vec::new() };
         // taken out by value: whatever happens below, these nonces are gone
         let replaying = match session.attempts.remove(&attempt) {
             Some(Attempt::Replaying(replaying)) => replaying,
@@ -404,6 +414,21 @@ impl<R> Participant<R> {
         self.memory.forget(now);
     }
 
+    /// What the live runs of a coordinator's open sessions left here, in bytes.
+    fn recorded_bytes(&self, coordinator: Identifier) -> usize {
+        self.sessions_of(coordinator)
+            .map(|session| match &session.phase {
+                Phase::Observed { recorded_bytes, .. } => *recorded_bytes,
+                Phase::Observing | Phase::Declined(_) => 0,
+            })
+            .sum()
+    }
+
+    fn sessions_of(&self, coordinator: Identifier) -> impl Iterator<Item = &Session<R>> {
+        let (first, last) = (SessionId(B256::ZERO), SessionId(B256::repeat_byte(0xff)));
+        self.sessions.range((coordinator, first)..=(coordinator, last)).map(|(_, session)| session)
+    }
+
     fn key_pair(&mut self, request: &ValidRequest) -> Result<Arc<KeyPair>, countersign_types::Failure> {
         keys_of(&mut self.keys, request).map_err(judge::no_key)
     }
@@ -442,7 +467,7 @@ impl<R> Session<R> {
         send_verdict: bool,
     ) -> Result<Effect<R>, String> {
         package.validate(&membership.committee).map_err(|error| error.to_string())?;
-        let Phase::Observed { observation, recorded } = &self.phase else {
+        let Phase::Observed { observation, recorded, .. } = &self.phase else {
             return Err("this node has no record in this session".into());
         };
         if package.records.get(&membership.me) != Some(&observation.record) {
@@ -494,14 +519,6 @@ fn check_signatures(
         verified.insert(*id, digest);
     }
     Ok(())
-}
-
-/// The session that a run belongs to; none if it was closed meanwhile, even if it was opened again.
-fn session_of<'a, R>(
-    sessions: &'a mut BTreeMap<(Identifier, SessionId), Session<R>>,
-    run: &Run,
-) -> Option<&'a mut Session<R>> {
-    sessions.get_mut(&(run.coordinator, run.session)).filter(|session| session.run.opened == run.opened)
 }
 
 fn keys_of(keys: &mut KeyCache, request: &ValidRequest) -> Result<Arc<KeyPair>, KeyError> {

@@ -8,8 +8,8 @@ use std::{
 use countersign_session::{
     message::{Decline, Observation, Package, Proposal, ToCoordinator, ToParticipant},
     participant::{
-        Effect, LiveRun, LocalFailure, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant, Run,
-        authenticate,
+        Effect, LiveRun, LocalFailure, MAX_RECORDED_BYTES, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS,
+        Participant, Run, authenticate,
     },
 };
 use countersign_types::{
@@ -128,7 +128,7 @@ fn record(value: u8) -> Record {
 }
 
 fn live(end: Result<Outcome, LocalFailure>, value: u8) -> LiveRun<()> {
-    LiveRun { end, record: record(value), recorded: () }
+    LiveRun { end, record: record(value), recorded: (), recorded_bytes: 0 }
 }
 
 /// A session of one participant, which has observed, with two others that its coordinator made up.
@@ -338,20 +338,45 @@ fn two_coordinators_with_the_same_terms_are_both_answered() {
     assert_eq!(me.open_sessions(), 1);
 }
 
+/// It would have a second record signed, and a second vote, under the same session.
 #[test]
-fn a_replay_of_a_closed_session_is_not_taken_for_the_one_opened_after() {
+fn a_session_is_opened_once_whatever_becomes_of_it() {
     let mut first = opened(NOW);
     let package = first.package();
     first.sign(&package);
     let close = ToParticipant::Close { session: first.run.session };
     first.me.receive(id(COORDINATOR), close, NOW, &mut rng(3));
-    let mut second = open(first.me, id(COORDINATOR), NOW);
+    first.me.release(&first.run.request.digest());
+    for time in [NOW, NOW - 1] {
+        let decline = declined(first.me.receive(id(COORDINATOR), propose(1, time), NOW, &mut rng(1)));
+        let Some(Decline::Abstain { kind: FailureKind::Unavailable, reason }) = decline else {
+            panic!("{decline:?}")
+        };
+        assert!(reason.contains("each needs a later time"), "{reason}");
+    }
+    let mut second = open(first.me, id(COORDINATOR), NOW + 1);
     let package = second.package();
     second.sign(&package);
-    assert!(second.me.replayed(&first.run, 1, Ok(allow(9)), NOW).is_empty(), "it read other values");
+    assert!(second.me.replayed(&first.run, 1, Ok(allow(9)), NOW).is_empty(), "that session is closed");
     assert_eq!(second.me.shares_made(), 0);
     assert!(declined(second.replayed(Ok(allow(1)))).is_none());
     assert_eq!(second.me.shares_made(), 1);
+}
+
+#[test]
+fn what_live_runs_leave_behind_is_bounded_for_each_coordinator() {
+    let mut me = participant(id(1));
+    let each = MAX_RECORDED_BYTES / 5 / 2 + 1;
+    let mut observe = |coordinator: u16, time_ms: u64, recorded_bytes: usize| {
+        let run = run_of(me.receive(id(coordinator), propose(1, time_ms), NOW, &mut rng(1)));
+        let live = LiveRun { recorded_bytes, ..live(Ok(allow(1)), 1) };
+        declined(me.observed(&run, live, &mut rng(time_ms)))
+    };
+    assert_eq!(observe(2, NOW, each), None);
+    let decline = observe(2, NOW + 1, each);
+    assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Busy, .. })), "{decline:?}");
+    assert_eq!(observe(2, NOW + 2, each - 2), None, "the one before left nothing");
+    assert_eq!(observe(3, NOW, usize::MAX), None, "the first is taken, however much it left");
 }
 
 #[test]
@@ -393,7 +418,8 @@ fn a_coordinator_has_a_bounded_number_of_sessions() {
     for index in 0..MAX_SESSIONS_PER_COORDINATOR as u64 {
         run_of(me.receive(id(2), propose(1, NOW + index), NOW, &mut rng(1)));
     }
-    let decline = declined(me.receive(id(2), propose(1, NOW - 1), NOW, &mut rng(1)));
+    let one_more = propose(1, NOW + MAX_SESSIONS_PER_COORDINATOR as u64);
+    let decline = declined(me.receive(id(2), one_more, NOW, &mut rng(1)));
     assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Busy, .. })), "{decline:?}");
     run_of(me.receive(id(3), propose(1, NOW), NOW, &mut rng(1)));
 }

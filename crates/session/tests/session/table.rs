@@ -215,11 +215,11 @@ impl Table {
             | Says::SilentLate => Ok(allow(value)),
         };
         if let Some(number) = self.number(me) {
-            return LiveRun { end, record: number_record(number), recorded: () };
+            return LiveRun { end, record: number_record(number), recorded: (), recorded_bytes: 0 };
         }
         let read = ReadId(B256::repeat_byte(1));
         let entry = RecordEntry::Identical { read, value: B256::repeat_byte(value), length: 1 };
-        LiveRun { end, record: Record { entries: vec![entry] }, recorded: () }
+        LiveRun { end, record: Record { entries: vec![entry] }, recorded: (), recorded_bytes: 0 }
     }
 
     /// The number that a member reads, where anybody reads one.
