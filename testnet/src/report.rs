@@ -115,7 +115,12 @@ fn said(network: &Network, demonstration: &Demonstration) -> String {
     let said = network.nodes.iter().filter_map(|node| {
         let peer_id = node.public_key.peer_id();
         let said = demonstration.nodes.iter().find(|said| said.peer_id == peer_id)?;
-        Some(format!("node {} {}", node.number, word(said.decision)))
+        let word = match (demonstration.expected, said.decision) {
+            // each would sign over what it read, and that is not the same
+            (Expected::Disagreement, Decision::Allow) => "would sign over its own values",
+            (Expected::Signed | Expected::Refused | Expected::Disagreement, decision) => word(decision),
+        };
+        Some(format!("node {} {word}", node.number))
     });
     let mut lines: Vec<String> = said.collect();
     if let Some(disagreement) =
