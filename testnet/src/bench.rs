@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use countersign_testnet::{Network, Plan, demonstrations};
+use countersign_testnet::{Network, Plan, delay::Delays, demonstrations};
 use countersign_threshold::{SigningPackage, dkg};
 use countersign_types::{Bytes, Identifier, Scheme, SignedRequest};
 use rand_core::OsRng;
@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// How many in flight.
     #[arg(long, default_value_t = 8)]
     in_flight: usize,
+    /// How far apart the nodes are, in milliseconds there and back.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000))]
+    round_trip_ms: u64,
 }
 
 pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
@@ -35,6 +38,11 @@ pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let plan = Plan { nodes: 5, threshold: 3, folder: folder.path().into(), program: program.into() };
     let mut network = Network::open(plan)?;
+    let distance = Duration::from_millis(arguments.round_trip_ms);
+    let _delays = match arguments.round_trip_ms {
+        0 => None,
+        _ => Some(Delays::between(&network, distance / 2).await?),
+    };
     network.start().await?;
     let stage = demonstrations::prepare(&network).await?;
     let memory = resident_mib(&network)?;
@@ -67,6 +75,13 @@ pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
     let ceiling = 2.0 * 1e6 / cpu;
     println!("3 of 5, five processes and a dev chain on this machine, action balance-gate (one chain read)");
     println!("one in flight   p50 {:.2} ms   p90 {:.2} ms   p99 {:.2} ms", ms(0.5), ms(0.9), ms(0.99));
+    if arguments.round_trip_ms > 0 {
+        println!(
+            "distance        {} ms there and back between nodes: p50 is {:.2} of it",
+            arguments.round_trip_ms,
+            ms(0.5) / arguments.round_trip_ms as f64
+        );
+    }
     println!("{} in flight    {throughput:.0} signatures/s", arguments.in_flight);
     println!(
         "floor           bare HTTP round trip {:.2} ms; FROST alone {:.2} ms of one core",

@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod create;
+pub mod delay;
 pub mod demonstrations;
 pub mod independent;
 pub mod network;

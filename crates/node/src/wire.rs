@@ -4,7 +4,7 @@ use bytes::Bytes;
 use countersign_network::{Lane, Transport};
 use countersign_session::{
     keygen,
-    message::{ToCoordinator, ToParticipant},
+    message::{Preprocess, ToCoordinator, ToParticipant},
 };
 use countersign_types::NodePublicKey;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -20,6 +20,7 @@ const FRAME_VERSION: u8 = 1;
 pub(crate) enum SigningFrame {
     ToParticipant(ToParticipant),
     ToCoordinator(ToCoordinator),
+    Preprocess(Preprocess),
 }
 
 /// What travels on the background lane.

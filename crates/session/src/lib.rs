@@ -7,6 +7,7 @@
 //!
 //! - [`participant`]: what a node does with a proposal, a package, a replay. It alone makes shares.
 //! - [`coordinator`]: what collects observations and shares for one request. It learns no secret.
+//! - [`Stock`]: commitments that members handed out in advance, with which a session takes one round.
 //! - [`keygen`]: distributed key generation, from the first message to an activated root key.
 
 pub mod coordinator;
@@ -14,11 +15,13 @@ pub mod keygen;
 mod membership;
 pub mod message;
 pub mod participant;
+mod stock;
 
 pub use membership::Membership;
+pub use stock::Stock;
 
 /// The version of the messages in this crate; members announce it and talk to equals only.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// Milliseconds since 1970 by the node's own clock, which never runs backwards.
 pub type Millis = u64;

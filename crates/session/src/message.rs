@@ -8,7 +8,7 @@ use alloy_sol_types::SolStruct;
 use countersign_threshold::{Commitments, SignatureShare};
 use countersign_types::{
     B256, Committee, FailureKind, Identifier, MAX_PAYLOADS, NetworkId, NodeKey, NodePublicKey, NodeSignature,
-    PackageHash, Record, SessionId, SessionTerms, SignedRequest, SignedVote, Verdict,
+    PackageHash, Record, Scheme, SessionId, SessionTerms, SignedRequest, SignedVote, Verdict,
     canonical::{domain, sol_types},
 };
 use serde::{Deserialize, Serialize};
@@ -98,6 +98,47 @@ pub struct Proposal {
     pub request: SignedRequest,
     /// Epoch, engine, time and pins.
     pub terms: SessionTerms,
+    /// The first attempt's package, where the coordinator expects the receiver to read what it has read itself.
+    pub eager: Option<Box<Eager>>,
+}
+
+/// A package that travels with the proposal, so that a session takes one round: whoever reads exactly this, and would sign,
+/// signs at once. Everybody else answers with an observation, as without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eager {
+    /// The [identical](Record::is_identical) record that every signer must have.
+    pub record: Record,
+    /// Each signer's commitments, one for each payload: those of other members are from [what they handed
+    /// out](Preprocess).
+    pub signers: BTreeMap<Identifier, Vec<Commitments>>,
+}
+
+impl Eager {
+    /// The package of the first attempt that this stands for.
+    pub fn package(self, session: SessionId) -> Package {
+        let base: BTreeSet<Identifier> = self.signers.keys().copied().collect();
+        let records = base.iter().map(|id| (*id, self.record.clone())).collect();
+        Package { session, attempt: 1, base, records, signatures: BTreeMap::new(), signers: self.signers }
+    }
+}
+
+/// Commitments in advance (RFC 9591 section 5.1): between members, outside any session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Preprocess {
+    /// Hand out commitments, for sessions that the sender will coordinate.
+    Ask {
+        /// For keys of this scheme.
+        scheme: Scheme,
+        /// How many: at most [`MAX_BATCH`](crate::participant::MAX_BATCH) are handed out.
+        count: u16,
+    },
+    /// The sender's commitments, for sessions that the receiver will coordinate.
+    HandOut {
+        /// For keys of this scheme.
+        scheme: Scheme,
+        /// Each for one payload, once.
+        commitments: Vec<Commitments>,
+    },
 }
 
 /// What a live run gave.

@@ -7,9 +7,9 @@ use std::{
 
 use countersign_agreement::AgreedRecord;
 use countersign_session::{
-    Membership, Millis,
+    Membership, Millis, Stock,
     coordinator::{self, Coordinator, Setup, Signed},
-    message::{ToCoordinator, ToParticipant},
+    message::{Preprocess, ToCoordinator, ToParticipant},
     participant::{self, LiveRun, LocalFailure, Participant, Run, authenticate},
 };
 use countersign_types::{
@@ -32,6 +32,7 @@ const HOUSEKEEPING_MS: Millis = 1_000;
 pub(crate) enum Wire {
     ToParticipant(ToParticipant),
     ToCoordinator(ToCoordinator),
+    Preprocess(Preprocess),
 }
 
 /// What a node wants done.
@@ -60,6 +61,7 @@ pub(crate) struct Node {
     pub(crate) me: Identifier,
     pub(crate) participant: Participant<Values>,
     pub(crate) coordinating: BTreeMap<SessionId, Coordinating>,
+    stock: Stock,
     roots: Arc<Roots>,
     membership: Arc<Membership>,
     /// By request: the session that is running, or was.
@@ -87,6 +89,7 @@ impl Node {
             me,
             participant,
             coordinating: BTreeMap::new(),
+            stock: Stock::default(),
             roots: Arc::clone(roots),
             membership,
             requests: BTreeMap::new(),
@@ -114,8 +117,16 @@ impl Node {
         let terms =
             SessionTerms { request: digest, epoch: 1, engine: ENGINE, time_ms: now, pins: Vec::new() };
         let deadline = now.saturating_add(DEADLINE_MS).min(valid.request().expires_at);
+        let others = order
+            .iter()
+            .filter(|id| **id != self.me)
+            .take(usize::from(self.membership.committee.threshold()) - 1);
+        let others: Vec<Identifier> = others.copied().collect();
+        let key = &valid.request().key;
+        let advance = self.stock.draw(key.policy.action, key.scheme, &others);
         let setup = Setup {
             membership: Arc::clone(&self.membership),
+            advance,
             public: self.roots.derive(&valid.key_id()),
             request: Arc::new(valid),
             terms,
@@ -140,11 +151,39 @@ impl Node {
                 let session = message.session();
                 self.coordinate(session, |machine| machine.receive(from, message, now))
             }
+            Wire::Preprocess(Preprocess::Ask { scheme, count }) => {
+                let commitments = self.participant.hand_out(from, scheme, count, &mut self.nonces.0);
+                let wire = Wire::Preprocess(Preprocess::HandOut { scheme, commitments });
+                vec![Act::Send { to: from, wire }]
+            }
+            Wire::Preprocess(Preprocess::HandOut { scheme, commitments }) => {
+                self.stock.put(from, scheme, commitments);
+                Vec::new()
+            }
         }
     }
 
-    pub(crate) fn observed(&mut self, run: &Run, live: LiveRun<Values>) -> Vec<Act> {
-        acts(self.participant.observed(run, live, &mut self.nonces.0))
+    pub(crate) fn observed(&mut self, run: &Run, live: LiveRun<Values>, now: Millis) -> Vec<Act> {
+        let mut all = self.learn(run, &live, now);
+        all.extend(acts(self.participant.observed(run, live, &mut self.nonces.0)));
+        all
+    }
+
+    /// What a run of this node's own session says of sessions to come.
+    fn learn(&mut self, run: &Run, live: &LiveRun<Values>, now: Millis) -> Vec<Act> {
+        let Ok(Outcome::Allowed { payloads, .. }) = &live.end else { return Vec::new() };
+        if run.coordinator != self.me {
+            return Vec::new();
+        }
+        let (action, scheme) = (run.context.action, run.context.scheme);
+        self.stock.learn(action, live.record.is_identical().then_some(payloads.len()));
+        let mut asks = Vec::new();
+        for to in self.connected.iter().filter(|id| **id != self.me) {
+            if let Some(count) = self.stock.ask(action, scheme, *to, now) {
+                asks.push(Act::Send { to: *to, wire: Wire::Preprocess(Preprocess::Ask { scheme, count }) });
+            }
+        }
+        asks
     }
 
     pub(crate) fn replayed(
@@ -162,6 +201,10 @@ impl Node {
         let changed = if up { self.connected.insert(member) } else { self.connected.remove(&member) };
         if !changed {
             return Vec::new();
+        }
+        if !up {
+            self.stock.forget(member);
+            self.participant.disconnected(member);
         }
         let sessions: Vec<SessionId> = self.coordinating.keys().copied().collect();
         let change = |machine: &mut Coordinator| match up {

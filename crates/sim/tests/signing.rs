@@ -27,6 +27,7 @@ struct Totals {
     failed: BTreeMap<FailureKind, u64>,
     crashes: u64,
     further_attempts: u64,
+    at_once: u64,
     blamed: u64,
 }
 
@@ -35,6 +36,7 @@ impl Totals {
         self.signed += report.signed;
         self.crashes += report.crashes;
         self.further_attempts += report.further_attempts;
+        self.at_once += report.at_once;
         self.blamed += report.blamed;
         for (kind, count) in report.failed {
             *self.failed.entry(kind).or_default() += count;
@@ -51,6 +53,16 @@ fn invariants_hold_under_faults_and_liars() {
     for kind in [FailureKind::Refused, FailureKind::Disagreement, FailureKind::Unavailable] {
         assert!(totals.failed.contains_key(&kind), "no failure {kind:?} in {totals:?}");
     }
+}
+
+/// Many requests, so that coordinators learn which of them take one round.
+#[test]
+fn invariants_hold_where_many_sessions_take_one_round() {
+    let busy = Scenario { requests: 40, ..Scenario::default() };
+    let totals = run(&busy, 60_000..60_000 + seeds(20));
+    assert!(totals.at_once > 50 && totals.crashes > 5 && totals.blamed > 10, "{totals:?}");
+    let calm = run(&Scenario { requests: 40, ..Scenario::calm() }, 70_000..70_000 + seeds(5));
+    assert!(calm.at_once > 50 && calm.failed.is_empty(), "{calm:?}");
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, fmt};
 
 use countersign_types::{Bytes, Identifier, Scheme};
-use frost_core::{round1, round2};
+use frost_core::{keys::SigningShare, round1, round2};
 use rand_core::{CryptoRng, RngCore};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     derive::{DerivedShare, ShareOfChild},
     encoding::{FrostIdentifier, frost_identifier},
+    share::RootShare,
     suite::{BySuite, Family, Suite, dispatch},
 };
 
@@ -213,6 +214,17 @@ impl DerivedShare {
     }
 }
 
+impl RootShare {
+    /// Round one in advance (RFC 9591 section 5.1): nonces that serve any key of this root, as what is signed, and for
+    /// which key, binds them only in round two.
+    pub fn commit(&self, rng: &mut (impl RngCore + CryptoRng)) -> (SigningNonces, Commitments) {
+        dispatch!(in &self.0, share => {
+            let (nonces, commitments) = commit(share.secret(), rng);
+            (SigningNonces(nonces), commitments)
+        })
+    }
+}
+
 impl SigningNonces {
     /// The scheme of the share that they were made with.
     pub fn scheme(&self) -> Scheme {
@@ -247,10 +259,17 @@ struct Nonces<C: Suite> {
 
 impl<C: Suite> ShareOfChild<C> {
     fn commit(&self, rng: &mut (impl RngCore + CryptoRng)) -> (BySuite<NoncesFamily>, Commitments) {
-        let (nonces, public) = round1::commit(self.package.signing_share(), rng);
-        let commitments = Commitments::encode(&public);
-        (C::wrap(Nonces { nonces, commitments: commitments.clone() }), commitments)
+        commit(self.package.signing_share(), rng)
     }
+}
+
+fn commit<C: Suite>(
+    share: &SigningShare<C>,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> (BySuite<NoncesFamily>, Commitments) {
+    let (nonces, public) = round1::commit(share, rng);
+    let commitments = Commitments::encode(&public);
+    (C::wrap(Nonces { nonces, commitments: commitments.clone() }), commitments)
 }
 
 impl<C: Suite> Nonces<C> {

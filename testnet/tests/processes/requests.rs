@@ -1,20 +1,21 @@
 //! Requests that are not what they must be, and the same request again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use countersign_client::{LocalSigner, RequestSigner, sign_request};
 use countersign_testnet::{
+    delay::Delays,
     demonstrations::{self, SHARES_METRIC, shares},
     network::now_ms,
 };
 use countersign_types::{
-    Address, Decision, FailureKind, NetworkId, Request, SignedRequest,
+    ActionId, Address, Decision, FailureKind, NetworkId, Request, SignedRequest,
     api::{Problem, SignResponse},
 };
 use serde_json::json;
 
-use crate::support::{message, opened, problem, says, without_chain};
+use crate::support::{Running, made, message, opened, problem, says, without_chain};
 
 /// Changes a request, and has its caller sign what comes out.
 fn changed(
@@ -231,5 +232,76 @@ async fn the_owner_of_a_key_may_ask() -> Result<()> {
     ensure!(key.owner != Address::ZERO);
     let request = demonstrations::request(&network, key, message(), &owner)?;
     network.signed(0, &request).await?;
+    network.stop()
+}
+
+/// The counters of sessions of which this node was the coordinator, by the rounds that they took: one, more.
+async fn rounds(network: &Running, node: usize) -> Result<[f64; 2]> {
+    let mut counted = [0.0; 2];
+    for (rounds, counted) in ["one", "more"].into_iter().zip(&mut counted) {
+        let name = format!("countersign_sessions_signed_total{{rounds=\"{rounds}\"}}");
+        *counted = network.rpc.metric(&network.nodes[node].api, &name).await?;
+    }
+    Ok(counted)
+}
+
+/// Asks a node until a session takes one round; says how many took more.
+async fn until_one_round(network: &Running, node: usize, action: ActionId) -> Result<f64> {
+    let before = rounds(network, node).await?;
+    for _ in 0..50 {
+        network.signed(node, &network.open_request(action)?).await?;
+        let now = rounds(network, node).await?;
+        if now[0] > before[0] {
+            return Ok(now[1] - before[1]);
+        }
+    }
+    anyhow::bail!("no session took one round: {:?}", rounds(network, node).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_everybody_reads_the_same_takes_one_round() -> Result<()> {
+    let mut network = without_chain(4, 3).await?;
+    let lock = network.time_lock().await?;
+    let before = shares(&network).await?.iter().sum::<f64>();
+    let more = until_one_round(&network, 0, lock).await?;
+    ensure!(more >= 1.0, "nothing is known before the first session");
+    let made = shares(&network).await?.iter().sum::<f64>() - before;
+    ensure!(made == 3.0 * (more + 1.0), "{made} shares for {} signatures", more + 1.0);
+
+    // what was handed out before a node died is void, and nobody waits for it
+    network.nodes[2].kill()?;
+    for _ in 0..4 {
+        network.signed(0, &network.open_request(lock)?).await?;
+    }
+    network.nodes[2].start()?;
+    network.wait_ready().await?;
+    network.nodes[1].kill()?;
+    for _ in 0..4 {
+        network.signed(0, &network.open_request(lock)?).await?;
+    }
+    until_one_round(&network, 0, lock).await?;
+    network.no_panic()?;
+    network.stop()
+}
+
+/// Nodes that are far apart: a session over identical reads is one message there and one back.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_round_is_one_trip_to_the_others() -> Result<()> {
+    const ROUND_TRIP: Duration = Duration::from_millis(200);
+    let mut network = made(4, 3)?;
+    let _delays = Delays::between(&network, ROUND_TRIP / 2).await?;
+    network.start_nodes()?;
+    network.wait_ready().await?;
+    let lock = network.time_lock().await?;
+    until_one_round(&network, 0, lock).await?;
+    let mut fastest = Duration::MAX;
+    for _ in 0..10 {
+        let request = network.open_request(lock)?;
+        let started = Instant::now();
+        network.signed(0, &request).await?;
+        fastest = fastest.min(started.elapsed());
+    }
+    // two trips would be twice that, on the fastest of machines
+    ensure!(fastest >= ROUND_TRIP && fastest < 2 * ROUND_TRIP, "{fastest:?}");
     network.stop()
 }

@@ -3,6 +3,7 @@
 //! It never waits for a run, a chain or a peer: those report on the same queue. It waits for the disk only
 //! where key generation must be durable before it goes on.
 
+mod advance;
 mod keygen;
 mod requests;
 mod sessions;
@@ -11,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use countersign_network::{Event, EventReceiver, Lane, Transport};
 use countersign_session::{
-    Membership, Millis,
+    Membership, Millis, Stock,
     coordinator::Coordinator,
     keygen::KeyGen,
     message::{ToCoordinator, ToParticipant},
@@ -110,6 +111,8 @@ pub(crate) struct Driver {
     parts: Parts,
     coordinators: BTreeMap<SessionId, Coordinating>,
     requests: Requests,
+    /// Commitments that other members handed out.
+    stock: Stock,
     /// Connected members, by what they run actions with.
     connected: BTreeMap<Identifier, EngineId>,
     penalties: BTreeMap<Identifier, Millis>,
@@ -123,6 +126,7 @@ impl Driver {
             parts,
             coordinators: BTreeMap::new(),
             requests: Requests::default(),
+            stock: Stock::default(),
             connected: BTreeMap::new(),
             penalties: BTreeMap::new(),
             housekeeping_at: 0,
@@ -212,6 +216,7 @@ impl Driver {
             Input::Observed { run, live } => {
                 if let Some(coordinating) = self.coordinators.get_mut(&run.session) {
                     coordinating.words = live.recorded.words();
+                    self.learn(&run, &live, now);
                 }
                 let effects = self.parts.participant.observed(&run, live, &mut OsRng);
                 self.participant_effects(effects);
@@ -250,6 +255,8 @@ impl Driver {
                 let Some(member) = self.identifier(&peer) else { return };
                 tracing::info!(peer = %peer.peer_id(), reason, "member disconnected");
                 self.connected.remove(&member);
+                self.stock.forget(member);
+                self.parts.participant.disconnected(member);
                 self.each_coordinator(|coordinator| coordinator.disconnected(member, now));
                 self.keygen_disconnected(member, now);
             }
@@ -274,6 +281,7 @@ impl Driver {
             Lane::Signing => match wire::decode(bytes)? {
                 SigningFrame::ToParticipant(message) => self.participant_received(member, message, now),
                 SigningFrame::ToCoordinator(message) => self.coordinator_received(member, message, now),
+                SigningFrame::Preprocess(message) => self.preprocess(member, message),
             },
             Lane::Background => match wire::decode(bytes)? {
                 BackgroundFrame::KeyGeneration(message) => {

@@ -68,7 +68,10 @@ impl Driver {
         };
         let public = self.parts.participant.derived_public(&request)?;
         let deadline = now.saturating_add(self.parts.deadline_ms).min(request.request().expires_at);
-        Ok(Setup { membership, request, terms, public, order, deadline })
+        let key = &request.request().key;
+        let others = order.get(1..threshold).unwrap_or_default();
+        let advance = self.stock.draw(key.policy.action, key.scheme, others);
+        Ok(Setup { membership, request, terms, public, order, advance, deadline })
     }
 
     fn too_few_connected(&self, reachable: usize) -> Failure {
@@ -160,7 +163,11 @@ impl Driver {
             return;
         };
         let nodes = match &result {
-            Ok(signed) => &signed.nodes,
+            Ok(signed) => {
+                let rounds = if signed.one_round { "one" } else { "more" };
+                metrics::counter!("countersign_sessions_signed_total", "rounds" => rounds).increment(1);
+                &signed.nodes
+            }
             Err(failure) => &failure.nodes,
         };
         for node in nodes {

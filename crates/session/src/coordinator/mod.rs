@@ -5,6 +5,7 @@
 //! agreed record, so that the bytes stay the same, and changes signers and nonces only.
 
 mod answer;
+mod eager;
 mod selection;
 mod signing;
 mod standing;
@@ -23,8 +24,11 @@ use countersign_types::{
 
 use crate::{
     Membership, Millis,
-    message::{Decline, MAX_ATTEMPTS, Observation, Proposal, Provisional, ToCoordinator, ToParticipant},
+    message::{
+        Decline, Eager, MAX_ATTEMPTS, Observation, Proposal, Provisional, ToCoordinator, ToParticipant,
+    },
 };
+use eager::OneRound;
 use selection::Prospects;
 use signing::Signing;
 use standing::Standings;
@@ -51,6 +55,9 @@ pub struct Setup {
     pub public: DerivedPublic,
     /// The members that can be reached, in the order in which to ask them.
     pub order: Vec<Identifier>,
+    /// Commitments that other members handed out in advance: with those of a threshold, this node included, one round is
+    /// tried first. Empty where nothing speaks for it.
+    pub advance: BTreeMap<Identifier, Vec<Commitments>>,
     /// When the session ends, with or without a signature.
     pub deadline: Millis,
 }
@@ -61,6 +68,8 @@ pub struct Coordinator {
     id: SessionId,
     standings: Standings,
     phase: Phase,
+    /// Where the attempt at one round stands.
+    one_round: OneRound,
     /// The records behind the agreed record, from the first attempt on.
     kept: Option<Kept>,
     attempt: u32,
@@ -129,6 +138,8 @@ pub struct Signed {
     pub nodes: Vec<NodeDecision>,
     /// How many attempts it took.
     pub attempts: u32,
+    /// Whether it took one round.
+    pub one_round: bool,
 }
 
 impl Coordinator {
@@ -140,6 +151,7 @@ impl Coordinator {
             id,
             standings,
             phase: Phase::Observing,
+            one_round: OneRound::No,
             kept: None,
             attempt: 0,
             tried: BTreeSet::new(),
@@ -149,8 +161,7 @@ impl Coordinator {
             grace_ends: None,
             setup,
         };
-        let first = coordinator.setup.membership.threshold();
-        let mut effects = coordinator.propose(first);
+        let mut effects = coordinator.propose_first();
         effects.extend(coordinator.advance(now));
         (coordinator, effects)
     }
@@ -189,7 +200,7 @@ impl Coordinator {
             return Vec::new();
         }
         let mut effects = match message {
-            ToCoordinator::Observed(observation) => self.observed(from, *observation),
+            ToCoordinator::Observed(observation) => self.observed(from, *observation, now),
             ToCoordinator::Declined { attempt: None, decline, .. } => self.declined(from, decline),
             ToCoordinator::Declined { attempt: Some(attempt), decline, .. } => {
                 self.package_declined(from, attempt, &decline)
@@ -242,6 +253,7 @@ impl Coordinator {
         }
         if now >= self.hedge_at {
             self.hedge_at = Millis::MAX;
+            self.give_own_run_up();
             effects.extend(self.propose(usize::MAX));
         }
         let late = match &self.phase {
@@ -259,18 +271,28 @@ impl Coordinator {
         effects
     }
 
+    /// Asks those that are asked first.
+    fn propose_first(&mut self) -> Vec<Effect> {
+        if self.setup.advance.is_empty() || !self.standings.ask_one(self.setup.membership.me) {
+            return self.propose(self.setup.membership.threshold());
+        }
+        self.one_round = OneRound::OwnRun;
+        vec![Effect::Send { to: self.setup.membership.me, message: self.proposal(None) }]
+    }
+
     /// Asks up to `count` of the members that were not asked yet.
     fn propose(&mut self, count: usize) -> Vec<Effect> {
         let asked = self.standings.ask(count);
-        asked.into_iter().map(|to| Effect::Send { to, message: self.proposal() }).collect()
+        asked.into_iter().map(|to| Effect::Send { to, message: self.proposal(None) }).collect()
     }
 
-    fn proposal(&self) -> ToParticipant {
+    fn proposal(&self, eager: Option<&Eager>) -> ToParticipant {
         let request = self.setup.request.signed().clone();
-        ToParticipant::Propose(Box::new(Proposal { request, terms: self.setup.terms.clone() }))
+        let eager = eager.cloned().map(Box::new);
+        ToParticipant::Propose(Box::new(Proposal { request, terms: self.setup.terms.clone(), eager }))
     }
 
-    fn observed(&mut self, from: Identifier, observation: Observation) -> Vec<Effect> {
+    fn observed(&mut self, from: Identifier, observation: Observation, now: Millis) -> Vec<Effect> {
         if !self.standings.is_waiting(from) {
             return Vec::new();
         }
@@ -287,6 +309,13 @@ impl Coordinator {
             return self.propose(usize::MAX);
         }
         self.standings.observed(from, observation);
+        if matches!(self.one_round, OneRound::OwnRun) && from == self.setup.membership.me {
+            return self.after_own_run(now);
+        }
+        if self.is_awaited(from) {
+            // it was to sign at once, and would rather see what the others read
+            self.give_attempt_up();
+        }
         if allows { Vec::new() } else { self.propose(usize::MAX) }
     }
 
@@ -347,7 +376,7 @@ impl Coordinator {
 
     /// Moves on as far as what is known allows.
     fn advance(&mut self, now: Millis) -> Vec<Effect> {
-        if !matches!(self.phase, Phase::Observing) {
+        if !matches!(self.phase, Phase::Observing) || self.awaits_own_run() {
             return Vec::new();
         }
         let prospects = match self.search() {
@@ -374,12 +403,19 @@ impl Coordinator {
         match self.searched {
             Some((searched, prospects)) if searched == state => Err(prospects),
             Some(_) | None => {
-                let groups = self.groups();
-                let found = self.select(&groups).ok_or_else(|| self.prospects(&groups));
+                let mut found = self.search_anew();
+                if found.as_ref().is_err_and(|prospects| prospects.exhausted) && self.drop_eager_record() {
+                    found = self.search_anew();
+                }
                 self.searched = found.as_ref().err().map(|prospects| (state, *prospects));
                 found
             }
         }
+    }
+
+    fn search_anew(&self) -> Result<BTreeSet<Identifier>, Prospects> {
+        let groups = self.groups();
+        self.select(&groups).ok_or_else(|| self.prospects(&groups))
     }
 
     fn start_attempt(&mut self, signers: BTreeSet<Identifier>, now: Millis) -> Vec<Effect> {
@@ -387,7 +423,7 @@ impl Coordinator {
         if self.attempt > MAX_ATTEMPTS {
             return self.finish(Err(answer::exhausted(self)));
         }
-        if self.kept.is_none() {
+        if self.attempt == 1 {
             let commitments = self.standings.first_commitments(&signers);
             return self.sign(commitments, now);
         }
@@ -414,8 +450,11 @@ impl Coordinator {
     }
 
     fn resend(&mut self) -> Vec<Effect> {
-        let mut effects: Vec<Effect> =
-            self.standings.waiting().map(|to| Effect::Send { to, message: self.proposal() }).collect();
+        let mut effects: Vec<Effect> = self
+            .standings
+            .waiting()
+            .map(|to| Effect::Send { to, message: self.proposal(self.eager_for(to)) })
+            .collect();
         match &self.phase {
             Phase::Observing | Phase::Done => {}
             Phase::Committing { signers, commitments, .. } => {
@@ -423,7 +462,9 @@ impl Coordinator {
                 effects.extend(missing.map(|to| self.ask_to_commit(*to)));
             }
             Phase::Signing { signing, .. } => {
-                effects.extend(signing.missing().into_iter().map(|to| signing.request(to)));
+                // whoever has not observed yet was sent the package with the proposal
+                let observed = |to: &Identifier| !self.standings.is_waiting(*to);
+                effects.extend(signing.missing().into_iter().filter(observed).map(|to| signing.request(to)));
             }
         }
         effects

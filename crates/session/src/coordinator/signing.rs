@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_agreement::agree;
 use countersign_threshold::{AggregateError, Commitments, DerivedPublic, PackageError, SignatureShare};
-use countersign_types::{Bytes, Identifier, Outcome, PackageHash, Signature};
+use countersign_types::{Bytes, Identifier, NetworkId, Outcome, PackageHash, Signature};
 
 use super::{
     Coordinator, Effect, Phase, SIGN_MS, Signed, answer,
@@ -27,6 +27,11 @@ pub(super) struct Signing {
 }
 
 impl Signing {
+    pub(super) fn new(package: Package, network: NetworkId, speaker: Identifier) -> Self {
+        let hash = package.hash(network);
+        Self { package, hash, speaker, answers: BTreeMap::new(), outcome: None }
+    }
+
     pub(super) fn missing(&self) -> BTreeSet<Identifier> {
         self.package.signers.keys().filter(|id| !self.answers.contains_key(id)).copied().collect()
     }
@@ -105,8 +110,7 @@ impl Coordinator {
         let me = self.setup.membership.me;
         let speaker = if set.contains(&me) { Some(me) } else { set.first().copied() };
         let Some(speaker) = speaker else { return self.finish(Err(answer::exhausted(self))) };
-        let hash = package.hash(self.setup.membership.network);
-        let signing = Signing { package, hash, speaker, answers: BTreeMap::new(), outcome: None };
+        let signing = Signing::new(package, self.setup.membership.network, speaker);
         let effects = set.iter().map(|to| signing.request(*to)).collect();
         let ends = now.saturating_add(SIGN_MS.saturating_mul(self.attempt.into()));
         self.phase = Phase::Signing { signing: Box::new(signing), ends };
@@ -140,6 +144,10 @@ impl Coordinator {
 
     /// Takes a signer's shares and vote.
     pub(super) fn signed(&mut self, from: Identifier, signed: SignedMessage) -> Vec<Effect> {
+        if signed.attempt == 1 {
+            // also where that attempt was given up meanwhile
+            self.signed_at_once(from);
+        }
         let key = &self.setup.request.request().key;
         let Phase::Signing { signing, .. } = &mut self.phase else { return Vec::new() };
         let asked = signing.package.signers.contains_key(&from) && !signing.answers.contains_key(&from);
@@ -219,6 +227,7 @@ impl Coordinator {
             votes: signing.answers.iter().map(|(id, answer)| (*id, answer.vote)).collect(),
             nodes: answer::nodes_with_signers(self, signing.answers.keys()),
             attempts: self.attempt,
+            one_round: self.attempt == 1 && self.is_one_round(),
         };
         self.finish(Ok(signed))
     }

@@ -80,6 +80,19 @@ impl Standings {
         asked
     }
 
+    /// Marks one member as asked, if it was held back.
+    pub(super) fn ask_one(&mut self, member: Identifier) -> bool {
+        let held_back = self.is_held_back(member);
+        if held_back {
+            self.set(member, Standing::Waiting);
+        }
+        held_back
+    }
+
+    pub(super) fn is_held_back(&self, member: Identifier) -> bool {
+        self.of.get(&member) == Some(&Standing::NotAsked)
+    }
+
     pub(super) fn was_asked(&self, member: Identifier) -> bool {
         match self.of.get(&member) {
             None | Some(Standing::NotAsked | Standing::NotConnected { asked: false }) => false,
@@ -165,7 +178,7 @@ impl Standings {
         allowing
     }
 
-    fn observation(&self, member: Identifier) -> Option<&Observation> {
+    pub(super) fn observation(&self, member: Identifier) -> Option<&Observation> {
         match self.of.get(&member) {
             Some(Standing::Observed(observation)) => Some(observation),
             Some(

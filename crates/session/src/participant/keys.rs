@@ -60,6 +60,10 @@ impl KeyCache {
         self.roots.keys().copied()
     }
 
+    pub(super) fn root(&self, scheme: Scheme) -> Option<&RootShare> {
+        self.roots.get(&scheme).map(|(share, _)| share)
+    }
+
     pub(super) fn get(&mut self, scheme: Scheme, key: KeyId) -> Result<Arc<KeyPair>, KeyError> {
         if let Some(pair) = self.derived.get(&(scheme, key)) {
             return Ok(Arc::clone(pair));

@@ -7,10 +7,12 @@
 //! Messages may be lost, doubled or late: a repeated proposal or package is answered with the same
 //! answer, never with new commitments or another share.
 
+mod advance;
 mod attempt;
 mod judge;
 mod keys;
 mod memory;
+mod seen;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,9 +27,12 @@ use rand_core::{CryptoRng, RngCore};
 use crate::{
     Membership, Millis,
     message::{
-        Decline, MAX_ATTEMPTS, Observation, Package, Proposal, Provisional, ToCoordinator, ToParticipant,
+        Decline, Eager, MAX_ATTEMPTS, Observation, Package, Proposal, Provisional, ToCoordinator,
+        ToParticipant,
     },
 };
+use advance::Advance;
+pub use advance::{MAX_ADVANCE, MAX_BATCH};
 use attempt::Attempt;
 pub(crate) use attempt::signing_package;
 pub use judge::authenticate;
@@ -35,6 +40,7 @@ pub use keys::KeyError;
 use keys::{KeyCache, KeyPair};
 pub use memory::MAX_REQUESTS;
 use memory::RequestMemory;
+use seen::Seen;
 
 /// The most sessions that one coordinator may have open here.
 pub const MAX_SESSIONS_PER_COORDINATOR: usize = 256;
@@ -53,6 +59,8 @@ pub struct Participant<R> {
     boot: Millis,
     keys: KeyCache,
     memory: RequestMemory,
+    advance: Advance,
+    seen: Seen,
     /// By coordinator too: two that propose the same terms do not get in each other's way, and nobody can open
     /// another's session first.
     sessions: BTreeMap<(Identifier, SessionId), Session<R>>,
@@ -125,6 +133,10 @@ struct Session<R> {
     ends: Millis,
     phase: Phase<R>,
     attempts: BTreeMap<u32, Attempt>,
+    /// The package that came with the proposal, until the live run shows whether it fits.
+    eager: Option<Eager>,
+    /// Whether it did: then its answer is the answer to the proposal.
+    one_round: bool,
     /// What was agreed in the first package that this node accepted. Every further attempt keeps it.
     agreed: Option<Arc<AgreedRecord>>,
     /// The digests under which other members' records were found signed: further attempts bring the same ones.
@@ -150,6 +162,8 @@ impl<R> Participant<R> {
             boot,
             keys: KeyCache::default(),
             memory: RequestMemory::default(),
+            advance: Advance::default(),
+            seen: Seen::default(),
             sessions: BTreeMap::new(),
             shares_made: 0,
         }
@@ -208,7 +222,7 @@ impl<R> Participant<R> {
             .and_then(|()| authenticate(proposal.request))
             .and_then(|request| {
                 self.admit_request(&request, now)?;
-                self.open(from, id, &terms, request)
+                self.open(from, id, &terms, request, proposal.eager)
             });
         match judged {
             Ok(effect) => vec![effect],
@@ -222,6 +236,7 @@ impl<R> Participant<R> {
         id: SessionId,
         terms: &SessionTerms,
         request: ValidRequest,
+        eager: Option<Box<Eager>>,
     ) -> Result<Effect<R>, countersign_types::Failure> {
         if request.digest() != terms.request {
             return Err(judge::other_request(terms.request, request.digest()));
@@ -238,6 +253,8 @@ impl<R> Participant<R> {
             ends,
             phase: Phase::Observing,
             attempts: BTreeMap::new(),
+            eager: eager.map(|eager| *eager),
+            one_round: false,
             agreed: None,
             verified: BTreeMap::new(),
         };
@@ -276,6 +293,30 @@ impl<R> Participant<R> {
                 return session.answer(id);
             }
         };
+        let eager = session.eager.take();
+        let scheme = session.run.request.request().key.scheme;
+        if payloads > 0
+            && let Some(package) = eager.and_then(|eager| fitting(eager, id, &live.record, &self.membership))
+            && let Some(commitments) = package.signers.get(&self.membership.me).cloned()
+            && commitments.len() == payloads
+            && let Some(nonces) = self.advance.take(run.coordinator, scheme, &commitments)
+        {
+            session.attempts.insert(1, Attempt::Committed { nonces, commitments: commitments.clone() });
+            let observation = Box::new(Observation {
+                session: id,
+                record: live.record,
+                signature: None,
+                decision,
+                commitments,
+            });
+            session.phase = Phase::Observed {
+                observation,
+                recorded: Arc::new(live.recorded),
+                recorded_bytes: live.recorded_bytes,
+            };
+            session.one_round = true;
+            return self.package(run.coordinator, package, false);
+        }
         let commitments = match keys_of(&mut self.keys, &session.run.request) {
             Ok(keys) if payloads > 0 => session.start_attempt(1, payloads, &keys, rng),
             Ok(_) => Vec::new(),
@@ -294,6 +335,35 @@ impl<R> Participant<R> {
             recorded_bytes: live.recorded_bytes,
         };
         session.answer(id)
+    }
+
+    /// Hands out commitments for sessions that a member will coordinate, at most [`MAX_BATCH`]; none without a root key
+    /// of the scheme.
+    pub fn hand_out(
+        &mut self,
+        to: Identifier,
+        scheme: Scheme,
+        count: u16,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Vec<countersign_threshold::Commitments> {
+        let Some(share) = self.keys.root(scheme) else { return Vec::new() };
+        let made: Vec<_> = (0..usize::from(count).min(MAX_BATCH)).map(|_| share.commit(rng)).collect();
+        let mut handed = Vec::with_capacity(made.len());
+        for (nonces, commitments) in made {
+            handed.push(commitments.clone());
+            self.advance.keep(to, scheme, nonces, commitments);
+        }
+        handed
+    }
+
+    /// A member's connection is gone: what it was handed out is wiped.
+    pub fn disconnected(&mut self, member: Identifier) {
+        self.advance.forget(member);
+    }
+
+    /// How many unused nonces are kept for commitments that were handed out.
+    pub fn nonces_in_advance(&self) -> usize {
+        self.advance.len()
     }
 
     fn commit(
@@ -344,7 +414,13 @@ impl<R> Participant<R> {
             Some(Attempt::Answered { .. } | Attempt::Replaying(_) | Attempt::Committed { .. }) | None => {}
         }
         let attempt = package.attempt;
-        match session.accept(&self.membership, package, hash, send_verdict) {
+        if let Some(reused) = self.seen.find(from, &package, hash) {
+            let reason = format!("the commitments of member {reused} stood in another package");
+            let decline = Decline::Abstain { kind: FailureKind::Disagreement, reason };
+            let message = ToCoordinator::Declined { session: id, attempt: Some(attempt), decline };
+            return vec![Effect::Send { to: from, message }];
+        }
+        match session.accept(&self.membership, package, hash, send_verdict, &mut self.seen) {
             Ok(effect) => vec![effect],
             Err(reason) => {
                 let decline = Decline::Abstain { kind: FailureKind::Disagreement, reason };
@@ -439,6 +515,12 @@ impl<R> Session<R> {
         let to = self.run.coordinator;
         match &self.phase {
             Phase::Observing => Vec::new(),
+            Phase::Observed { .. } if self.one_round => match self.attempts.get(&1) {
+                Some(Attempt::Answered { answer, .. }) => {
+                    vec![Effect::Send { to, message: answer.as_ref().clone() }]
+                }
+                Some(Attempt::Committed { .. } | Attempt::Replaying(_)) | None => Vec::new(),
+            },
             Phase::Observed { observation, .. } => {
                 vec![Effect::Send { to, message: ToCoordinator::Observed(observation.clone()) }]
             }
@@ -465,6 +547,7 @@ impl<R> Session<R> {
         package: Package,
         hash: PackageHash,
         send_verdict: bool,
+        seen: &mut Seen,
     ) -> Result<Effect<R>, String> {
         package.validate(&membership.committee).map_err(|error| error.to_string())?;
         let Phase::Observed { observation, recorded, .. } = &self.phase else {
@@ -491,6 +574,7 @@ impl<R> Session<R> {
         let Some(attempt) = self.attempts.remove(&number) else {
             return Err(format!("this node did not commit to attempt {number}"));
         };
+        seen.remember(self.run.coordinator, &package, hash);
         let (attempt, result) = attempt.bind(membership, package, hash, send_verdict);
         self.attempts.insert(number, attempt);
         result?;
@@ -498,6 +582,12 @@ impl<R> Session<R> {
         self.agreed = Some(Arc::clone(&agreed));
         Ok(Effect::Replay { run, attempt: number, recorded, agreed })
     }
+}
+
+/// The package of an eager proposal, if this node read what it is about, which must be identical everywhere.
+fn fitting(eager: Eager, session: SessionId, own: &Record, membership: &Membership) -> Option<Package> {
+    let package = (own.is_identical() && eager.record == *own).then(|| eager.package(session))?;
+    package.validate(&membership.committee).is_ok().then_some(package)
 }
 
 /// Checks that the other members read in this session what the package says they did; the own record was compared with

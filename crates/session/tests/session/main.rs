@@ -5,5 +5,6 @@ mod coordinator;
 mod cost;
 mod keygen;
 mod numbers;
+mod one_round;
 mod participant;
 mod table;

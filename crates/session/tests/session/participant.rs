@@ -94,7 +94,7 @@ fn a_node_without_a_root_key_is_not_ready() {
 fn propose(nonce: u8, time_ms: u64) -> ToParticipant {
     let request = request(nonce);
     let terms = terms(&request, time_ms);
-    ToParticipant::Propose(Box::new(Proposal { request: signed(request), terms }))
+    ToParticipant::Propose(Box::new(Proposal { request: signed(request), terms, eager: None }))
 }
 
 fn answers(effects: Vec<Effect<()>>) -> Vec<(Identifier, ToCoordinator)> {
@@ -167,7 +167,7 @@ fn open_with(mut me: Participant<()>, coordinator: Identifier, time_ms: u64, rec
 impl Opened {
     /// A package of this participant and two that read the same.
     fn package(&self) -> Package {
-        let mut others = rng(77);
+        let mut others = rng(77 + u64::from(self.run.session.as_bytes()[0]));
         let mut signers = BTreeMap::from([(id(1), self.observation.commitments.clone())]);
         for other in [id(3), id(4)] {
             let share = crate::committee::share(other).derive(&crate::committee::key().key_id());
@@ -399,7 +399,7 @@ fn terms_of_another_time_epoch_or_engine_are_declined() {
         let request = request(1);
         let mut terms = terms(&request, NOW);
         change(&mut terms);
-        let proposal = Proposal { request: signed(request), terms };
+        let proposal = Proposal { request: signed(request), terms, eager: None };
         let message = ToParticipant::Propose(Box::new(proposal));
         declined(participant(id(1)).receive(id(2), message, NOW, &mut rng(1))).is_some()
     };

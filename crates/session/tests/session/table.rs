@@ -47,6 +47,8 @@ pub(crate) struct Table {
     pub(crate) participants: BTreeMap<Identifier, Participant<()>>,
     pub(crate) now: Millis,
     pub(crate) asked: BTreeSet<Identifier>,
+    /// What the coordinator sent, in order.
+    pub(crate) sent: Vec<(Identifier, ToParticipant)>,
     says: BTreeMap<Identifier, Says>,
     twist: Twist,
     result: Option<Result<Signed, Failure>>,
@@ -84,21 +86,40 @@ impl Table {
 
     /// With answers that are changed on their way.
     pub(crate) fn twisted(says: &[(u16, Says)], absent: &[u16], twist: Twist) -> Self {
+        Self::set(says, absent, &[], twist)
+    }
+
+    /// Where the coordinator has commitments of these members in advance.
+    pub(crate) fn in_advance(says: &[(u16, Says)], of: &[u16]) -> Self {
+        Self::set(says, &[], of, Box::new(|_, message| message))
+    }
+
+    fn set(says: &[(u16, Says)], absent: &[u16], of: &[u16], twist: Twist) -> Self {
         let request = request(1);
+        let scheme = request.key.scheme;
+        let mut participants: BTreeMap<Identifier, Participant<()>> =
+            (1..=SIZE).map(|number| (id(number), participant(id(number)))).collect();
+        let mut hand_out = |number: &u16| {
+            let member = participants.get_mut(&id(*number)).expect("a member");
+            (id(*number), member.hand_out(id(1), scheme, 1, &mut rng(900 + u64::from(*number))))
+        };
+        let advance = of.iter().map(&mut hand_out).collect();
         let setup = Setup {
             membership: membership(id(1)),
             terms: terms(&request, NOW),
             request: Arc::new(signed(request).validate().expect("valid")),
             public: public(),
             order: (1..=SIZE).filter(|number| !absent.contains(number)).map(id).collect(),
+            advance,
             deadline: NOW + DEADLINE_MS,
         };
         let (coordinator, effects) = Coordinator::start(setup, NOW);
         let mut table = Self {
             coordinator,
-            participants: (1..=SIZE).map(|number| (id(number), participant(id(number)))).collect(),
+            participants,
             now: NOW,
             asked: BTreeSet::new(),
+            sent: Vec::new(),
             says: says.iter().map(|(number, says)| (id(*number), *says)).collect(),
             twist,
             result: None,
@@ -155,6 +176,7 @@ impl Table {
             match effect {
                 coordinator::Effect::Send { to, message } => {
                     self.asked.insert(to);
+                    self.sent.push((to, message.clone()));
                     self.to_participants.push_back((to, message));
                 }
                 coordinator::Effect::Finished(result) => self.result = Some(*result),

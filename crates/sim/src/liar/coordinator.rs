@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_session::message::{Observation, Package, Proposal, Provisional, ToParticipant};
+use countersign_session::message::{Eager, Observation, Package, Proposal, Provisional, ToParticipant};
 use countersign_types::{Bytes, Identifier, Record, RecordEntry, SessionId, http::FieldValue};
 
 use super::Conspiracy;
@@ -86,7 +86,10 @@ impl Conspiracy {
             return Vec::new();
         }
         let mut messages = match message {
-            ToParticipant::Propose(proposal) => vec![self.twist_proposal(lie, *proposal)],
+            ToParticipant::Propose(proposal) => {
+                let proposal = self.twist_eager(lie, to, *proposal);
+                vec![self.twist_proposal(lie, proposal)]
+            }
             ToParticipant::Sign { package, send_verdict } => {
                 self.twist_package(lie, to, *package, send_verdict)
             }
@@ -117,6 +120,23 @@ impl Conspiracy {
             _ => {}
         }
         ToParticipant::Propose(Box::new(proposal))
+    }
+
+    /// What the package of one round may hold that it should not: whatever one of several rounds may.
+    fn twist_eager(&mut self, lie: CoordinatorLie, to: Identifier, mut proposal: Proposal) -> Proposal {
+        let Some(eager) = proposal.eager.take() else { return proposal };
+        let package = eager.package(proposal.terms.id(crate::roots::NETWORK));
+        let twisted = match lie {
+            CoordinatorLie::Equivocates | CoordinatorLie::SecondPackage => self.altered(to, &package),
+            CoordinatorLie::OldPackages => {
+                let indices: Vec<usize> = (0..self.packages.len()).collect();
+                self.chance.pick(&indices).map_or(package, |index| self.packages[index].1.clone())
+            }
+            _ => package,
+        };
+        let record = twisted.records.into_values().next().unwrap_or_default();
+        proposal.eager = Some(Box::new(Eager { record, signers: twisted.signers }));
+        proposal
     }
 
     fn twist_package(

@@ -12,7 +12,7 @@ use std::{
 };
 
 use countersign_session::{
-    message::{Observation, Package, Proposal, ToCoordinator, ToParticipant},
+    message::{Observation, Package, Preprocess, Proposal, ToCoordinator, ToParticipant},
     participant::Run,
 };
 use countersign_threshold::Commitments;
@@ -79,6 +79,10 @@ impl Conspiracy {
         match wire {
             Wire::ToParticipant(ToParticipant::Propose(proposal)) => {
                 keep(&mut self.proposals, (from, proposal.as_ref().clone()));
+                if let Some(eager) = proposal.eager.clone() {
+                    let package = eager.package(proposal.terms.id(NETWORK));
+                    keep(&mut self.packages, (from, package));
+                }
                 Vec::new()
             }
             Wire::ToParticipant(ToParticipant::Sign { package, .. }) => {
@@ -99,7 +103,14 @@ impl Conspiracy {
                 Vec::new()
             }
             Wire::ToParticipant(ToParticipant::Commit { .. } | ToParticipant::Close { .. })
-            | Wire::ToCoordinator(ToCoordinator::Declined { .. } | ToCoordinator::Signed(_)) => Vec::new(),
+            | Wire::ToCoordinator(ToCoordinator::Declined { .. } | ToCoordinator::Signed(_))
+            | Wire::Preprocess(Preprocess::Ask { .. }) => Vec::new(),
+            Wire::Preprocess(Preprocess::HandOut { commitments, .. }) => {
+                for one in commitments {
+                    keep(&mut self.commitments, vec![one.clone()]);
+                }
+                Vec::new()
+            }
         }
     }
 
@@ -113,9 +124,32 @@ impl Conspiracy {
                     .map(|message| Act::Send { to, wire: Wire::ToCoordinator(message) })
                     .collect(),
                 Act::Send { to, wire: Wire::ToParticipant(message) } => self.twist_question(me, to, message),
+                Act::Send { to, wire: Wire::Preprocess(message) } => {
+                    let wire = Wire::Preprocess(self.twist_advance(message));
+                    vec![Act::Send { to, wire }]
+                }
                 other @ (Act::Observe(_) | Act::Replay { .. } | Act::Finished { .. }) => vec![other],
             })
             .collect()
+    }
+
+    /// Commitments that are none, that were used, or that come twice.
+    fn twist_advance(&mut self, message: Preprocess) -> Preprocess {
+        match message {
+            Preprocess::HandOut { scheme, mut commitments } => {
+                match self.chance.between(0, 5) {
+                    0 => {
+                        let garbage = self.garbage().try_into();
+                        commitments.splice(..commitments.len().min(1), garbage);
+                    }
+                    1 => commitments.splice(.., self.commitments.iter().flatten().cloned()).for_each(drop),
+                    2 => commitments.extend(commitments.clone()),
+                    _ => {}
+                }
+                Preprocess::HandOut { scheme, commitments }
+            }
+            Preprocess::Ask { scheme, .. } => Preprocess::Ask { scheme, count: u16::MAX },
+        }
     }
 
     fn old_commitments(&mut self, count: usize) -> Option<Vec<Commitments>> {

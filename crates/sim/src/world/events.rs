@@ -3,7 +3,7 @@
 use std::fmt;
 
 use countersign_session::{
-    message::{Decline, Provisional, ToCoordinator, ToParticipant},
+    message::{Decline, Preprocess, Provisional, ToCoordinator, ToParticipant},
     participant::{LiveRun, LocalFailure, Run},
 };
 use countersign_types::{B256, Identifier, Outcome};
@@ -68,6 +68,10 @@ impl fmt::Display for Wire {
         match self {
             Self::ToParticipant(message) => question(f, message),
             Self::ToCoordinator(message) => answer(f, message),
+            Self::Preprocess(Preprocess::Ask { count, .. }) => write!(f, "asks for {count} commitments"),
+            Self::Preprocess(Preprocess::HandOut { commitments, .. }) => {
+                write!(f, "hands out {} commitments", commitments.len())
+            }
         }
     }
 }
@@ -75,7 +79,14 @@ impl fmt::Display for Wire {
 fn question(f: &mut fmt::Formatter<'_>, message: &ToParticipant) -> fmt::Result {
     match message {
         ToParticipant::Propose(proposal) => {
-            write!(f, "propose {} at {}", short(&proposal.terms.request.0), proposal.terms.time_ms)
+            write!(f, "propose {} at {}", short(&proposal.terms.request.0), proposal.terms.time_ms)?;
+            match &proposal.eager {
+                Some(eager) => {
+                    let package = eager.as_ref().clone().package(proposal.terms.id(crate::roots::NETWORK));
+                    write!(f, " with package {}", short(&package.hash(crate::roots::NETWORK).0))
+                }
+                None => Ok(()),
+            }
         }
         ToParticipant::Commit { session, attempt } => write!(f, "commit {}/{attempt}", short(&session.0)),
         ToParticipant::Sign { package, send_verdict } => {

@@ -50,6 +50,8 @@ pub struct World {
     noticed: BTreeMap<(Identifier, Identifier), Millis>,
     conspiracy: Conspiracy,
     script: Script,
+    /// Who was sent a package with the proposal, in which session.
+    eager: BTreeSet<(Identifier, SessionId)>,
     clients: Vec<Client>,
     watch: Watch,
     chance: Chance,
@@ -77,6 +79,7 @@ struct Counts {
     rejected: BTreeMap<FailureKind, u64>,
     crashes: u64,
     further_attempts: u64,
+    at_once: u64,
     blamed: u64,
 }
 
@@ -95,6 +98,8 @@ pub struct Report {
     pub crashes: u64,
     /// How many attempts beyond the first the signatures took.
     pub further_attempts: u64,
+    /// How many times a member signed at once, in the one round of its session.
+    pub at_once: u64,
     /// How many times a liar was named.
     pub blamed: u64,
 }
@@ -129,6 +134,7 @@ impl World {
             noticed: BTreeMap::new(),
             conspiracy: Conspiracy::new(liars.clone(), Arc::clone(&roots), Chance::of(seed, LIARS)),
             script: Script::default(),
+            eager: BTreeSet::new(),
             clients: Vec::new(),
             watch: Watch::new(Arc::clone(&roots), liars.clone()),
             trace: Trace::default(),
@@ -168,6 +174,7 @@ impl World {
             rejected: self.counts.rejected,
             crashes: self.counts.crashes,
             further_attempts: self.counts.further_attempts,
+            at_once: self.counts.at_once,
             blamed: self.counts.blamed,
         }
     }

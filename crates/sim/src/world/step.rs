@@ -3,7 +3,7 @@
 use countersign_agreement::AgreedRecord;
 use countersign_session::{
     Millis,
-    message::{Decline, Provisional, ToCoordinator, ToParticipant},
+    message::{Decline, Package, Provisional, ToCoordinator, ToParticipant},
     participant::{LocalFailure, Run},
 };
 use countersign_types::{Failure, FailureKind, Identifier, Outcome, RequestDigest, SessionId};
@@ -28,7 +28,7 @@ impl World {
         self.note(&event);
         match event {
             Event::Deliver { from, to, wire, .. } => self.deliver(from, to, wire),
-            Event::Observed { node, run, live, .. } => self.with(node, |n, _| n.observed(&run, *live)),
+            Event::Observed { node, run, live, .. } => self.with(node, |n, now| n.observed(&run, *live, now)),
             Event::Replayed { node, run, attempt, end, .. } => self.replayed(node, &run, attempt, end),
             Event::Wake { node, .. } => self.wake(node),
             Event::Post { client, at } => self.post(client, at),
@@ -81,8 +81,11 @@ impl World {
     }
 
     fn deliver(&mut self, from: Identifier, to: Identifier, wire: Wire) -> Result<(), Violation> {
-        if let Wire::ToParticipant(ToParticipant::Sign { package, .. }) = &wire {
-            self.watch.package(package);
+        if let Some(package) = package_of(&wire) {
+            self.watch.package(&package);
+            if matches!(wire, Wire::ToParticipant(ToParticipant::Propose(_))) {
+                self.eager.insert((to, package.session));
+            }
             if self.may_crash(to, CrashPoint::BeforePackage) {
                 return Ok(());
             }
@@ -200,6 +203,9 @@ impl World {
         if let (Wire::ToCoordinator(ToCoordinator::Signed(signed)), false) = (&wire, self.is_liar(me)) {
             let now = self.local(me);
             self.watch.share(&self.script, me, signed, now)?;
+            if signed.attempt == 1 && self.eager.remove(&(me, signed.vote.vote.session)) {
+                self.counts.at_once += 1;
+            }
             if self.may_crash(me, CrashPoint::AfterShare) && self.chance.permille(500) {
                 return Ok(());
             }
@@ -415,7 +421,7 @@ impl World {
                     .collect();
                 Wire::ToParticipant(ToParticipant::Sign { package, send_verdict })
             }
-            other @ (Wire::ToParticipant(_) | Wire::ToCoordinator(_)) => other,
+            other @ (Wire::ToParticipant(_) | Wire::ToCoordinator(_) | Wire::Preprocess(_)) => other,
         }
     }
 
@@ -438,6 +444,19 @@ fn extended(agreed: &AgreedRecord, own: &AgreedRecord) -> AgreedRecord {
     AgreedRecord { entries: agreed.entries.iter().chain(beyond).cloned().collect(), ended: None }
 }
 
+/// The package that a message asks a node to sign.
+fn package_of(wire: &Wire) -> Option<Package> {
+    match wire {
+        Wire::ToParticipant(ToParticipant::Sign { package, .. }) => Some(package.as_ref().clone()),
+        Wire::ToParticipant(ToParticipant::Propose(proposal)) => {
+            proposal.eager.clone().map(|eager| eager.package(proposal.terms.id(NETWORK)))
+        }
+        Wire::ToParticipant(ToParticipant::Commit { .. } | ToParticipant::Close { .. })
+        | Wire::ToCoordinator(_)
+        | Wire::Preprocess(_) => None,
+    }
+}
+
 fn refuses(wire: &Wire) -> bool {
     match wire {
         Wire::ToCoordinator(ToCoordinator::Observed(observation)) => {
@@ -447,6 +466,7 @@ fn refuses(wire: &Wire) -> bool {
             matches!(decline, Decline::Refused { .. })
         }
         Wire::ToCoordinator(ToCoordinator::Committed { .. } | ToCoordinator::Signed(_))
-        | Wire::ToParticipant(_) => false,
+        | Wire::ToParticipant(_)
+        | Wire::Preprocess(_) => false,
     }
 }

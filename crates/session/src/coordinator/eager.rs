@@ -1,0 +1,137 @@
+//! One round: the package travels with the proposal.
+//!
+//! Where this node expects everybody to read the same (its own last run of the action had identical reads only), it runs the
+//! action first, and then asks the others, in one message, to judge the request, to run the action, and to sign if they read
+//! exactly what it has read. Whoever reads something else, or no longer has the nonces, answers as in the first of
+//! two rounds, and the session goes on from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign_agreement::agree;
+use countersign_types::Identifier;
+
+use super::{Coordinator, Effect, Kept, Phase, signing::Signing};
+use crate::{
+    Millis,
+    message::{Eager, Observation, Provisional},
+};
+
+/// How long the signers of one round have before others take their places; it includes their live runs. Milliseconds.
+const ONE_ROUND_MS: Millis = 450;
+
+/// Where the attempt at one round stands.
+pub(super) enum OneRound {
+    /// It is not made, or was given up.
+    No,
+    /// This node's own run is under way.
+    OwnRun,
+    /// The proposals are out, with this.
+    Proposed(Eager),
+}
+
+impl Coordinator {
+    /// This node's own run has ended: the others are asked, for one round if it fits.
+    pub(super) fn after_own_run(&mut self, now: Millis) -> Vec<Effect> {
+        self.one_round = OneRound::No;
+        let me = self.setup.membership.me;
+        let advance = std::mem::take(&mut self.setup.advance);
+        let eager = self.standings.observation(me).and_then(|own| eager(me, own, advance));
+        let Some(eager) = eager.filter(|eager| self.all_held_back(eager)) else {
+            let refuses = self.standings.refusals() > 0;
+            return self.propose(if refuses { usize::MAX } else { self.setup.membership.threshold() - 1 });
+        };
+        self.attempt = 1;
+        let package = eager.clone().package(self.id);
+        self.kept = Some(Kept {
+            agreed: agree(&package.base_records()),
+            records: package.records.clone(),
+            signatures: BTreeMap::new(),
+            payloads: package.payloads(),
+        });
+        let signing = Signing::new(package, self.setup.membership.network, me);
+        let mut effects = vec![signing.request(me)];
+        for other in eager.signers.keys().filter(|id| **id != me) {
+            self.standings.ask_one(*other);
+            effects.push(Effect::Send { to: *other, message: self.proposal(Some(&eager)) });
+        }
+        self.one_round = OneRound::Proposed(eager);
+        self.phase = Phase::Signing { signing: Box::new(signing), ends: now.saturating_add(ONE_ROUND_MS) };
+        effects
+    }
+
+    /// Whether nobody else is asked yet, because this node's own run comes first.
+    pub(super) fn awaits_own_run(&self) -> bool {
+        matches!(self.one_round, OneRound::OwnRun) && self.standings.is_waiting(self.setup.membership.me)
+    }
+
+    /// This node's own run takes too long for one round to be worth it.
+    pub(super) fn give_own_run_up(&mut self) {
+        if matches!(self.one_round, OneRound::OwnRun) {
+            self.one_round = OneRound::No;
+        }
+    }
+
+    /// Whether all others can be asked, and were not.
+    fn all_held_back(&self, eager: &Eager) -> bool {
+        let others: BTreeSet<&Identifier> =
+            eager.signers.keys().filter(|id| **id != self.setup.membership.me).collect();
+        eager.signers.len() >= self.setup.membership.threshold()
+            && others.into_iter().all(|id| self.standings.is_held_back(*id))
+    }
+
+    /// Whether the first attempt's package went out with the proposals.
+    pub(super) fn is_one_round(&self) -> bool {
+        matches!(self.one_round, OneRound::Proposed(_))
+    }
+
+    /// What goes with the proposal to a member, while one round is tried.
+    pub(super) fn eager_for(&self, to: Identifier) -> Option<&Eager> {
+        match (&self.one_round, &self.phase) {
+            (OneRound::Proposed(eager), Phase::Signing { .. }) if self.attempt == 1 => {
+                eager.signers.contains_key(&to).then_some(eager)
+            }
+            (OneRound::No | OneRound::OwnRun | OneRound::Proposed(_), _) => None,
+        }
+    }
+
+    /// A signer signed at once: so it has read what the others have.
+    pub(super) fn signed_at_once(&mut self, member: Identifier) {
+        let OneRound::Proposed(eager) = &self.one_round else { return };
+        let Some(commitments) = eager.signers.get(&member).cloned() else { return };
+        if self.standings.is_waiting(member) {
+            let record = eager.record.clone();
+            let decision = Provisional::Allow;
+            let observation =
+                Observation { session: self.id, record, signature: None, decision, commitments };
+            self.standings.observed(member, observation);
+        }
+    }
+
+    /// Where no threshold reads what this node has read, the others agree without it: what was kept for one round is
+    /// dropped. Members that signed over it refuse everything else, so none gives shares for both.
+    pub(super) fn drop_eager_record(&mut self) -> bool {
+        let proposed = matches!(self.one_round, OneRound::Proposed(_));
+        if proposed {
+            self.one_round = OneRound::No;
+            self.kept = None;
+            self.tried.clear();
+        }
+        proposed
+    }
+}
+
+/// The eager package over this node's own record, if it is one that everybody must have read the same.
+fn eager(
+    me: Identifier,
+    own: &Observation,
+    advance: BTreeMap<Identifier, Vec<countersign_threshold::Commitments>>,
+) -> Option<Eager> {
+    let fits = own.decision == Provisional::Allow && own.record.is_identical();
+    let payloads = own.commitments.len();
+    let enough = advance.values().all(|commitments| commitments.len() == payloads);
+    (fits && enough).then(|| {
+        let mut signers = advance;
+        signers.insert(me, own.commitments.clone());
+        Eager { record: own.record.clone(), signers }
+    })
+}

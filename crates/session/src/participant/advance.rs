@@ -1,0 +1,73 @@
+//! Nonces whose commitments a coordinator has in advance (RFC 9591 section 5.1), so that it can ask for shares with its
+//! first message.
+//!
+//! They live in memory only: gone when the process ends, and when the coordinator's connection does. They leave by
+//! value, so that each serves once.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use countersign_threshold::{Commitments, SigningNonces};
+use countersign_types::{Identifier, Scheme};
+
+/// The most unused nonces for one coordinator and scheme; beyond, the oldest are wiped.
+pub const MAX_ADVANCE: usize = 64;
+/// The most commitments that are handed out at once.
+pub const MAX_BATCH: usize = 16;
+
+/// By coordinator and scheme. They do not depend on the key: what a signature is over binds them to it.
+#[derive(Default)]
+pub(super) struct Advance {
+    of: BTreeMap<(Identifier, Scheme), Pool>,
+}
+
+#[derive(Default)]
+struct Pool {
+    nonces: BTreeMap<Commitments, SigningNonces>,
+    /// The oldest first.
+    order: VecDeque<Commitments>,
+}
+
+impl Advance {
+    /// Keeps nonces whose commitments go to a coordinator.
+    pub(super) fn keep(
+        &mut self,
+        coordinator: Identifier,
+        scheme: Scheme,
+        nonces: SigningNonces,
+        commitments: Commitments,
+    ) {
+        let pool = self.of.entry((coordinator, scheme)).or_default();
+        if pool.order.len() >= MAX_ADVANCE
+            && let Some(oldest) = pool.order.pop_front()
+        {
+            pool.nonces.remove(&oldest);
+        }
+        pool.order.push_back(commitments.clone());
+        pool.nonces.insert(commitments, nonces);
+    }
+
+    /// The nonces behind commitments that this coordinator was given, in the same order. They are out of here in any case: where
+    /// one is not there, the others are wiped.
+    pub(super) fn take(
+        &mut self,
+        coordinator: Identifier,
+        scheme: Scheme,
+        wanted: &[Commitments],
+    ) -> Option<Vec<SigningNonces>> {
+        let pool = self.of.get_mut(&(coordinator, scheme))?;
+        pool.order.retain(|commitments| !wanted.contains(commitments));
+        let taken: Vec<Option<SigningNonces>> =
+            wanted.iter().map(|commitments| pool.nonces.remove(commitments)).collect();
+        taken.into_iter().collect()
+    }
+
+    /// A coordinator is gone, and with it what it was given.
+    pub(super) fn forget(&mut self, coordinator: Identifier) {
+        self.of.retain(|(of, _), _| *of != coordinator);
+    }
+
+    /// How many nonces are kept.
+    pub(super) fn len(&self) -> usize {
+        self.of.values().map(|pool| pool.nonces.len()).sum()
+    }
+}

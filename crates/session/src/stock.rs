@@ -1,0 +1,102 @@
+//! What a coordinator has of other members' commitments in advance, and when it can use them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use countersign_threshold::Commitments;
+use countersign_types::{ActionId, Identifier, Scheme};
+
+use crate::{
+    Millis,
+    participant::{MAX_ADVANCE, MAX_BATCH},
+};
+
+/// Below this many commitments of a member, more are asked for.
+const LOW: usize = MAX_ADVANCE - MAX_BATCH;
+/// After this long without an answer, a member is asked again. Milliseconds.
+const ASK_AGAIN_MS: Millis = 2_000;
+/// The most actions of which is remembered how they read; when full, all are forgotten.
+const MAX_ACTIONS: usize = 1024;
+
+/// Other members' commitments, and which actions make use of them.
+#[derive(Default)]
+pub struct Stock {
+    of: BTreeMap<(Identifier, Scheme), Shelf>,
+    payloads: BTreeMap<ActionId, usize>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    commitments: VecDeque<Commitments>,
+    /// When the member was last asked, if it has not answered since.
+    asked: Option<Millis>,
+}
+
+impl Stock {
+    /// Remembers how this node's own run of an action went: how many payloads it signs, if all that it read must be
+    /// identical everywhere; none otherwise.
+    pub fn learn(&mut self, action: ActionId, payloads: Option<usize>) {
+        match payloads {
+            Some(payloads) => {
+                if self.payloads.len() >= MAX_ACTIONS && !self.payloads.contains_key(&action) {
+                    self.payloads.clear();
+                }
+                self.payloads.insert(action, payloads);
+            }
+            None => {
+                self.payloads.remove(&action);
+            }
+        }
+    }
+
+    /// Commitments of each of these members for a run of an action, if its runs make use of them and there are enough.
+    /// They are taken out: each is used once.
+    pub fn draw(
+        &mut self,
+        action: ActionId,
+        scheme: Scheme,
+        members: &[Identifier],
+    ) -> BTreeMap<Identifier, Vec<Commitments>> {
+        let Some(payloads) = self.payloads.get(&action).copied() else { return BTreeMap::new() };
+        let enough = |member: &Identifier| {
+            self.of.get(&(*member, scheme)).is_some_and(|shelf| shelf.commitments.len() >= payloads)
+        };
+        if !members.iter().all(enough) {
+            return BTreeMap::new();
+        }
+        let mut drawn = BTreeMap::new();
+        for member in members {
+            if let Some(shelf) = self.of.get_mut(&(*member, scheme)) {
+                drawn.insert(*member, shelf.commitments.drain(..payloads).collect());
+            }
+        }
+        drawn
+    }
+
+    /// How many commitments to ask a member for now, if any. Whoever is told so has asked.
+    pub fn ask(&mut self, action: ActionId, scheme: Scheme, member: Identifier, now: Millis) -> Option<u16> {
+        if !self.payloads.contains_key(&action) {
+            return None;
+        }
+        let shelf = self.of.entry((member, scheme)).or_default();
+        let waits = shelf.asked.is_some_and(|at| now < at.saturating_add(ASK_AGAIN_MS));
+        if waits || shelf.commitments.len() > LOW {
+            return None;
+        }
+        shelf.asked = Some(now);
+        u16::try_from(MAX_BATCH).ok()
+    }
+
+    /// Takes what a member hands out, where it was asked. No more than a batch, and what is already there goes to
+    /// whoever has it: one that hands out the same twice fools itself.
+    pub fn put(&mut self, member: Identifier, scheme: Scheme, commitments: Vec<Commitments>) {
+        let Some(shelf) = self.of.get_mut(&(member, scheme)) else { return };
+        if shelf.asked.take().is_some() {
+            shelf.commitments.extend(commitments.into_iter().take(MAX_BATCH));
+        }
+    }
+
+    /// A member is gone: after it comes back, it knows nothing of what it handed out.
+    pub fn forget(&mut self, member: Identifier) {
+        self.of.retain(|(of, _), _| *of != member);
+    }
+}
