@@ -26,14 +26,24 @@ async fn unknown_dialers_are_refused_and_disturb_nobody() {
         let mut raw = Raw::start(&stranger, true).await;
         let addresses = nodes[0].handle.listen_addresses();
         for address in &addresses {
-            // The dialler may see the connection made before it is closed, but never a stream on it.
-            if raw.dial(one, address).await.is_none() {
-                let greeted = raw.open(one, countersign_network::HELLO_PROTOCOL).await;
-                assert!(greeted.is_none());
+            let refused = || nodes[0].handle.stats().refused_connections;
+            let before = refused();
+            // a handshake that a busy machine does not finish in time is nobody's refusal: it dials again
+            while refused() == before {
+                // The dialler may see the connection made before it is closed, but never a stream on it.
+                if raw.dial(one, address).await.is_none() {
+                    let greeted = raw.open(one, countersign_network::HELLO_PROTOCOL).await;
+                    assert!(greeted.is_none());
+                }
+                for _ in 0..200 {
+                    if refused() > before {
+                        break;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
             }
         }
     }
-    eventually("all are counted", || nodes[0].handle.stats().refused_connections >= 200).await;
     assert!(nodes[0].status(two).connected && nodes[1].status(one).connected);
     nodes[0].handle.shutdown().await;
     assert_eq!(nodes[1].disconnected(one).await, "the peer closed the connection");

@@ -339,8 +339,8 @@ impl KeyGen {
         now: Millis,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect> {
-        // before anything is hashed: a list of a frame's length is no attempt
-        if terms.schemes.len() > Scheme::ALL.len() {
+        // before anything is hashed: a list of a frame's length is no attempt, and neither is one for nothing
+        if terms.schemes.is_empty() || terms.schemes.len() > Scheme::ALL.len() {
             return Vec::new();
         }
         let id = terms.id(self.membership.network);

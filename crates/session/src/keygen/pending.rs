@@ -74,13 +74,14 @@ impl Candidate {
         roots: B256,
         signature: NodeSignature,
     ) -> Result<(), String> {
+        let digest = confirm_digest(membership.network, attempt, roots);
+        if !signed(membership, from, digest, &signature) {
+            return Ok(());
+        }
         if roots != self.hash {
             return Err(format!("member {from} confirms other root keys"));
         }
-        let digest = confirm_digest(membership.network, attempt, roots);
-        if signed(membership, from, digest, &signature) {
-            self.confirmations.insert(from, signature);
-        }
+        self.confirmations.insert(from, signature);
         Ok(())
     }
 

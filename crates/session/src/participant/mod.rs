@@ -221,6 +221,10 @@ impl<R> Participant<R> {
             .check_terms(from, &terms, now)
             .and_then(|()| authenticate(proposal.request))
             .and_then(|request| {
+                // before it is remembered: what no session comes of must fill no memory
+                if request.digest() != terms.request {
+                    return Err(judge::other_request(terms.request, request.digest()));
+                }
                 self.admit_request(&request, now)?;
                 self.open(from, id, &terms, request, proposal.eager)
             });
@@ -238,9 +242,6 @@ impl<R> Participant<R> {
         request: ValidRequest,
         eager: Option<Box<Eager>>,
     ) -> Result<Effect<R>, countersign_types::Failure> {
-        if request.digest() != terms.request {
-            return Err(judge::other_request(terms.request, request.digest()));
-        }
         let keys = self.key_pair(&request)?;
         self.memory.open(terms.request, from, terms.time_ms)?;
         let context = Context::new(&request, terms, keys.public.public_key());

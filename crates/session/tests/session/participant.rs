@@ -363,6 +363,20 @@ fn a_session_is_opened_once_whatever_becomes_of_it() {
     assert_eq!(second.me.shares_made(), 1);
 }
 
+/// A coordinator could otherwise fill the memory with requests of which nothing comes.
+#[test]
+fn a_request_that_is_not_the_terms_is_not_remembered() {
+    let mut me = participant(id(1));
+    let terms = terms(&request(2), NOW);
+    let proposal = Proposal { request: signed(request(1)), terms, eager: None };
+    let message = ToParticipant::Propose(Box::new(proposal));
+    let decline = declined(me.receive(id(2), message, NOW, &mut rng(1)));
+    assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Invalid, .. })), "{decline:?}");
+    let mut same_nonce = request(1);
+    same_nonce.params = vec![1].into();
+    assert!(admit(&mut me, signed(same_nonce), NOW).is_ok(), "nothing holds its nonce");
+}
+
 #[test]
 fn what_live_runs_leave_behind_is_bounded_for_each_coordinator() {
     let mut me = participant(id(1));
