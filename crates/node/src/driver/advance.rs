@@ -19,9 +19,7 @@ impl Driver {
         let Ok(Outcome::Allowed { payloads, .. }) = &live.end else { return };
         let (action, scheme) = (run.context.action, run.context.scheme);
         self.stock.learn(action, live.record.is_identical().then_some(payloads.len()));
-        let engine = self.parts.membership.engine;
-        let equal = self.connected.iter().filter(|(_, other)| **other == engine);
-        let members: Vec<Identifier> = equal.map(|(member, _)| *member).collect();
+        let members: Vec<Identifier> = self.equals().collect();
         for member in members {
             if let Some(count) = self.stock.ask(action, scheme, member, now) {
                 let ask = Preprocess::Ask { scheme, count };

@@ -331,11 +331,16 @@ impl Driver {
         wire::send(self.parts.transport.as_ref(), member, lane, frame);
     }
 
+    /// Connected members that run actions as this node does.
+    fn equals(&self) -> impl Iterator<Item = Identifier> + '_ {
+        let engine = self.parts.membership.engine;
+        self.connected.iter().filter(move |(_, theirs)| **theirs == engine).map(|(member, _)| *member)
+    }
+
     /// Members that sessions can be shared with, this node first, then those that did not let it wait.
     fn order(&self, salt: u8) -> Vec<Identifier> {
         let membership = &self.parts.membership;
-        let equal = self.connected.iter().filter(|(_, engine)| **engine == membership.engine);
-        let mut others: Vec<Identifier> = equal.map(|(member, _)| *member).collect();
+        let mut others: Vec<Identifier> = self.equals().collect();
         if !others.is_empty() {
             // another start for each request, so that all members carry an equal load
             let shift = usize::from(salt) % others.len();

@@ -5,7 +5,7 @@
 //! exactly what it has read. Whoever reads something else, or no longer has the nonces, answers as in the first of
 //! two rounds, and the session goes on from there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use countersign_agreement::agree;
 use countersign_types::Identifier;
@@ -73,10 +73,9 @@ impl Coordinator {
 
     /// Whether all others can be asked, and were not.
     fn all_held_back(&self, eager: &Eager) -> bool {
-        let others: BTreeSet<&Identifier> =
-            eager.signers.keys().filter(|id| **id != self.setup.membership.me).collect();
+        let mut others = eager.signers.keys().filter(|id| **id != self.setup.membership.me);
         eager.signers.len() >= self.setup.membership.threshold()
-            && others.into_iter().all(|id| self.standings.is_held_back(*id))
+            && others.all(|id| self.standings.is_held_back(*id))
     }
 
     /// Whether the first attempt's package went out with the proposals.

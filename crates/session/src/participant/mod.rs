@@ -348,13 +348,12 @@ impl<R> Participant<R> {
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<countersign_threshold::Commitments> {
         let Some(share) = self.keys.root(scheme) else { return Vec::new() };
-        let made: Vec<_> = (0..usize::from(count).min(MAX_BATCH)).map(|_| share.commit(rng)).collect();
-        let mut handed = Vec::with_capacity(made.len());
-        for (nonces, commitments) in made {
-            handed.push(commitments.clone());
-            self.advance.keep(to, scheme, nonces, commitments);
-        }
-        handed
+        let one = |_| {
+            let (nonces, commitments) = share.commit(rng);
+            self.advance.keep(to, scheme, nonces, commitments.clone());
+            commitments
+        };
+        (0..usize::from(count).min(MAX_BATCH)).map(one).collect()
     }
 
     /// A member's connection is gone: what it was handed out is wiped.
@@ -415,12 +414,6 @@ impl<R> Participant<R> {
             Some(Attempt::Answered { .. } | Attempt::Replaying(_) | Attempt::Committed { .. }) | None => {}
         }
         let attempt = package.attempt;
-        if let Some(reused) = self.seen.find(from, &package, hash) {
-            let reason = format!("the commitments of member {reused} stood in another package");
-            let decline = Decline::Abstain { kind: FailureKind::Disagreement, reason };
-            let message = ToCoordinator::Declined { session: id, attempt: Some(attempt), decline };
-            return vec![Effect::Send { to: from, message }];
-        }
         match session.accept(&self.membership, package, hash, send_verdict, &mut self.seen) {
             Ok(effect) => vec![effect],
             Err(reason) => {
@@ -550,6 +543,9 @@ impl<R> Session<R> {
         send_verdict: bool,
         seen: &mut Seen,
     ) -> Result<Effect<R>, String> {
+        if let Some(reused) = seen.find(self.run.coordinator, &package, hash) {
+            return Err(format!("the commitments of member {reused} stood in another package"));
+        }
         package.validate(&membership.committee).map_err(|error| error.to_string())?;
         let Phase::Observed { observation, recorded, .. } = &self.phase else {
             return Err("this node has no record in this session".into());
