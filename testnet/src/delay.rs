@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,35 +30,64 @@ const MAX_FLOWS: usize = 1_024;
 /// A datagram, and when it goes on.
 type Held = (Instant, Vec<u8>);
 
-/// A proxy in front of each node, as long as this lives.
+/// A proxy between each two nodes, in each direction of dialling, as long as this lives.
 pub struct Delays {
-    _proxies: JoinSet<()>,
+    /// How long a datagram takes, in microseconds, by who dials whom.
+    one_way: BTreeMap<(usize, usize), OneWay>,
+    proxies: JoinSet<()>,
 }
 
+type OneWay = Arc<AtomicU64>;
+
 impl Delays {
-    /// Puts a proxy in front of each node of a network that has not been started, and has the members dial it, over QUIC
+    /// Puts proxies between the nodes of a network that has not been started, and has the members dial through them, over QUIC
     /// alone. Each datagram takes `one_way`, so a round trip takes twice that.
     pub async fn between(network: &Network, one_way: Duration) -> Result<Self> {
-        let mut proxies = JoinSet::new();
-        let mut addresses = BTreeMap::new();
-        for (node, ports) in network.nodes.iter().zip(&network.settings.nodes) {
-            let port = ports.peers;
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for a proxy")?;
-            let address = format!("/ip4/127.0.0.1/udp/{}/quic-v1", socket.local_addr()?.port());
-            addresses.insert(node.public_key, vec![address.parse()?]);
-            proxies.spawn(proxy(socket, (Ipv4Addr::LOCALHOST, port).into(), one_way));
-        }
-        for node in &network.nodes {
+        let mut delays = Self { one_way: BTreeMap::new(), proxies: JoinSet::new() };
+        for (dialling, node) in network.nodes.iter().enumerate() {
+            let mut addresses = BTreeMap::new();
+            for (dialled, (other, ports)) in network.nodes.iter().zip(&network.settings.nodes).enumerate() {
+                if dialled != dialling {
+                    let port = delays.proxy((dialling, dialled), ports.peers, one_way).await?;
+                    let address = format!("/ip4/127.0.0.1/udp/{port}/quic-v1");
+                    addresses.insert(other.public_key, vec![address.parse()?]);
+                }
+            }
             let mut config = node.config()?;
-            config.network.peers.clone_from(&addresses);
+            config.network.peers = addresses;
             node.write_config(&config)?;
         }
-        Ok(Self { _proxies: proxies })
+        Ok(delays)
+    }
+
+    /// Starts the proxy through which one node dials another; says its port.
+    async fn proxy(&mut self, between: (usize, usize), port: u16, one_way: Duration) -> Result<u16> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port for a proxy")?;
+        let own = socket.local_addr()?.port();
+        let delay = Arc::new(AtomicU64::new(micros(one_way)));
+        self.proxies.spawn(proxy(socket, (Ipv4Addr::LOCALHOST, port).into(), Arc::clone(&delay)));
+        self.one_way.insert(between, delay);
+        Ok(own)
+    }
+
+    /// From now on each datagram to or from one node takes this long.
+    pub fn set(&self, node: usize, one_way: Duration) {
+        for (_, delay) in self.one_way.iter().filter(|((from, to), _)| [*from, *to].contains(&node)) {
+            delay.store(micros(one_way), Ordering::Relaxed);
+        }
     }
 }
 
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn due(one_way: &AtomicU64) -> Instant {
+    Instant::now() + Duration::from_micros(one_way.load(Ordering::Relaxed))
+}
+
 /// Hands on what comes to a node's proxy, and what the node answers, each by its flow.
-async fn proxy(socket: UdpSocket, node: SocketAddr, one_way: Duration) {
+async fn proxy(socket: UdpSocket, node: SocketAddr, one_way: OneWay) {
     let socket = Arc::new(socket);
     let mut flows: BTreeMap<SocketAddr, mpsc::Sender<Held>> = BTreeMap::new();
     let mut tasks = JoinSet::new();
@@ -71,25 +103,25 @@ async fn proxy(socket: UdpSocket, node: SocketAddr, one_way: Duration) {
             let inside = Arc::new(inside);
             let (sender, held) = mpsc::channel(MAX_HELD_BACK);
             tasks.spawn(hand_on(held, Arc::clone(&inside), node));
-            tasks.spawn(answer(inside, Arc::clone(&socket), from, one_way));
+            tasks.spawn(answer(inside, Arc::clone(&socket), from, Arc::clone(&one_way)));
             flows.insert(from, sender);
         }
         if let Some(flow) = flows.get(&from) {
             // a full flow loses it
-            let _ = flow.try_send((Instant::now() + one_way, buffer[..length].to_vec()));
+            let _ = flow.try_send((due(&one_way), buffer[..length].to_vec()));
         }
     }
 }
 
 /// What a node answers to one flow.
-async fn answer(inside: Arc<UdpSocket>, outside: Arc<UdpSocket>, to: SocketAddr, one_way: Duration) {
+async fn answer(inside: Arc<UdpSocket>, outside: Arc<UdpSocket>, to: SocketAddr, one_way: OneWay) {
     let (sender, held) = mpsc::channel(MAX_HELD_BACK);
     let mut task = JoinSet::new();
     task.spawn(hand_on(held, outside, to));
     let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
     loop {
         let Ok((length, _)) = inside.recv_from(&mut buffer).await else { continue };
-        let _ = sender.try_send((Instant::now() + one_way, buffer[..length].to_vec()));
+        let _ = sender.try_send((due(&one_way), buffer[..length].to_vec()));
     }
 }
 

@@ -164,6 +164,16 @@ impl Process {
             .context("no VmRSS")?;
         Ok(kib * 1024)
     }
+
+    /// What it has used of the processors so far.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.record.pid))?;
+        let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_whitespace());
+        // in user mode, and in the kernel
+        let ticks = fields.into_iter().flatten().skip(11).take(2).map(str::parse::<u64>);
+        let ticks = ticks.sum::<Result<u64, _>>().context("no times in stat")?;
+        Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
+    }
 }
 
 impl Drop for Process {
@@ -174,6 +184,9 @@ impl Drop for Process {
         }
     }
 }
+
+/// In which Linux counts the times of processes for programs, whatever it counts in itself.
+const TICKS_PER_SECOND: u64 = 100;
 
 /// When a process started; none where there is none, or only its remains.
 fn alive_since(pid: i32) -> Option<u64> {

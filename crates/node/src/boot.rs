@@ -1,6 +1,6 @@
 //! From a configuration to a running node, and back to nothing.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use countersign_action::{ArtefactKey, Artefacts, Compilation, Compiler, Engine, Host};
 use countersign_chain::Chains;
@@ -180,6 +180,7 @@ pub async fn run(
         Arc::clone(&replication),
         config.actions.publishers.clone(),
         bounds(&config.actions),
+        most_ready(&config.actions),
     ));
     let outside = Outside { chains: Arc::clone(&chains), egress };
     let runs = Runs::new(Arc::clone(&library), host, outside, Arc::clone(&heads), inputs.clone());
@@ -266,6 +267,11 @@ fn host(config: &NodeConfig, engine: Engine, compiler: Compiler, store: &Store) 
     let host = &config.actions.host;
     let artefacts = Artefacts::open(config.data.join("compiled"), key, &engine, host.artefact_bytes)?;
     Ok(Host::new(host, engine, Compilation::Child(compiler), Some(artefacts))?)
+}
+
+/// As many actions are kept ready as compiled code is.
+fn most_ready(config: &ActionsConfig) -> NonZeroUsize {
+    usize::try_from(config.host.cached_actions).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn bounds(config: &ActionsConfig) -> Bounds {

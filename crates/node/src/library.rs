@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,10 +13,11 @@ use countersign_action::{
 use countersign_store::{Bounds, PutActionError, Store, StoredAction};
 use countersign_types::{
     ActionId, B256, Bytes, ComponentDigest, Failure, FailureKind, Genesis, Manifest, NetworkId,
-    SignedPublishAction,
+    NodePublicKey, SignedPublishAction,
     action::{Content, ManifestError, PublishedAction},
     api::ActionInfo,
 };
+use lru::LruCache;
 use tokio::{
     sync::{OnceCell, Semaphore},
     task::spawn_blocking,
@@ -23,10 +25,10 @@ use tokio::{
 
 use crate::{causes::with_causes, config::Publishers, replication::Replication};
 
-/// The most actions that are kept ready; when full, all are dropped and loaded again as they are used.
-const MAX_READY: usize = 256;
-/// The most announced actions that wait to be fetched; others are fetched when they are first asked for.
-const MAX_ANNOUNCED: usize = 256;
+/// The most actions that are being loaded at once.
+const MAX_LOADING: usize = 128;
+/// The most actions that one peer announced and that wait to be fetched; others are fetched when they are first asked for.
+const MAX_ANNOUNCED: usize = 64;
 /// The most announced actions that are fetched at once.
 const MAX_FETCHES: usize = 2;
 /// The pauses before each attempt at fetching an announced action.
@@ -50,9 +52,44 @@ pub(crate) struct Library {
     replication: Arc<Replication>,
     publishers: Publishers,
     bounds: Bounds,
-    ready: Mutex<BTreeMap<ActionId, Arc<OnceCell<Arc<Ready>>>>>,
-    announced: Mutex<BTreeSet<ActionId>>,
+    actions: Mutex<Actions>,
+    /// With the peer that announced it first.
+    announced: Mutex<BTreeMap<ActionId, NodePublicKey>>,
     fetches: Semaphore,
+}
+
+/// The actions in memory.
+struct Actions {
+    /// The most recently used ones.
+    ready: LruCache<ActionId, Arc<Ready>>,
+    /// Apart from those that are ready, so that however many are asked for that do not exist, none of those is evicted.
+    loading: BTreeMap<ActionId, Waiting>,
+}
+
+/// An action that is being loaded, and how many wait for it.
+#[derive(Default)]
+struct Waiting {
+    cell: Arc<OnceCell<Arc<Ready>>>,
+    count: usize,
+}
+
+/// A place among the actions that are being loaded. It is given back when nobody waits any more, whatever came of it.
+struct Loading<'a> {
+    library: &'a Library,
+    id: ActionId,
+    cell: Arc<OnceCell<Arc<Ready>>>,
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        let mut actions = self.library.actions();
+        if let Some(waiting) = actions.loading.get_mut(&self.id) {
+            waiting.count -= 1;
+            if waiting.count == 0 {
+                actions.loading.remove(&self.id);
+            }
+        }
+    }
 }
 
 impl Library {
@@ -63,6 +100,7 @@ impl Library {
         replication: Arc<Replication>,
         publishers: Publishers,
         bounds: Bounds,
+        most_ready: NonZeroUsize,
     ) -> Self {
         Self {
             network: genesis.network_id(),
@@ -72,40 +110,41 @@ impl Library {
             replication,
             publishers,
             bounds,
-            ready: Mutex::new(BTreeMap::new()),
-            announced: Mutex::new(BTreeSet::new()),
+            actions: Mutex::new(Actions { ready: LruCache::new(most_ready), loading: BTreeMap::new() }),
+            announced: Mutex::new(BTreeMap::new()),
             fetches: Semaphore::new(MAX_FETCHES),
         }
     }
 
     /// The action, from memory, disk or a peer. Concurrent calls for one action share the work.
     pub(crate) async fn ready(&self, id: ActionId) -> Result<Arc<Ready>, Failure> {
-        let cell = {
-            let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-            if ready.len() >= MAX_READY && !ready.contains_key(&id) {
-                ready.clear();
+        let loading = {
+            let mut actions = self.actions();
+            if let Some(ready) = actions.ready.get(&id) {
+                return Ok(Arc::clone(ready));
             }
-            Arc::clone(ready.entry(id).or_default())
+            if actions.loading.len() >= MAX_LOADING && !actions.loading.contains_key(&id) {
+                let detail = format!("{MAX_LOADING} actions are being loaded here: ask again later");
+                return Err(Failure::new(FailureKind::Busy, detail));
+            }
+            let waiting = actions.loading.entry(id).or_default();
+            waiting.count += 1;
+            Loading { library: self, id, cell: Arc::clone(&waiting.cell) }
         };
-        let loaded = cell.get_or_try_init(|| self.load(id)).await;
-        if loaded.is_err() {
-            self.forget_empty(id);
-        }
-        loaded.cloned()
+        let loaded = loading.cell.get_or_try_init(|| self.load(id)).await.cloned()?;
+        self.actions().ready.put(id, Arc::clone(&loaded));
+        Ok(loaded)
     }
 
-    fn forget_empty(&self, id: ActionId) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if ready.get(&id).is_some_and(|cell| !cell.initialized()) {
-            ready.remove(&id);
-        }
+    fn actions(&self) -> MutexGuard<'_, Actions> {
+        self.actions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn load(&self, id: ActionId) -> Result<Arc<Ready>, Failure> {
         let stored = match self.read(move |store| store.action(&id)).await? {
             Some(stored) => stored.signed,
             None => {
-                let fetched = self.replication.fetch(id).await?;
+                let fetched = self.replication.fetch(id, |signed| self.check_wanted(signed)).await?;
                 self.accept(&fetched.signed, fetched.content).await?;
                 fetched.signed
             }
@@ -155,23 +194,9 @@ impl Library {
     /// Everything that must hold before an action is stored, wherever it comes from.
     async fn accept(&self, signed: &SignedPublishAction, content: Content) -> Result<ActionInfo, Failure> {
         signed.validate(self.network).map_err(manifest_failure)?;
-        let manifest = &signed.publish.manifest;
-        let publisher = signed.publish.publisher;
-        if !self.publishers.accept(&publisher) {
-            let detail = format!(
-                "this node's operator does not list the publisher {publisher}: ask to be added to actions.publishers"
-            );
-            return Err(Failure::new(FailureKind::PublisherNotListed, detail));
-        }
+        self.check_wanted(signed)?;
+        let (manifest, publisher) = (&signed.publish.manifest, signed.publish.publisher);
         content.check(manifest).map_err(manifest_failure)?;
-        let unknown = manifest.chains.iter().find(|chain| !self.chains.contains(chain));
-        if let Some(chain) = unknown {
-            let detail = format!(
-                "the action reads chain {chain}, and the network's genesis lists {:?}: change chains in the manifest",
-                self.chains
-            );
-            return Err(Failure::new(FailureKind::Invalid, detail));
-        }
         let (component, content) = settle(manifest, content)?;
         let action = self.host.prepare(&component).await.map_err(load_failure)?;
         let script = content.script.clone().map(Script::new).transpose().map_err(script_failure)?;
@@ -186,13 +211,35 @@ impl Library {
         Ok(info)
     }
 
+    /// Whether this node stores what this publisher signed.
+    fn check_wanted(&self, signed: &SignedPublishAction) -> Result<(), Failure> {
+        let publisher = signed.publish.publisher;
+        if !self.publishers.accept(&publisher) {
+            let detail = format!(
+                "this node's operator does not list the publisher {publisher}: ask to be added to actions.publishers"
+            );
+            return Err(Failure::new(FailureKind::PublisherNotListed, detail));
+        }
+        let chains = &signed.publish.manifest.chains;
+        if let Some(chain) = chains.iter().find(|chain| !self.chains.contains(chain)) {
+            let detail = format!(
+                "the action reads chain {chain}, and the network's genesis lists {:?}: change chains in the manifest",
+                self.chains
+            );
+            return Err(Failure::new(FailureKind::Invalid, detail));
+        }
+        Ok(())
+    }
+
     /// A peer stores an action: it is fetched now, so that the first request does not wait for it.
-    pub(crate) fn announced(self: &Arc<Self>, action: ActionId) {
+    pub(crate) fn announced(self: &Arc<Self>, peer: NodePublicKey, action: ActionId) {
         {
             let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-            if announced.len() >= MAX_ANNOUNCED || !announced.insert(action) {
+            let waiting = announced.values().filter(|by| **by == peer).count();
+            if waiting >= MAX_ANNOUNCED || announced.contains_key(&action) {
                 return;
             }
+            announced.insert(action, peer);
         }
         let this = Arc::clone(self);
         tokio::spawn(async move {

@@ -21,8 +21,8 @@ use crate::wire::{self, BackgroundFrame};
 
 /// How long a peer may take for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// The most questions that wait for peers' answers.
-const MAX_OPEN: usize = 64;
+/// The most questions that wait for one peer's answers: a silent one keeps nobody from asking the others.
+const MAX_OPEN: usize = 16;
 
 /// A question or an answer, with the number that the asking node gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub(crate) enum Wanted {
 }
 
 /// What a manifest names, by digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Piece {
     /// A component.
     Component(ComponentDigest),
@@ -86,8 +86,8 @@ impl Questions {
         let (sender, receiver) = oneshot::channel();
         {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            if open.len() >= MAX_OPEN {
-                return Err("too many questions are open");
+            if open.values().filter(|(asked, _)| *asked == peer).count() >= MAX_OPEN {
+                return Err("too many questions wait for it");
             }
             open.insert(id, (peer, sender));
         }

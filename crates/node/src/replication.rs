@@ -1,6 +1,8 @@
 //! How an action comes from a peer: asked for by id, fetched in chunks, checked by digest.
 
 use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -13,6 +15,7 @@ use countersign_types::{
     ActionId, Bytes, Failure, FailureKind, NodePublicKey, SignedPublishAction,
     action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES},
 };
+use lru::LruCache;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -30,6 +33,8 @@ const PEER_PATIENCE: Duration = Duration::from_secs(10);
 const MAX_GREETED: usize = 64;
 /// The most answers that are being looked up for peers at once.
 const MAX_LOOKUPS: usize = 4;
+/// How many components and scripts are kept for peers that ask for one chunk after the other.
+const SERVED: NonZeroUsize = NonZeroUsize::new(4).expect("more than none");
 
 /// What nodes tell each other about actions without being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,14 +56,23 @@ pub(crate) struct Replication {
     lookups: Arc<Semaphore>,
     /// Which peer is asked first.
     turn: AtomicUsize,
-    /// What was served last: its chunks are asked for in a row.
-    served: Mutex<Option<(Piece, Arc<Vec<u8>>)>>,
+    /// One action at a time comes from each peer, so that none fills the memory with what is none.
+    fetching: Mutex<BTreeMap<NodePublicKey, Arc<Semaphore>>>,
+    /// What was served last.
+    served: Mutex<LruCache<Piece, Bytes>>,
 }
 
 impl Replication {
     pub(crate) fn new(questions: Arc<Questions>, store: Arc<Store>) -> Self {
         let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
-        Self { questions, store, lookups, turn: AtomicUsize::new(0), served: Mutex::new(None) }
+        Self {
+            questions,
+            store,
+            lookups,
+            turn: AtomicUsize::new(0),
+            fetching: Mutex::new(BTreeMap::new()),
+            served: Mutex::new(LruCache::new(SERVED)),
+        }
     }
 
     /// Tells all connected peers of an action.
@@ -85,8 +99,13 @@ impl Replication {
         });
     }
 
-    /// Fetches an action from the first peer that has it whole; one that sends something else is passed over.
-    pub(crate) async fn fetch(&self, action: ActionId) -> Result<Fetched, Failure> {
+    /// Fetches an action from the first peer that has it whole; one that sends something else is passed over. Nothing is
+    /// fetched of a publication that `wanted` turns away: its failure is the result.
+    pub(crate) async fn fetch(
+        &self,
+        action: ActionId,
+        wanted: impl Fn(&SignedPublishAction) -> Result<(), Failure>,
+    ) -> Result<Fetched, Failure> {
         let mut peers = self.questions.peers();
         // another one first each time: nobody is asked before all others whatever it answers
         if !peers.is_empty() {
@@ -95,11 +114,12 @@ impl Replication {
         }
         let (asked, mut unheard) = (peers.len(), 0);
         for peer in peers {
-            let fetched = timeout(PEER_PATIENCE, self.fetch_from(peer, action)).await;
-            match fetched.unwrap_or(Err("it took too long")) {
+            let fetched = timeout(PEER_PATIENCE, self.fetch_from(peer, action, &wanted)).await;
+            match fetched.unwrap_or(Err(NotFetched::Peer("it took too long"))) {
                 Ok(Some(fetched)) => return Ok(fetched),
                 Ok(None) => {}
-                Err(reason) => {
+                Err(NotFetched::Unwanted(failure)) => return Err(failure),
+                Err(NotFetched::Peer(reason)) => {
                     unheard += 1;
                     tracing::debug!(%action, peer = %peer.peer_id(), reason, "no action from a peer");
                 }
@@ -122,7 +142,8 @@ impl Replication {
         &self,
         peer: NodePublicKey,
         action: ActionId,
-    ) -> Result<Option<Fetched>, &'static str> {
+        wanted: &impl Fn(&SignedPublishAction) -> Result<(), Failure>,
+    ) -> Result<Option<Fetched>, NotFetched> {
         let answer = self.questions.ask(peer, Ask::Stored(Wanted::Action(action))).await?;
         let (signed, component_bytes, script_bytes) = match answer {
             Answer::Action { signed, component_bytes, script_bytes } => {
@@ -130,9 +151,16 @@ impl Replication {
             }
             Answer::Unknown => return Ok(None),
             Answer::Chunk(_) | Answer::FinalBlock(_) | Answer::Busy => {
-                return Err("it answers something else");
+                return Err("it answers something else".into());
             }
         };
+        let network = self.store.owner().network;
+        if signed.action_id() != action || signed.validate(network).is_err() {
+            return Err("what it sent is not the action".into());
+        }
+        wanted(&signed).map_err(NotFetched::Unwanted)?;
+        let one_at_a_time = self.fetching_from(peer);
+        let _permit = one_at_a_time.acquire().await.map_err(|_| "this node stops")?;
         let manifest = &signed.publish.manifest;
         let component = if built_in(manifest.component).is_some() {
             None
@@ -148,13 +176,13 @@ impl Replication {
             None
         };
         let content = Content { component, script };
-        if signed.action_id() != action
-            || signed.validate(self.store.owner().network).is_err()
-            || content.check(&signed.publish.manifest).is_err()
-        {
-            return Err("what it sent is not the action");
-        }
+        content.check(manifest).map_err(|_| "what it sent is not the action")?;
         Ok(Some(Fetched { signed: *signed, content }))
+    }
+
+    fn fetching_from(&self, peer: NodePublicKey) -> Arc<Semaphore> {
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(fetching.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
     /// Fetches a component or a script in chunks.
@@ -204,8 +232,8 @@ impl Replication {
             Wanted::Chunk { of, offset } => self.piece(of).map(|whole| {
                 let whole = whole?;
                 let start = usize::try_from(offset).ok()?;
-                let rest = whole.get(start..)?;
-                Some(Answer::Chunk(Bytes::copy_from_slice(&rest[..rest.len().min(CHUNK_BYTES)])))
+                let end = whole.len().min(start.saturating_add(CHUNK_BYTES));
+                (start <= end).then(|| Answer::Chunk(whole.slice(start..end)))
             }),
         };
         match found {
@@ -218,23 +246,39 @@ impl Replication {
         }
     }
 
-    fn piece(&self, piece: Piece) -> Result<Option<Arc<Vec<u8>>>, StoreError> {
-        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((last, bytes)) = served.as_ref()
-            && *last == piece
-        {
-            return Ok(Some(Arc::clone(bytes)));
-        }
-        let bytes = match piece {
-            Piece::Component(digest) => match built_in(digest) {
-                Some(built_in) => Some(built_in.to_vec()),
-                None => self.store.component(&digest)?,
-            },
-            Piece::Script(digest) => self.store.script(&digest)?.map(String::into_bytes),
+    fn piece(&self, piece: Piece) -> Result<Option<Bytes>, StoreError> {
+        let built_in = match piece {
+            Piece::Component(digest) => built_in(digest),
+            Piece::Script(_) => None,
         };
-        let bytes = bytes.map(Arc::new);
-        *served = bytes.clone().map(|bytes| (piece, bytes));
+        if let Some(built_in) = built_in {
+            return Ok(Some(Bytes::from_static(built_in)));
+        }
+        if let Some(served) = self.served.lock().unwrap_or_else(PoisonError::into_inner).get(&piece) {
+            return Ok(Some(served.clone()));
+        }
+        let bytes: Option<Bytes> = match piece {
+            Piece::Component(digest) => self.store.component(&digest)?.map(Bytes::from),
+            Piece::Script(digest) => self.store.script(&digest)?.map(|script| script.into_bytes().into()),
+        };
+        if let Some(bytes) = &bytes {
+            self.served.lock().unwrap_or_else(PoisonError::into_inner).put(piece, bytes.clone());
+        }
         Ok(bytes)
+    }
+}
+
+/// Why an action does not come from a peer.
+enum NotFetched {
+    /// The peer's doing: the next one is asked.
+    Peer(&'static str),
+    /// This node does not take it, whoever has it.
+    Unwanted(Failure),
+}
+
+impl From<&'static str> for NotFetched {
+    fn from(reason: &'static str) -> Self {
+        Self::Peer(reason)
     }
 }
 
@@ -249,3 +293,6 @@ fn offer(stored: StoredAction) -> Answer {
         signed: Box::new(stored.signed),
     }
 }
+
+#[cfg(test)]
+mod tests;

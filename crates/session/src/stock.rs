@@ -10,8 +10,9 @@ use crate::{
     participant::{MAX_ADVANCE, MAX_BATCH},
 };
 
-/// Below this many commitments of a member, more are asked for.
-const LOW: usize = MAX_ADVANCE - MAX_BATCH;
+/// With this many commitments of a member or fewer, more are asked for. What is in stock leaves room at the member for twice
+/// as many that are in use: those are its oldest, which it wipes first.
+const LOW: usize = MAX_ADVANCE / 3 - MAX_BATCH;
 /// After this long without an answer, a member is asked again. Milliseconds.
 const ASK_AGAIN_MS: Millis = 2_000;
 /// The most actions of which is remembered how they read; when full, all are forgotten.

@@ -288,7 +288,7 @@ impl Driver {
                     self.key_generation(member, message, now);
                 }
                 BackgroundFrame::Announcement(Announcement { action }) => {
-                    self.parts.library.announced(action);
+                    self.parts.library.announced(from, action);
                 }
                 BackgroundFrame::Question(Question::Ask { id, ask }) => self.asked(from, id, ask),
                 BackgroundFrame::Question(Question::Answer { id, answer }) => {

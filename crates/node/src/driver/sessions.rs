@@ -164,8 +164,11 @@ impl Driver {
         };
         let nodes = match &result {
             Ok(signed) => {
-                let rounds = if signed.one_round { "one" } else { "more" };
+                let rounds = if signed.fallback.is_none() { "one" } else { "more" };
                 metrics::counter!("countersign_sessions_signed_total", "rounds" => rounds).increment(1);
+                if let Some(why) = signed.fallback {
+                    metrics::counter!("countersign_further_rounds_total", "why" => why.name()).increment(1);
+                }
                 &signed.nodes
             }
             Err(failure) => &failure.nodes,

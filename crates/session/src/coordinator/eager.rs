@@ -22,17 +22,49 @@ const ONE_ROUND_MS: Millis = 450;
 /// Where the attempt at one round stands.
 pub(super) enum OneRound {
     /// It is not made, or was given up.
-    No,
+    No(Fallback),
     /// This node's own run is under way.
     OwnRun,
     /// The proposals are out, with this.
     Proposed(Eager),
 }
 
+/// Why a session took more than one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fallback {
+    /// The action's reads may differ from node to node, or nothing is known of them yet, or too few commitments were in
+    /// stock.
+    NotTried,
+    /// This node's own run did not allow, or took long.
+    OwnRun,
+    /// A member read something else, or no longer had the nonces behind its commitments.
+    Observed,
+    /// A member took no part, or its connection ended.
+    Declined,
+    /// A member did not sign in time.
+    Late,
+    /// What the members signed made no signature.
+    Misbehaved,
+}
+
+impl Fallback {
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotTried => "not-tried",
+            Self::OwnRun => "own-run",
+            Self::Observed => "observed",
+            Self::Declined => "declined",
+            Self::Late => "late",
+            Self::Misbehaved => "misbehaved",
+        }
+    }
+}
+
 impl Coordinator {
     /// This node's own run has ended: the others are asked, for one round if it fits.
     pub(super) fn after_own_run(&mut self, now: Millis) -> Vec<Effect> {
-        self.one_round = OneRound::No;
+        self.one_round = OneRound::No(Fallback::OwnRun);
         let me = self.setup.membership.me;
         let advance = std::mem::take(&mut self.setup.advance);
         let eager = self.standings.observation(me).and_then(|own| eager(me, own, advance));
@@ -67,7 +99,7 @@ impl Coordinator {
     /// This node's own run takes too long for one round to be worth it.
     pub(super) fn give_own_run_up(&mut self) {
         if matches!(self.one_round, OneRound::OwnRun) {
-            self.one_round = OneRound::No;
+            self.one_round = OneRound::No(Fallback::OwnRun);
         }
     }
 
@@ -78,9 +110,20 @@ impl Coordinator {
             && others.all(|id| self.standings.is_held_back(*id))
     }
 
-    /// Whether the first attempt's package went out with the proposals.
-    pub(super) fn is_one_round(&self) -> bool {
-        matches!(self.one_round, OneRound::Proposed(_))
+    /// The first attempt is over: where its package went out with the proposals, it failed for this reason.
+    pub(super) fn fell_back(&mut self, why: Fallback) {
+        if self.attempt == 1 && matches!(self.one_round, OneRound::Proposed(_)) {
+            self.fallback.get_or_insert(why);
+        }
+    }
+
+    /// Why this session took more than one round, if it did.
+    pub(super) fn fallback(&self) -> Option<Fallback> {
+        match self.one_round {
+            OneRound::No(why) => Some(self.fallback.unwrap_or(why)),
+            OneRound::OwnRun => Some(Fallback::OwnRun),
+            OneRound::Proposed(_) => self.fallback,
+        }
     }
 
     /// What goes with the proposal to a member, while one round is tried.
@@ -89,7 +132,7 @@ impl Coordinator {
             (OneRound::Proposed(eager), Phase::Signing { .. }) if self.attempt == 1 => {
                 eager.signers.contains_key(&to).then_some(eager)
             }
-            (OneRound::No | OneRound::OwnRun | OneRound::Proposed(_), _) => None,
+            (OneRound::No(_) | OneRound::OwnRun | OneRound::Proposed(_), _) => None,
         }
     }
 
@@ -111,7 +154,7 @@ impl Coordinator {
     pub(super) fn drop_eager_record(&mut self) -> bool {
         let proposed = matches!(self.one_round, OneRound::Proposed(_));
         if proposed {
-            self.one_round = OneRound::No;
+            self.one_round = OneRound::No(Fallback::Observed);
             self.kept = None;
             self.tried.clear();
         }

@@ -28,6 +28,7 @@ use crate::{
         Decline, Eager, MAX_ATTEMPTS, Observation, Proposal, Provisional, ToCoordinator, ToParticipant,
     },
 };
+pub use eager::Fallback;
 use eager::OneRound;
 use selection::Prospects;
 use signing::Signing;
@@ -70,6 +71,8 @@ pub struct Coordinator {
     phase: Phase,
     /// Where the attempt at one round stands.
     one_round: OneRound,
+    /// Why it failed, once it has.
+    fallback: Option<Fallback>,
     /// The records behind the agreed record, from the first attempt on.
     kept: Option<Kept>,
     attempt: u32,
@@ -138,8 +141,8 @@ pub struct Signed {
     pub nodes: Vec<NodeDecision>,
     /// How many attempts it took.
     pub attempts: u32,
-    /// Whether it took one round.
-    pub one_round: bool,
+    /// Why it took more than one round; none: it did not.
+    pub fallback: Option<Fallback>,
 }
 
 impl Coordinator {
@@ -151,7 +154,8 @@ impl Coordinator {
             id,
             standings,
             phase: Phase::Observing,
-            one_round: OneRound::No,
+            one_round: OneRound::No(Fallback::NotTried),
+            fallback: None,
             kept: None,
             attempt: 0,
             tried: BTreeSet::new(),
@@ -221,7 +225,7 @@ impl Coordinator {
         }
         self.standings.disconnected(member);
         if self.is_awaited(member) {
-            self.give_attempt_up();
+            self.give_attempt_up(Fallback::Declined);
         }
         let mut effects = self.propose(usize::MAX);
         effects.extend(self.advance(now));
@@ -265,7 +269,7 @@ impl Coordinator {
         };
         if let Some(late) = late {
             self.standings.mark_slow(late, "it allowed, and did not return its share in time");
-            effects.extend(self.next_attempt());
+            effects.extend(self.next_attempt(Fallback::Late));
         }
         effects.extend(self.advance(now));
         effects
@@ -314,7 +318,7 @@ impl Coordinator {
         }
         if self.is_awaited(from) {
             // it was to sign at once, and would rather see what the others read
-            self.give_attempt_up();
+            self.give_attempt_up(Fallback::Observed);
         }
         if allows { Vec::new() } else { self.propose(usize::MAX) }
     }
@@ -335,7 +339,7 @@ impl Coordinator {
         }
         self.standings.declined(from, decline);
         if awaited {
-            self.give_attempt_up();
+            self.give_attempt_up(Fallback::Declined);
         }
         self.propose(usize::MAX)
     }
@@ -363,7 +367,7 @@ impl Coordinator {
         }
         if Some(fresh.len()) != expected {
             self.standings.misbehaved(from, "it committed to another number of payloads than before");
-            self.give_attempt_up();
+            self.give_attempt_up(Fallback::Misbehaved);
             return Vec::new();
         }
         commitments.insert(from, fresh);
@@ -439,13 +443,14 @@ impl Coordinator {
     }
 
     /// Gives the current attempt up; [`Coordinator::advance`] chooses the next signers.
-    fn give_attempt_up(&mut self) {
+    fn give_attempt_up(&mut self, why: Fallback) {
+        self.fell_back(why);
         self.phase = Phase::Observing;
     }
 
     /// Gives the current attempt up and asks everybody who was held back.
-    fn next_attempt(&mut self) -> Vec<Effect> {
-        self.give_attempt_up();
+    fn next_attempt(&mut self, why: Fallback) -> Vec<Effect> {
+        self.give_attempt_up(why);
         self.propose(usize::MAX)
     }
 

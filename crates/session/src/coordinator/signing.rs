@@ -7,7 +7,7 @@ use countersign_threshold::{AggregateError, Commitments, DerivedPublic, PackageE
 use countersign_types::{Bytes, Identifier, NetworkId, Outcome, PackageHash, Signature};
 
 use super::{
-    Coordinator, Effect, Phase, SIGN_MS, Signed, answer,
+    Coordinator, Effect, Fallback, Phase, SIGN_MS, Signed, answer,
     standing::{records_of, signatures_of},
 };
 use crate::{
@@ -139,7 +139,7 @@ impl Coordinator {
         for culprit in culprits {
             self.standings.misbehaved(culprit, "its commitments are malformed");
         }
-        self.next_attempt()
+        self.next_attempt(Fallback::Declined)
     }
 
     /// Takes a signer's shares and vote.
@@ -166,7 +166,7 @@ impl Coordinator {
         }
         if let Err(reason) = checked {
             self.standings.misbehaved(from, reason);
-            return self.next_attempt();
+            return self.next_attempt(Fallback::Misbehaved);
         }
         signing.answers.insert(from, signed);
         if signing.missing().is_empty() { self.aggregate() } else { Vec::new() }
@@ -194,7 +194,7 @@ impl Coordinator {
                     for culprit in culprits {
                         self.standings.misbehaved(culprit, "its signature share is wrong");
                     }
-                    return self.next_attempt();
+                    return self.next_attempt(Fallback::Misbehaved);
                 }
                 Err(_) => return self.unnamed_failure(&signing),
             }
@@ -214,7 +214,7 @@ impl Coordinator {
                 self.standings.misbehaved(*id, "it voted for another outcome over the same agreed record");
             }
         }
-        self.next_attempt()
+        self.next_attempt(Fallback::Misbehaved)
     }
 
     fn succeed(&mut self, signing: Signing, signatures: Vec<Signature>) -> Vec<Effect> {
@@ -227,7 +227,7 @@ impl Coordinator {
             votes: signing.answers.iter().map(|(id, answer)| (*id, answer.vote)).collect(),
             nodes: answer::nodes_with_signers(self, signing.answers.keys()),
             attempts: self.attempt,
-            one_round: self.attempt == 1 && self.is_one_round(),
+            fallback: self.fallback(),
         };
         self.finish(Ok(signed))
     }

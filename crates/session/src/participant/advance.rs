@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use countersign_threshold::{Commitments, SigningNonces};
 use countersign_types::{Identifier, Scheme};
 
-/// The most unused nonces for one coordinator and scheme; beyond, the oldest are wiped.
-pub const MAX_ADVANCE: usize = 64;
+/// The most unused nonces for one coordinator and scheme; beyond, the oldest are wiped. Far more than a coordinator keeps in
+/// stock: what it has taken out of there and is on its way here is the oldest.
+pub const MAX_ADVANCE: usize = 256;
 /// The most commitments that are handed out at once.
 pub const MAX_BATCH: usize = 16;
 

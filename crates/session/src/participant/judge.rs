@@ -25,6 +25,16 @@ impl<R> Participant<R> {
     /// A coordinator asks this of its own node before it opens a session, so that a caller's mistake is
     /// answered at once.
     pub fn admit_request(&mut self, valid: &ValidRequest, now: Millis) -> Result<(), Failure> {
+        self.admit_brought(valid, self.membership.me, now)
+    }
+
+    /// As [`Participant::admit_request`], for a request that a coordinator brings.
+    pub(super) fn admit_brought(
+        &mut self,
+        valid: &ValidRequest,
+        by: Identifier,
+        now: Millis,
+    ) -> Result<(), Failure> {
         let network = self.membership.network;
         if valid.request().network != network {
             let detail = format!(
@@ -50,7 +60,7 @@ impl<R> Participant<R> {
         }
         still_valid(valid, now)?;
         self.key_pair(valid)?;
-        self.memory.admit(valid)
+        self.memory.admit(valid, by)
     }
 
     /// Forgets a request that came to nothing here before any session: it could not even be prepared. Otherwise

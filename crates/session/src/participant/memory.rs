@@ -16,10 +16,14 @@ pub(super) struct RequestMemory {
     requests: BTreeMap<RequestDigest, Remembered>,
     nonces: BTreeMap<B256, RequestDigest>,
     by_end: BTreeSet<(Millis, RequestDigest)>,
+    /// How many of them each coordinator brought.
+    brought: BTreeMap<Identifier, usize>,
 }
 
 struct Remembered {
     nonce: B256,
+    /// The coordinator that brought it first.
+    by: Identifier,
     ends: Millis,
     /// The time of the last session that each coordinator opened here for it.
     opened: BTreeMap<Identifier, Millis>,
@@ -35,11 +39,20 @@ impl Default for RequestMemory {
 
 impl RequestMemory {
     fn with_capacity(most: usize) -> Self {
-        Self { most, requests: BTreeMap::new(), nonces: BTreeMap::new(), by_end: BTreeSet::new() }
+        Self {
+            most,
+            requests: BTreeMap::new(),
+            nonces: BTreeMap::new(),
+            by_end: BTreeSet::new(),
+            brought: BTreeMap::new(),
+        }
     }
 
-    /// Remembers a request; the same one again is fine.
-    pub(super) fn admit(&mut self, request: &ValidRequest) -> Result<(), Failure> {
+    /// Remembers a request that a coordinator brings; the same one again is fine, whoever brings it.
+    ///
+    /// No coordinator's requests take more room than they leave: alone it may fill half of the memory, and however many
+    /// flood it, one that comes later has as much room as each of them.
+    pub(super) fn admit(&mut self, request: &ValidRequest, by: Identifier) -> Result<(), Failure> {
         let digest = request.digest();
         if self.requests.contains_key(&digest) {
             return Ok(());
@@ -52,15 +65,19 @@ impl RequestMemory {
             );
             return Err(Failure::new(FailureKind::NonceReused, detail));
         }
-        if self.requests.len() >= self.most {
-            let detail =
-                format!("this node remembers {} requests that have not ended: try again later", self.most);
+        let (held, free) = (self.brought.get(&by).copied().unwrap_or(0), self.most - self.requests.len());
+        if held >= free {
+            let detail = format!(
+                "this node remembers {held} requests of this coordinator that have not ended, and has room for {free} \
+                 of all: try again later, or ask another node"
+            );
             return Err(Failure::new(FailureKind::Busy, detail));
         }
+        self.brought.insert(by, held + 1);
         self.nonces.insert(nonce, digest);
         let ends = request.request().expires_at;
         self.by_end.insert((ends, digest));
-        self.requests.insert(digest, Remembered { nonce, ends, opened: BTreeMap::new(), signed: None });
+        self.requests.insert(digest, Remembered { nonce, by, ends, opened: BTreeMap::new(), signed: None });
         Ok(())
     }
 
@@ -109,8 +126,7 @@ impl RequestMemory {
     /// Forgets a request for which no session was opened here, and frees its nonce.
     pub(super) fn release(&mut self, digest: &RequestDigest) {
         let unused = self.requests.get(digest).is_some_and(|remembered| remembered.opened.is_empty());
-        if unused && let Some(remembered) = self.requests.remove(digest) {
-            self.nonces.remove(&remembered.nonce);
+        if unused && let Some(remembered) = self.drop_request(digest) {
             self.by_end.remove(&(remembered.ends, *digest));
         }
     }
@@ -122,10 +138,17 @@ impl RequestMemory {
                 break;
             }
             self.by_end.remove(&(ends, digest));
-            if let Some(remembered) = self.requests.remove(&digest) {
-                self.nonces.remove(&remembered.nonce);
-            }
+            self.drop_request(&digest);
         }
+    }
+
+    fn drop_request(&mut self, digest: &RequestDigest) -> Option<Remembered> {
+        let remembered = self.requests.remove(digest)?;
+        self.nonces.remove(&remembered.nonce);
+        if let Some(brought) = self.brought.get_mut(&remembered.by) {
+            *brought -= 1;
+        }
+        Some(remembered)
     }
 }
 
@@ -152,4 +175,72 @@ fn messages_hash(messages: &[Bytes]) -> B256 {
         bytes.extend_from_slice(message);
     }
     keccak256(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::Address;
+    use countersign_types::{
+        ActionId, Caller, CallerKind, CallerSignature, KeyOptions, KeySpec, NetworkId, NodeKey, PayloadKind,
+        Policy, Request, Scheme, SignedRequest,
+    };
+
+    use super::*;
+
+    const NOW: Millis = 1_800_000_000_000;
+
+    fn id(number: u16) -> Identifier {
+        Identifier::new(number).expect("not zero")
+    }
+
+    fn request(number: u64) -> ValidRequest {
+        let caller = NodeKey::from_bytes([7; 32]).expect("a key");
+        let request = Request {
+            network: NetworkId::from([1; 32]),
+            key: KeySpec {
+                scheme: Scheme::SchnorrSecp256k1,
+                policy: Policy { action: ActionId::from([2; 32]), config: Bytes::new() },
+                payloads: vec![PayloadKind::Bytes],
+                options: KeyOptions::default(),
+                owner: Address::ZERO,
+                salt: B256::ZERO,
+            },
+            params: Bytes::new(),
+            callers: vec![Caller { kind: CallerKind::Eip191, id: caller.public_key().address() }],
+            nonce: B256::from(alloy_primitives::U256::from(number)),
+            issued_at: NOW,
+            expires_at: NOW + 60_000 + number,
+        };
+        let signature = caller.sign(request.digest().0);
+        let signatures = vec![CallerSignature(Bytes::copy_from_slice(signature.as_bytes()))];
+        SignedRequest { request, signatures }.validate().expect("in order")
+    }
+
+    /// How many of a hundred requests from `first` on are taken.
+    fn taken(memory: &mut RequestMemory, by: Identifier, first: u64) -> usize {
+        (first..first + 100).filter(|number| memory.admit(&request(*number), by).is_ok()).count()
+    }
+
+    #[test]
+    fn coordinators_that_flood_leave_room_for_others() {
+        let mut memory = RequestMemory::with_capacity(60);
+        assert_eq!(taken(&mut memory, id(1), 0), 30, "half, alone");
+        assert_eq!(taken(&mut memory, id(2), 100), 15, "half of what is left");
+        assert_eq!(taken(&mut memory, id(1), 200), 0);
+        assert_eq!(taken(&mut memory, id(3), 300), 8);
+        // what has ended makes room again, for whoever asks
+        memory.forget(NOW + 60_000 + 99);
+        assert_eq!(taken(&mut memory, id(1), 400), 19);
+        memory.release(&request(400).digest());
+        assert!(memory.admit(&request(500), id(1)).is_ok());
+    }
+
+    #[test]
+    fn the_same_request_counts_once() {
+        let mut memory = RequestMemory::with_capacity(2);
+        for by in [1, 2, 1] {
+            assert!(memory.admit(&request(1), id(by)).is_ok());
+        }
+        assert!(memory.admit(&request(2), id(2)).is_ok(), "it is not counted to whoever came later");
+    }
 }

@@ -225,7 +225,7 @@ impl<R> Participant<R> {
                 if request.digest() != terms.request {
                     return Err(judge::other_request(terms.request, request.digest()));
                 }
-                self.admit_request(&request, now)?;
+                self.admit_brought(&request, from, now)?;
                 self.open(from, id, &terms, request, proposal.eager)
             });
         match judged {

@@ -2,7 +2,7 @@
 
 use countersign_session::{
     Stock,
-    coordinator::{HEDGE_MS, Signed},
+    coordinator::{Fallback, HEDGE_MS, Signed},
     message::ToParticipant,
     participant::{MAX_ADVANCE, MAX_BATCH},
 };
@@ -38,7 +38,7 @@ fn members_that_read_the_same_are_asked_once() {
     assert!(table.is_done(), "no time has passed");
     assert_eq!([1, 2, 3, 4].map(|number| sent(&table, number)), ["psx", "Px", "Px", ""]);
     let signed = table.result().expect("all allow");
-    assert_eq!((signers(&signed), signed.attempts, signed.one_round), (vec![1, 2, 3], 1, true));
+    assert_eq!((signers(&signed), signed.attempts, signed.fallback), (vec![1, 2, 3], 1, None));
     let message = &signed.outcome.messages()[0];
     assert_eq!(public().verify(message, &signed.signatures[0]), Ok(()));
 }
@@ -48,14 +48,22 @@ fn who_reads_otherwise_is_replaced() {
     let table = Table::in_advance(&[(2, Says::Reads(7))], &[2, 3]);
     assert_eq!(table.shares_made(), 5, "two at once, and three again");
     let signed = table.result().expect("four allow");
-    assert_eq!((signers(&signed), signed.attempts), (vec![1, 3, 4], 2));
+    let why = Some(Fallback::Observed);
+    assert_eq!((signers(&signed), signed.attempts, signed.fallback), (vec![1, 3, 4], 2, why));
 }
 
 #[test]
 fn who_refuses_cannot_run_or_is_silent_is_replaced() {
-    for says in [Says::Refuses, Says::CannotRun, Says::RefusesLate, Says::Silent, Says::SilentLate] {
+    for (says, why) in [
+        (Says::Refuses, Fallback::Observed),
+        (Says::CannotRun, Fallback::Declined),
+        (Says::RefusesLate, Fallback::Declined),
+        (Says::Silent, Fallback::Late),
+        (Says::SilentLate, Fallback::Late),
+    ] {
         let signed = Table::in_advance(&[(2, says)], &[2, 3]).result().expect("four allow");
-        assert_eq!((signers(&signed), signed.attempts), (vec![1, 3, 4], 2), "{says:?}");
+        let got = (signers(&signed), signed.attempts, signed.fallback);
+        assert_eq!(got, (vec![1, 3, 4], 2, Some(why)), "{says:?}");
     }
 }
 
@@ -91,7 +99,7 @@ fn numbers_take_two_rounds() {
     let table = Table::in_advance(&says, &[2, 3]);
     assert_eq!(sent(&table, 2), "psx");
     let signed = table.result().expect("within the tolerance");
-    assert_eq!((signed.attempts, signed.one_round), (1, false));
+    assert_eq!((signed.attempts, signed.fallback), (1, Some(Fallback::OwnRun)));
 }
 
 #[test]
@@ -117,6 +125,23 @@ fn what_is_handed_out_is_bounded() {
     me.disconnected(id(1));
     assert_eq!(me.nonces_in_advance(), 1);
     assert!(me.hand_out(id(1), Scheme::Ed25519, 1, &mut rng(78)).is_empty(), "no such root");
+}
+
+/// What a coordinator has drawn and not used yet is the oldest that a member has, so it would be wiped first.
+#[test]
+fn a_stock_that_is_refilled_wipes_nothing_that_is_in_use() {
+    const IN_USE: usize = 128;
+    let mut stock = Stock::default();
+    let mut member = participant(id(2));
+    stock.learn(ACTION, Some(1));
+    for round in 0..IN_USE as u64 {
+        while let Some(count) = stock.ask(ACTION, SCHEME, id(2), NOW) {
+            stock.put(id(2), SCHEME, member.hand_out(id(1), SCHEME, count, &mut rng(round)));
+        }
+        assert!(!stock.draw(ACTION, SCHEME, &[id(2)]).is_empty(), "there is always one left");
+    }
+    // beyond its bound a member wipes as many as it makes
+    assert!((IN_USE..MAX_ADVANCE).contains(&member.nonces_in_advance()));
 }
 
 #[test]

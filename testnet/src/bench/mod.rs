@@ -1,0 +1,170 @@
+//! Latency, throughput and processor time of a network of its own, beside a floor of the same run, and what faults do to them.
+
+mod floor;
+mod load;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+use countersign_testnet::{
+    Network, Plan,
+    delay::Delays,
+    demonstrations::{self, Stage},
+};
+use countersign_types::{Bytes, KeySpec, SignedRequest};
+use serde_json::json;
+
+use load::{Latencies, processor_ms, sign};
+
+/// How much longer the slow node's messages take, there and back.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// How many signatures one after the other.
+    #[arg(long, default_value_t = 200)]
+    sequential: usize,
+    /// How many signatures with several in flight.
+    #[arg(long, default_value_t = 400)]
+    parallel: usize,
+    /// How many in flight.
+    #[arg(long, default_value_t = 8)]
+    in_flight: usize,
+    /// How far apart the nodes are, in milliseconds there and back.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000))]
+    round_trip_ms: u64,
+    /// Which action decides.
+    #[arg(long, value_enum, default_value_t = Decides::BalanceGate)]
+    action: Decides,
+    /// Also with one node killed, and with one that takes half a second longer for everything.
+    #[arg(long)]
+    faults: bool,
+}
+
+/// The actions that can be measured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Decides {
+    /// One read of a chain.
+    BalanceGate,
+    /// No read.
+    TimeLock,
+}
+
+impl Decides {
+    fn key(self, network: &Network, stage: &Stage) -> Result<KeySpec> {
+        Ok(match self {
+            Self::BalanceGate => {
+                let config = demonstrations::token_config(network.token()?, demonstrations::one_token());
+                demonstrations::key_spec(stage.balance_gate, &config)
+            }
+            Self::TimeLock => demonstrations::key_spec(stage.time_lock, &json!({ "not_before": 0 })),
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::BalanceGate => "balance-gate (one chain read)",
+            Self::TimeLock => "time-lock (no reads)",
+        }
+    }
+}
+
+/// A network, and who asks it for what.
+struct Bench<'a> {
+    network: Network,
+    stage: Stage,
+    arguments: &'a Arguments,
+}
+
+pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
+    ensure!(arguments.sequential >= 1 && arguments.parallel >= 1 && arguments.in_flight >= 1, "at least one");
+    ensure!(arguments.sequential + arguments.parallel <= 20_000, "at most 20,000 signatures in all");
+    let folder = tempfile::tempdir()?;
+    let plan = Plan { nodes: 5, threshold: 3, folder: folder.path().into(), program: program.into() };
+    let mut network = Network::open(plan)?;
+    let distance = Duration::from_millis(arguments.round_trip_ms);
+    let delays = match (arguments.round_trip_ms, arguments.faults) {
+        (0, false) => None,
+        _ => Some(Delays::between(&network, distance / 2).await?),
+    };
+    network.start().await?;
+    let stage = demonstrations::prepare(&network).await?;
+    let mut bench = Bench { network, stage, arguments };
+    println!("3 of 5, five processes and a dev chain on this machine, action {}", arguments.action.name());
+    bench.clean().await?;
+    if let Some(delays) = delays.filter(|_| arguments.faults) {
+        bench.faults(&delays, distance / 2).await?;
+    }
+    bench.network.stop()
+}
+
+impl Bench<'_> {
+    /// New requests, all for one key.
+    fn requests(&self, count: usize) -> Result<Vec<SignedRequest>> {
+        let key = self.arguments.action.key(&self.network, &self.stage)?;
+        let message = Bytes::from_static(b"benchmark");
+        let one = |_| demonstrations::request(&self.network, key.clone(), message.clone(), &self.stage.alice);
+        (0..count).map(one).collect()
+    }
+
+    async fn clean(&self) -> Result<()> {
+        let memory = load::resident_mib(&self.network)?;
+        // warm: connections, compiled action, derived key, commitments in advance
+        for request in self.requests(40)? {
+            sign(&self.network, 0, &request).await?;
+        }
+        let health = load::health_us(&self.network).await?;
+        let cpu = floor::cryptography_us()?;
+        let before = processor_ms(&self.network)?;
+        let latencies = self.latencies().await?;
+        let spent = processor_ms(&self.network)?.since(before, self.arguments.sequential);
+        let requests = self.requests(self.arguments.parallel)?;
+        let throughput = load::throughput(&self.network, requests, self.arguments.in_flight).await?;
+        let ceiling = 2.0 * 1e6 / cpu;
+        println!("one in flight   {latencies}");
+        if self.arguments.round_trip_ms > 0 {
+            println!(
+                "distance        {} ms there and back between nodes: p50 is {:.2} of it",
+                self.arguments.round_trip_ms,
+                latencies.at(0.5) / self.arguments.round_trip_ms as f64
+            );
+        }
+        println!("{} in flight    {throughput:.0} signatures/s", self.arguments.in_flight);
+        println!(
+            "processor       {:.2} ms of one core for each signature in all nodes, {:.2} ms in the dev chain",
+            spent.nodes, spent.chain
+        );
+        println!(
+            "floor           bare HTTP round trip {:.2} ms; FROST alone {:.2} ms of one core",
+            health / 1e3,
+            cpu / 1e3
+        );
+        println!(
+            "ceiling         {ceiling:.0} signatures/s on two cores by FROST alone; reached {:.1} %",
+            100.0 * throughput / ceiling
+        );
+        println!("memory          {memory:.0} MiB resident in the largest node");
+        let rounds = load::further_rounds(&self.network).await?;
+        println!("rounds          {rounds}");
+        Ok(())
+    }
+
+    async fn faults(&mut self, delays: &Delays, one_way: Duration) -> Result<()> {
+        self.network.nodes[1].kill()?;
+        println!("one killed      {}", self.latencies().await?);
+        self.network.nodes[1].start()?;
+        self.network.wait_ready().await?;
+        delays.set(2, one_way + SLOW / 2);
+        println!("one slow        {}", self.latencies().await?);
+        delays.set(2, one_way);
+        Ok(())
+    }
+
+    /// Of signatures one after the other, asked of one node.
+    async fn latencies(&self) -> Result<Latencies> {
+        let requests = self.requests(self.arguments.sequential)?;
+        Latencies::measure(&self.network, &requests).await
+    }
+}
