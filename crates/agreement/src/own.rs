@@ -1,6 +1,9 @@
 //! A node's own record against what others agreed on.
 
-use countersign_types::{FieldRead, ReadId, Record, RecordEntry, Rule};
+use countersign_types::{
+    FieldRead, ReadId, Record, RecordEntry, Rule,
+    mutant::{Mutant, broken},
+};
 
 use crate::{AgreedEntry, AgreedRecord, explain::shown, rules};
 
@@ -67,6 +70,10 @@ pub fn check_own(agreed: &AgreedRecord, own: &Record) -> Result<(), OwnMismatch>
 
 fn check_at(position: usize, agreed: &AgreedEntry, own: &Record) -> Result<(), OwnMismatch> {
     let length = own.entries.len();
+    let is_made = own.entries.get(position).is_some_and(|entry| entry.read() == agreed.read());
+    if broken(Mutant::AcceptsUnmadeReads) && !is_made {
+        return Ok(());
+    }
     let entry = own.entries.get(position).ok_or(OwnMismatch::Ended { position, length })?;
     if entry.read() != agreed.read() {
         return Err(OwnMismatch::Read { position, agreed: agreed.read(), own: entry.read() });
@@ -100,7 +107,7 @@ fn check_field(
     if agreed.pointer != own.pointer || agreed.rule != own.rule {
         return Err(OwnMismatch::Rules { position, read });
     }
-    if rules::accepts(&own.rule, &agreed.value, &own.value) {
+    if broken(Mutant::SkipsTolerance) || rules::accepts(&own.rule, &agreed.value, &own.value) {
         return Ok(());
     }
     Err(OwnMismatch::Field {

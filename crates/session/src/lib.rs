@@ -14,6 +14,9 @@ pub mod coordinator;
 pub mod keygen;
 mod membership;
 pub mod message;
+#[cfg(countersign_mutants)]
+#[doc(hidden)]
+pub mod mutant;
 pub mod participant;
 mod stock;
 

@@ -10,6 +10,7 @@ use countersign_types::{
     B256, Committee, FailureKind, Identifier, MAX_PAYLOADS, NetworkId, NodeKey, NodePublicKey, NodeSignature,
     PackageHash, Record, Scheme, SessionId, SessionTerms, SignedRequest, SignedVote, Verdict,
     canonical::{domain, sol_types},
+    mutant::{Mutant, broken},
 };
 use serde::{Deserialize, Serialize};
 
@@ -277,7 +278,8 @@ impl Package {
             return Err(PackageError::Attempt { got: self.attempt });
         }
         let threshold = committee.threshold();
-        if self.signers.len() < usize::from(threshold) || self.base.len() < usize::from(threshold) {
+        let is_small = self.base.len() < usize::from(threshold) && !broken(Mutant::AcceptsSmallBase);
+        if self.signers.len() < usize::from(threshold) || is_small {
             return Err(PackageError::TooFew {
                 threshold,
                 signers: self.signers.len(),
@@ -285,7 +287,8 @@ impl Package {
             });
         }
         let members: BTreeSet<Identifier> = self.base.iter().chain(self.signers.keys()).copied().collect();
-        if let Some(got) = members.iter().find(|id| committee.member(**id).is_none()) {
+        let stranger = members.iter().find(|id| committee.member(**id).is_none());
+        if let Some(got) = stranger.filter(|_| !broken(Mutant::AcceptsStrangers)) {
             return Err(PackageError::Member { got: *got });
         }
         if !self.records.keys().eq(members.iter()) {

@@ -13,7 +13,7 @@ use countersign_session::{
     participant::{self, LiveRun, LocalFailure, Participant, Run, authenticate},
 };
 use countersign_types::{
-    Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest,
+    Decision, Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest,
 };
 
 use crate::{
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) const DEADLINE_MS: Millis = 30_000;
 /// How often a participant forgets what is over.
 const HOUSEKEEPING_MS: Millis = 1_000;
+/// How long a member that let a session wait is asked last, where the node remembers it.
+const PENALTY_MS: Millis = 10_000;
 
 /// A message on its way.
 #[derive(Debug, Clone)]
@@ -68,6 +70,9 @@ pub(crate) struct Node {
     requests: BTreeMap<RequestDigest, SessionId>,
     connected: BTreeSet<Identifier>,
     housekeeping_at: Millis,
+    /// Whether members that let a session wait are asked last for a while, as the real driver does.
+    pub(crate) remembers_slow: bool,
+    penalties: BTreeMap<Identifier, Millis>,
     /// Where nonces come from.
     pub(crate) nonces: Chance,
     order: Chance,
@@ -95,6 +100,8 @@ impl Node {
             requests: BTreeMap::new(),
             connected,
             housekeeping_at: boot,
+            remembers_slow: false,
+            penalties: BTreeMap::new(),
             nonces,
             order,
         }
@@ -114,6 +121,10 @@ impl Node {
         }
         let mut order: Vec<Identifier> = self.connected.iter().copied().chain([self.me]).collect();
         self.order.shuffle(&mut order);
+        if self.remembers_slow {
+            order
+                .sort_by_key(|id| (*id != self.me, self.penalties.get(id).is_some_and(|until| *until > now)));
+        }
         let terms =
             SessionTerms { request: digest, epoch: 1, engine: ENGINE, time_ms: now, pins: Vec::new() };
         let deadline = now.saturating_add(DEADLINE_MS).min(valid.request().expires_at);
@@ -149,7 +160,7 @@ impl Node {
             }
             Wire::ToCoordinator(message) => {
                 let session = message.session();
-                self.coordinate(session, |machine| machine.receive(from, message, now))
+                self.coordinate(session, now, |machine| machine.receive(from, message, now))
             }
             Wire::Preprocess(Preprocess::Ask { scheme, count }) => {
                 let commitments = self.participant.hand_out(from, scheme, count, &mut self.nonces.0);
@@ -211,7 +222,11 @@ impl Node {
             true => machine.connected(member, now),
             false => machine.disconnected(member, now),
         };
-        sessions.into_iter().flat_map(|session| self.coordinate(session, change)).collect()
+        sessions.into_iter().flat_map(|session| self.coordinate(session, now, change)).collect()
+    }
+
+    pub(crate) fn is_connected(&self, member: Identifier) -> bool {
+        self.connected.contains(&member)
     }
 
     /// Time has passed.
@@ -226,7 +241,8 @@ impl Node {
             .filter(|(_, session)| session.machine.next_timeout() <= now)
             .map(|(id, _)| *id)
             .collect();
-        due.into_iter().flat_map(|session| self.coordinate(session, |machine| machine.tick(now))).collect()
+        let tick = |machine: &mut Coordinator| machine.tick(now);
+        due.into_iter().flat_map(|session| self.coordinate(session, now, tick)).collect()
     }
 
     /// When [`Node::wake`] is next due, by this node's clock.
@@ -238,6 +254,7 @@ impl Node {
     fn coordinate(
         &mut self,
         session: SessionId,
+        now: Millis,
         step: impl FnOnce(&mut Coordinator) -> Vec<coordinator::Effect>,
     ) -> Vec<Act> {
         let Some(coordinating) = self.coordinating.get_mut(&session) else { return Vec::new() };
@@ -253,8 +270,27 @@ impl Node {
             if effects.iter().any(failed) {
                 self.requests.remove(&request);
             }
+            self.penalise(&effects, now);
         }
         effects.into_iter().map(|effect| coordinate(session, request, effect)).collect()
+    }
+
+    /// Remembers who let a session wait.
+    fn penalise(&mut self, effects: &[coordinator::Effect], now: Millis) {
+        let said = |effect: &coordinator::Effect| match effect {
+            coordinator::Effect::Finished(result) => match result.as_ref() {
+                Ok(signed) => signed.nodes.clone(),
+                Err(failure) => failure.nodes.clone(),
+            },
+            coordinator::Effect::Send { .. } => Vec::new(),
+        };
+        for node in effects.iter().flat_map(said) {
+            let members = self.membership.committee.identifiers();
+            let late = matches!(node.decision, Decision::NoAnswer | Decision::Misbehaved);
+            for id in members.filter(|id| late && self.membership.peer_id(*id) == node.peer_id) {
+                self.penalties.insert(id, now.saturating_add(PENALTY_MS));
+            }
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! What a world is made of: sizes, faults, attackers, and a deliberate defect.
 
-use countersign_session::Millis;
+use std::collections::BTreeSet;
 
-use crate::network::Links;
+use countersign_session::Millis;
+#[cfg(countersign_mutants)]
+use countersign_types::mutant::Mutant as CoreMutant;
+
+use crate::{Fault, network::Links, setting::fields};
 
 /// A world's ingredients. Rates are the most that a seed draws: each world has its own, from none to these,
 /// so that some faults are met alone and some together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// How many members the committee has.
     pub members: u16,
@@ -32,10 +36,23 @@ pub struct Scenario {
     pub obstacles: u64,
     /// How many members lie, as signers and as coordinators: less than the threshold.
     pub liars: u16,
+    /// How many members are down from the first to the last.
+    pub down: u16,
+    /// How much longer the messages of one member take, in milliseconds; no client asks that one.
+    pub slow_ms: Millis,
+    /// Whether nodes ask last, as the real ones do, whoever let a session of theirs wait; else in any order.
+    pub remembers_slow: bool,
+    /// Whether requests are such that all honest nodes can sign them together.
+    pub agreeable: bool,
     /// Whether every request must be signed: where nothing but the network and the nodes' speed is bad.
     pub all_signed: bool,
+    /// Faults that are drawn and do not happen.
+    pub left_out: BTreeSet<Fault>,
     /// What is broken on purpose.
     pub mutant: Option<Mutant>,
+    /// What is broken in the core on purpose.
+    #[cfg(countersign_mutants)]
+    pub core: Option<CoreMutant>,
 }
 
 impl Default for Scenario {
@@ -53,8 +70,15 @@ impl Default for Scenario {
             short_lived: 150,
             obstacles: 200,
             liars: 2,
+            down: 0,
+            slow_ms: 0,
+            remembers_slow: false,
+            agreeable: false,
             all_signed: false,
+            left_out: BTreeSet::new(),
             mutant: None,
+            #[cfg(countersign_mutants)]
+            core: None,
         }
     }
 }
@@ -75,14 +99,64 @@ impl Scenario {
             short_lived: 0,
             obstacles: 0,
             liars: 0,
+            agreeable: true,
             all_signed: true,
             ..Self::default()
         }
     }
 
+    /// Many requests, so that coordinators learn which of them take one round.
+    pub fn busy() -> Self {
+        Self { requests: 40, ..Self::default() }
+    }
+
+    /// Messages between two members keep their order, as on one stream.
+    pub fn in_order() -> Self {
+        Self { links: Links { in_order: true, ..Links::default() }, ..Self::default() }
+    }
+
+    /// A committee of seven.
+    pub fn larger() -> Self {
+        Self { members: 7, threshold: 4, liars: 3, ..Self::default() }
+    }
+
+    /// Crashes every few seconds.
+    pub fn crashing() -> Self {
+        Self { crashes: 100, random_crashes: 4, ..Self::default() }
+    }
+
+    /// A healthy network under load, for figures to be held against.
+    pub fn clean() -> Self {
+        Self {
+            requests: 400,
+            faults_ms: 60_000,
+            links: Links { exact: true, ..Links::calm() },
+            remembers_slow: true,
+            all_signed: false,
+            ..Self::sluggish()
+        }
+    }
+
+    /// The same with one member whose messages take half a second longer.
+    pub fn one_slow() -> Self {
+        Self { slow_ms: 500, ..Self::clean() }
+    }
+
+    /// Just a threshold of members is up, and 15 % of their messages are lost.
+    pub fn barely() -> Self {
+        let links = Links { loss: 150, exact: true, ..Links::calm() };
+        Self { links, down: 2, ..Self::clean() }
+    }
+
     /// With a defect.
     pub fn with(self, mutant: Mutant) -> Self {
         Self { mutant: Some(mutant), ..self }
+    }
+
+    /// With a defect of the core.
+    #[cfg(countersign_mutants)]
+    pub fn broken(self, mutant: CoreMutant) -> Self {
+        Self { core: Some(mutant), ..self }
     }
 }
 
@@ -93,26 +167,61 @@ pub enum Mutant {
     RewoundRandomness,
     /// It signs what the coordinator would like to see signed instead of its own replay's outcome.
     SignsWhatItIsTold,
-    /// It keeps its first boot time, so that requests of before a restart are judged again.
-    ForgetsItsRestart,
     /// It replays over all that it read, agreed or not.
     IgnoresWhatIsAgreed,
     /// It goes on with the live run's outcome where the replay fails.
     SignsTheLiveOutcome,
     /// It records the widest tolerance in place of the action's.
     IgnoresTolerance,
-    /// It takes whatever record a package holds for signed.
-    SkipsRecordSignatures,
     /// Its replay makes up what it read, where the nodes agree on no such read.
     MakesReadsUp,
     /// It replays over the numbers that it read itself, where others are agreed.
     ReplaysItsOwnNumbers,
-    /// Its clock stands still when it signs.
-    StoppedClock,
-    /// As a coordinator, it takes the first refusal for the answer.
-    OneRefusalIsFinal,
     /// As a coordinator, it believes a message's own word on who sent it.
     TrustsNamedSenders,
     /// As a coordinator, it never looks at the clock.
     NeverTicks,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::RewoundRandomness,
+        Self::SignsWhatItIsTold,
+        Self::IgnoresWhatIsAgreed,
+        Self::SignsTheLiveOutcome,
+        Self::IgnoresTolerance,
+        Self::MakesReadsUp,
+        Self::ReplaysItsOwnNumbers,
+        Self::TrustsNamedSenders,
+        Self::NeverTicks,
+    ];
+}
+
+fields! { Scenario:
+    "members" = members,
+    "threshold" = threshold,
+    "requests" = requests,
+    "faults-ms" = faults_ms,
+    "loss" = links.loss,
+    "duplication" = links.duplication,
+    "delay-ms" = links.delay_ms,
+    "stragglers" = links.stragglers,
+    "in-order" = links.in_order,
+    "exact" = links.exact,
+    "crashes" = crashes,
+    "random-crashes" = random_crashes,
+    "partitions" = partitions,
+    "skew-ms" = skew_ms,
+    "short-lived" = short_lived,
+    "obstacles" = obstacles,
+    "liars" = liars,
+    "down" = down,
+    "slow-ms" = slow_ms,
+    "remembers-slow" = remembers_slow,
+    "agreeable" = agreeable,
+    "all-signed" = all_signed,
+    "without" = left_out,
+    "mutant" = mutant,
+    #[cfg(countersign_mutants)] "core" = core,
 }

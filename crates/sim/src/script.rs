@@ -119,7 +119,7 @@ struct Question {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Quotes,
-    /// What is read only where the quotes say so.
+    /// Quotes again, which are read only where the first say so.
     Further,
     Plain(usize),
 }
@@ -230,7 +230,8 @@ impl Script {
                 Value::Bytes(bytes) => seen.extend_from_slice(&bytes),
                 Value::Quotes(quotes) => {
                     seen.extend(quotes.to_bytes());
-                    if plan.quotes.as_ref().is_some_and(|plan| plan.branches(&quotes)) {
+                    let first = kind == Kind::Quotes;
+                    if first && plan.quotes.as_ref().is_some_and(|plan| plan.branches(&quotes)) {
                         kinds.push(Kind::Further);
                     }
                 }
@@ -279,7 +280,7 @@ impl Plan {
     fn reads_there(&self, question: Question, node: Identifier, eyes: Conduct, now: Millis) -> Value {
         let moment = self.drifts.map_or(0, |every| now / every);
         match (question.kind, &self.quotes) {
-            (Kind::Quotes, Some(quotes)) => {
+            (Kind::Quotes | Kind::Further, Some(quotes)) => {
                 let (far_off, differs) =
                     (eyes == Conduct::FarOff, eyes == Conduct::Differs(question.position));
                 Value::Quotes(quotes.seen_by(node, moment, far_off, differs))

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use countersign_session::Millis;
+use countersign_types::B256;
 
 /// The events of a run, one line each: milliseconds since the start, then what happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,4 +40,9 @@ impl Trace {
         let skipped = self.lines.saturating_sub(lines);
         self.text.lines().skip(skipped).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The first bytes of a hash: enough to tell things apart.
+pub(crate) fn short(hash: &B256) -> String {
+    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,11 +1,11 @@
 //! What must never happen.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use countersign_session::Millis;
 use countersign_types::{AttemptId, Identifier, RequestDigest, SessionId};
 
-use crate::Trace;
+use crate::{Class, Setting, Trace};
 
 /// How many of the last events an error shows.
 const TAIL: usize = 60;
@@ -19,11 +19,17 @@ pub struct Broken {
     pub violation: Violation,
     /// What happened up to there.
     pub trace: Trace,
+    /// What the world was made of.
+    pub setting: Setting,
+    /// How many faults of each class were drawn.
+    pub drawn: BTreeMap<Class, u64>,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {}: {}\n{}", self.seed, self.violation, self.trace.tail(TAIL))
+        writeln!(f, "seed {}: {}", self.seed, self.violation)?;
+        writeln!(f, "{}", self.trace.tail(TAIL))?;
+        write!(f, "to see all of it: {}", self.setting.replay_command(self.seed))
     }
 }
 
@@ -38,6 +44,70 @@ pub enum Violation {
         /// Whose nonce.
         node: Identifier,
         /// The session of the second use.
+        session: SessionId,
+    },
+    /// An honest node showed the same commitments for two purposes.
+    #[error("node {node} showed the same commitments for two attempts, or handed them out twice")]
+    CommittedTwice {
+        /// Whose they are.
+        node: Identifier,
+    },
+    /// A share for a package with commitments that its node did not make for it.
+    #[error("node {node} gave a share in session {session} under commitments that it did not make for it")]
+    NotItsCommitments {
+        /// Who gave it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+    },
+    /// A share for a package with a member's commitments that stood in another one.
+    #[error(
+        "node {node} gave a share in session {session} beside commitments of node {of} of another package"
+    )]
+    CommitmentsReused {
+        /// Who gave it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+        /// Whose commitments.
+        of: Identifier,
+    },
+    /// Nonces that should be gone.
+    #[error("node {node} keeps {kept} nonces in advance, at most {most} can be unused")]
+    NoncesKept {
+        /// Who keeps them.
+        node: Identifier,
+        /// How many.
+        kept: usize,
+        /// How many were handed out, and not used or forgotten since.
+        most: usize,
+    },
+    /// A share for a package with somebody who is no member, or with too few members.
+    #[error(
+        "node {node} gave a share in session {session} for a package that is not of a threshold of members"
+    )]
+    NotOfMembers {
+        /// Who gave it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+    },
+    /// A node ran the action of one session twice.
+    #[error("node {node} opened session {session} of coordinator {by} twice")]
+    OpenedTwice {
+        /// The node.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+        /// Its coordinator.
+        by: Identifier,
+    },
+    /// A node replayed two agreed records in one session.
+    #[error("node {node} replayed over two agreed records in session {session}")]
+    AgreedTwice {
+        /// The node.
+        node: Identifier,
+        /// The session.
         session: SessionId,
     },
     /// A share for bytes that the node's own replay did not give.
@@ -235,6 +305,14 @@ pub enum Violation {
         node: Identifier,
         /// The reason given.
         reason: String,
+    },
+    /// A lie in key generation that can be proved names nobody.
+    #[error("member {liar} lies in key generation, and nobody names it: {lie:?}")]
+    Unnamed {
+        /// Who lies.
+        liar: Identifier,
+        /// How.
+        lie: crate::keygen::Lie,
     },
     /// Faults are over, everybody is there, and there is no key that works.
     #[error("key generation does not end: {why}")]

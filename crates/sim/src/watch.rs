@@ -21,6 +21,7 @@ use countersign_types::{
 };
 
 use crate::{
+    ledger::Ledger,
     quotes::Seen,
     roots::{NETWORK, Roots},
     script::{Conduct, Plan, Script, Values},
@@ -33,8 +34,10 @@ pub(crate) struct Watch {
     packages: BTreeMap<PackageHash, Package>,
     /// What every node's live runs read, by the record's hash.
     runs: BTreeMap<(Identifier, SessionId, RecordHash), (Run, Values)>,
-    /// Commitments with the package that they were used in.
-    used: BTreeMap<Bytes, PackageHash>,
+    /// By node, coordinator and session: the agreed record that is replayed.
+    agreed: BTreeMap<(Identifier, Identifier, SessionId), Vec<AgreedEntry>>,
+    opened: BTreeSet<(Identifier, Identifier, SessionId)>,
+    pub(crate) ledger: Ledger,
     votes: BTreeSet<B256>,
     /// By node and request: the one list of messages.
     bound: BTreeMap<(Identifier, RequestDigest), Vec<Bytes>>,
@@ -52,7 +55,9 @@ impl Watch {
             liars,
             packages: BTreeMap::new(),
             runs: BTreeMap::new(),
-            used: BTreeMap::new(),
+            agreed: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            ledger: Ledger::default(),
             votes: BTreeSet::new(),
             bound: BTreeMap::new(),
             allowed: BTreeSet::new(),
@@ -67,19 +72,43 @@ impl Watch {
     }
 
     /// A node's live run gave a record.
-    pub(crate) fn ran(&mut self, node: Identifier, run: &Run, record: RecordHash, values: &Values) {
-        self.runs.insert((node, run.session, record), (run.clone(), values.clone()));
+    pub(crate) fn ran(
+        &mut self,
+        node: Identifier,
+        run: &Run,
+        record: RecordHash,
+        values: &Values,
+    ) -> Result<(), Violation> {
+        let (session, by) = (run.session, run.coordinator);
+        self.runs.insert((node, session, record), (run.clone(), values.clone()));
+        let first = self.opened.insert((node, by, session)) || self.liars.contains(&node);
+        if first { Ok(()) } else { Err(Violation::OpenedTwice { node, session, by }) }
+    }
+
+    /// An honest node is about to replay.
+    pub(crate) fn replays(
+        &mut self,
+        node: Identifier,
+        run: &Run,
+        agreed: &AgreedRecord,
+    ) -> Result<(), Violation> {
+        let session = run.session;
+        let place = (node, run.coordinator, session);
+        let first = self.agreed.entry(place).or_insert_with(|| agreed.entries.clone());
+        if *first == agreed.entries { Ok(()) } else { Err(Violation::AgreedTwice { node, session }) }
     }
 
     pub(crate) fn restarted(&mut self, node: Identifier) {
         self.sent.remove(&node);
+        self.ledger.restarted(node);
     }
 
-    /// An honest node sends shares.
+    /// An honest node sends shares to a coordinator.
     pub(crate) fn share(
         &mut self,
         script: &Script,
         node: Identifier,
+        by: Identifier,
         signed: &SignedMessage,
         now: Millis,
     ) -> Result<(), Violation> {
@@ -91,13 +120,10 @@ impl Watch {
         *self.sent.entry(node).or_default() += signed.shares.len() as u64;
         let not_allowed = |why: &str| Violation::NotAllowed { node, session, why: why.into() };
         let package = self.packages.get(&vote.package).ok_or_else(|| not_allowed("no such package came"))?;
-        for commitments in package.signers.get(&node).into_iter().flatten() {
-            let used =
-                self.used.entry(Bytes::copy_from_slice(commitments.as_bytes())).or_insert(vote.package);
-            if *used != vote.package {
-                return Err(Violation::NonceReused { node, session });
-            }
+        if !self.is_of_members(package) {
+            return Err(Violation::NotOfMembers { node, session });
         }
+        self.ledger.signs(node, by, package, vote.package)?;
         let (run, values) = self
             .runs
             .get(&(node, session, vote.record))
@@ -123,6 +149,16 @@ impl Watch {
         self.allowed.extend(messages.iter().map(|message| (key, message.clone())));
         let bound = self.bound.entry((node, request)).or_insert_with(|| messages.clone());
         if *bound == messages { Ok(()) } else { Err(Violation::TwoOutcomes { node, request }) }
+    }
+
+    /// Whether signers and base are a threshold of members each, and nobody else has a record.
+    fn is_of_members(&self, package: &Package) -> bool {
+        let committee = &self.roots.committee;
+        let threshold = usize::from(committee.threshold());
+        let mut named = package.signers.keys().chain(&package.base).chain(package.records.keys());
+        package.signers.len() >= threshold
+            && package.base.len() >= threshold
+            && named.all(|id| committee.member(*id).is_some())
     }
 
     /// An honest node whose record in a package is none that it made in this session. A record with identical reads
@@ -258,11 +294,10 @@ fn replayed(
             if let Some(position) = (0..consumed).find(|position| !stands(*position)) {
                 return Err(Violation::NotAgreed { node, session, position });
             }
-            match agreed.entries.first() {
-                Some(AgreedEntry::Fields { fields, .. }) if consumed > 0 => {
-                    check_quotes(&plan, node, package, Seen::of(fields))?;
+            for (position, entry) in agreed.entries.iter().take(consumed).enumerate() {
+                if let AgreedEntry::Fields { fields, .. } = entry {
+                    check_quotes(&plan, node, package, position, Seen::of(fields))?;
                 }
-                Some(_) | None => {}
             }
             Ok(outcome)
         }
@@ -276,12 +311,13 @@ fn check_quotes(
     plan: &Plan,
     node: Identifier,
     package: &Package,
+    position: usize,
     agreed: Option<Seen>,
 ) -> Result<(), Violation> {
     let session = package.session;
     let wrong = Violation::NotTheRule { node, session };
     let (Some(agreed), Some(quotes)) = (agreed, &plan.quotes) else { return Err(wrong) };
-    let seen = |id: &Identifier| quotes_of(package.records.get(id)?);
+    let seen = |id: &Identifier| quotes_of(package.records.get(id)?, position);
     let base: Option<Vec<Seen>> = package.base.iter().map(seen).collect();
     if base.and_then(|base| quotes.agreed(&base)).as_ref() != Some(&agreed) {
         return Err(wrong);
@@ -293,8 +329,8 @@ fn check_quotes(
     }
 }
 
-fn quotes_of(record: &Record) -> Option<Seen> {
-    match record.entries.first()? {
+fn quotes_of(record: &Record, position: usize) -> Option<Seen> {
+    match record.entries.get(position)? {
         RecordEntry::Fields { fields, .. } => Seen::of(fields),
         RecordEntry::Identical { .. } => None,
     }

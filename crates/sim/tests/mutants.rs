@@ -1,4 +1,5 @@
-//! Nodes that are built wrong: the invariants see every one of them, and the right node passes the same seeds.
+//! Nodes that are built wrong around the right machines: the invariants see every one of them, and the right node passes
+//! the same seeds. Machines that are built wrong are in `core_mutants`.
 
 use countersign_sim::{Links, Mutant, Scenario, Violation, World, keygen};
 use countersign_types::Scheme;
@@ -26,21 +27,14 @@ fn caught(scenario: &Scenario, mutant: Mutant) -> Violation {
 fn randomness_that_rewinds_is_nonce_reuse() {
     let scenario = Scenario { crashes: 100, random_crashes: 4, liars: 0, ..Scenario::default() };
     let violation = caught(&scenario, Mutant::RewoundRandomness);
-    assert!(matches!(violation, Violation::NonceReused { .. }), "{violation}");
+    let seen = matches!(violation, Violation::CommittedTwice { .. } | Violation::NonceReused { .. });
+    assert!(seen, "{violation}");
 }
 
 #[test]
 fn a_node_that_signs_what_it_is_told_is_seen() {
     let violation = caught(&Scenario::default(), Mutant::SignsWhatItIsTold);
     assert!(matches!(violation, Violation::NotAllowed { .. }), "{violation}");
-}
-
-#[test]
-fn a_node_that_forgets_its_restart_gives_two_outcomes() {
-    let scenario = Scenario { crashes: 100, random_crashes: 4, ..Scenario::default() };
-    let violation = caught(&scenario, Mutant::ForgetsItsRestart);
-    let seen = matches!(violation, Violation::TwoOutcomes { .. } | Violation::Outcomes { .. });
-    assert!(seen, "{violation}");
 }
 
 #[test]
@@ -65,12 +59,6 @@ fn a_node_that_ignores_the_tolerance_is_seen() {
 }
 
 #[test]
-fn a_node_that_skips_the_signatures_of_records_signs_over_false_ones() {
-    let violation = caught(&Scenario::default(), Mutant::SkipsRecordSignatures);
-    assert!(matches!(violation, Violation::FalseRecord { .. }), "{violation}");
-}
-
-#[test]
 fn a_replay_that_makes_reads_up_is_seen() {
     let violation = caught(&Scenario::default(), Mutant::MakesReadsUp);
     let seen = matches!(violation, Violation::NotAgreed { .. } | Violation::NotAllowed { .. });
@@ -81,19 +69,6 @@ fn a_replay_that_makes_reads_up_is_seen() {
 fn a_node_that_replays_over_its_own_numbers_is_seen() {
     let violation = caught(&Scenario::default(), Mutant::ReplaysItsOwnNumbers);
     assert!(matches!(violation, Violation::NotAllowed { .. }), "{violation}");
-}
-
-#[test]
-fn a_node_whose_clock_stands_still_signs_what_has_ended() {
-    let scenario = Scenario { short_lived: 900, ..Scenario::default() };
-    let violation = caught(&scenario, Mutant::StoppedClock);
-    assert!(matches!(violation, Violation::Expired { .. }), "{violation}");
-}
-
-#[test]
-fn a_coordinator_that_believes_one_refusal_answers_too_soon() {
-    let violation = caught(&Scenario::default(), Mutant::OneRefusalIsFinal);
-    assert!(matches!(violation, Violation::RefusedTooSoon { .. }), "{violation}");
 }
 
 #[test]

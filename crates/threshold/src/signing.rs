@@ -237,6 +237,13 @@ impl SigningNonces {
     pub fn sign(self, package: &SigningPackage, share: &DerivedShare) -> Result<SignatureShare, SignError> {
         dispatch!(in self.0, nonces => nonces.sign(package, share))
     }
+
+    /// What must not be: the same nonces once more. For mutants, which are no part of any program but the simulator's.
+    #[cfg(countersign_mutants)]
+    #[doc(hidden)]
+    pub fn copied(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 impl fmt::Debug for SigningNonces {
@@ -252,6 +259,7 @@ impl Family for NoncesFamily {
 }
 
 /// The suite's nonces with the encoding of their commitments.
+#[cfg_attr(countersign_mutants, derive(Clone))]
 struct Nonces<C: Suite> {
     nonces: round1::SigningNonces<C>,
     commitments: Commitments,

@@ -21,6 +21,8 @@ pub mod http;
 mod id;
 mod identity;
 mod key;
+#[doc(hidden)]
+pub mod mutant;
 #[cfg(feature = "openapi")]
 mod openapi;
 pub mod outcome;

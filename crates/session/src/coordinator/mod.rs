@@ -18,8 +18,9 @@ use std::{
 use countersign_agreement::AgreedRecord;
 use countersign_threshold::{Commitments, DerivedPublic};
 use countersign_types::{
-    Failure, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, Record, SessionId, SessionTerms,
-    Signature, SignedVote, ValidRequest,
+    Failure, FailureKind, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, Record, SessionId,
+    SessionTerms, Signature, SignedVote, ValidRequest,
+    mutant::{Mutant, broken},
 };
 
 use crate::{
@@ -380,6 +381,9 @@ impl Coordinator {
 
     /// Moves on as far as what is known allows.
     fn advance(&mut self, now: Millis) -> Vec<Effect> {
+        if broken(Mutant::OneRefusalIsFinal) && !self.is_done() && self.standings.refusals() > 0 {
+            return self.finish(Err(Failure::new(FailureKind::Refused, "a node refuses")));
+        }
         if !matches!(self.phase, Phase::Observing) || self.awaits_own_run() {
             return Vec::new();
         }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_threshold::Commitments;
-use countersign_types::{Committee, FailureKind, Identifier, NodeSignature, Record};
+use countersign_types::{
+    Committee, FailureKind, Identifier, NodeSignature, Record,
+    mutant::{Mutant, broken},
+};
 
 use crate::message::{Decline, Observation, Provisional};
 
@@ -222,7 +225,9 @@ impl Standings {
     }
 
     pub(super) fn misbehaved(&mut self, member: Identifier, reason: impl Into<String>) {
-        self.set(member, Standing::Misbehaved { reason: reason.into() });
+        let next = || self.of.keys().copied().find(|other| *other > member);
+        let blamed = if broken(Mutant::BlamesTheNext) { next() } else { None }.unwrap_or(member);
+        self.set(blamed, Standing::Misbehaved { reason: reason.into() });
     }
 
     pub(super) fn mark_slow(&mut self, members: BTreeSet<Identifier>, reason: &str) {

@@ -1,6 +1,9 @@
 //! From stored shares to root keys that all activated: confirmations, activation, completion.
 
-use countersign_types::{Activation, AttemptId, B256, Identifier, NodeSignature};
+use countersign_types::{
+    Activation, AttemptId, B256, Identifier, NodeSignature,
+    mutant::{Mutant, broken},
+};
 
 use super::{
     Effect, KeyGen, Message,
@@ -96,6 +99,9 @@ impl KeyGen {
             effects.push(Effect::GivenUp { attempt: running.id, reason, culprits: Vec::new() });
         }
         effects.push(Effect::StoreActivation { attempt, confirmations });
+        if broken(Mutant::ActivatesBeforeStoring) {
+            effects.extend(self.stored_activation(attempt));
+        }
         effects
     }
 

@@ -32,6 +32,7 @@ use std::{
 use countersign_threshold::RootShare;
 use countersign_types::{
     Activation, AttemptId, AttemptTerms, B256, Identifier, NodeKey, NodeSignature, RootKey, Scheme, activate,
+    mutant::{Mutant, broken},
 };
 use rand_core::{CryptoRng, RngCore};
 
@@ -417,7 +418,13 @@ impl KeyGen {
         };
         let result = feed(running, &membership).and_then(|()| running.advance(&membership, &self.identity));
         match result {
-            Ok(effects) => effects,
+            Ok(mut effects) => {
+                let storing = self.running.as_ref().is_some_and(|running| running.step.is_storing());
+                if storing && broken(Mutant::ConfirmsBeforeStoring) {
+                    effects.extend(self.stored_pending(attempt));
+                }
+                effects
+            }
             Err(failed) => self.give_up(failed.reason, failed.culprits, failed.complaint, now),
         }
     }

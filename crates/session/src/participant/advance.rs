@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use countersign_threshold::{Commitments, SigningNonces};
-use countersign_types::{Identifier, Scheme};
+use countersign_types::{
+    Identifier, Scheme,
+    mutant::{Mutant, broken},
+};
 
 /// The most unused nonces for one coordinator and scheme; beyond, the oldest are wiped. Far more than a coordinator keeps in
 /// stock: what it has taken out of there and is on its way here is the oldest.
@@ -29,6 +32,15 @@ struct Pool {
 }
 
 impl Advance {
+    /// With what mutants keep over a restart.
+    #[cfg(countersign_mutants)]
+    pub(super) fn with_survivors(mut self, me: Identifier) -> Self {
+        crate::mutant::survived(me, |to, scheme, nonces, commitments| {
+            self.keep(to, scheme, nonces, commitments)
+        });
+        self
+    }
+
     /// Keeps nonces whose commitments go to a coordinator.
     pub(super) fn keep(
         &mut self,
@@ -56,6 +68,10 @@ impl Advance {
         wanted: &[Commitments],
     ) -> Option<Vec<SigningNonces>> {
         let pool = self.of.get_mut(&(coordinator, scheme))?;
+        #[cfg(countersign_mutants)]
+        if broken(Mutant::TakesAdvanceTwice) {
+            return wanted.iter().map(|one| Some(pool.nonces.get(one)?.copied())).collect();
+        }
         pool.order.retain(|commitments| !wanted.contains(commitments));
         let taken: Vec<Option<SigningNonces>> =
             wanted.iter().map(|commitments| pool.nonces.remove(commitments)).collect();
@@ -64,6 +80,9 @@ impl Advance {
 
     /// A coordinator is gone, and with it what it was given.
     pub(super) fn forget(&mut self, coordinator: Identifier) {
+        if broken(Mutant::KeepsAdvance) {
+            return;
+        }
         self.of.retain(|(of, _), _| *of != coordinator);
     }
 

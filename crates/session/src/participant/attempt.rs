@@ -38,6 +38,8 @@ impl Attempt {
     ) -> (Self, Result<(), String>) {
         match self {
             Self::Committed { nonces, commitments } => {
+                #[cfg(countersign_mutants)]
+                let package = crate::mutant::corrected(membership.me, package, &commitments);
                 if package.signers.get(&membership.me) == Some(&commitments) {
                     (Self::Replaying(Box::new(Replaying { nonces, package, hash, send_verdict })), Ok(()))
                 } else {
@@ -56,6 +58,13 @@ impl Replaying {
     /// The package's hash.
     pub(super) fn package(&self) -> PackageHash {
         self.hash
+    }
+
+    /// The nonces as they were before they were bound: for mutants.
+    #[cfg(countersign_mutants)]
+    pub(super) fn unbound(&self, me: Identifier) -> Attempt {
+        let nonces = self.nonces.iter().map(SigningNonces::copied).collect();
+        Attempt::Committed { nonces, commitments: self.package.signers.get(&me).cloned().unwrap_or_default() }
     }
 
     /// Signs the outcome of this node's own replay; consumes the nonces.

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{B256, keccak256};
-use countersign_types::{Bytes, Failure, FailureKind, Identifier, RequestDigest, ValidRequest};
+use countersign_types::{
+    Bytes, Failure, FailureKind, Identifier, RequestDigest, ValidRequest,
+    mutant::{Mutant, broken},
+};
 
 use crate::Millis;
 
@@ -91,7 +94,7 @@ impl RequestMemory {
     ) -> Result<(), Failure> {
         let Some(remembered) = self.requests.get_mut(&digest) else { return Err(forgotten()) };
         match remembered.opened.get(&coordinator) {
-            Some(last) if *last >= time => {
+            Some(last) if *last >= time && !broken(Mutant::ReopensSessions) => {
                 let detail = format!(
                     "this coordinator opened a session of time {last} for the request, and now one of {time}: \
                      each needs a later time than the one before"
@@ -111,7 +114,7 @@ impl RequestMemory {
         let hash = messages_hash(messages);
         let Some(remembered) = self.requests.get_mut(&digest) else { return Err(forgotten()) };
         match remembered.signed {
-            Some(signed) if signed != hash => {
+            Some(signed) if signed != hash && !broken(Mutant::SignsTwoOutcomes) => {
                 let detail = "this node gave shares for another outcome of this request: sign a new request";
                 Err(Failure::new(FailureKind::Disagreement, detail))
             }

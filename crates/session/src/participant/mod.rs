@@ -21,6 +21,7 @@ use countersign_threshold::{DerivedPublic, RootShare};
 use countersign_types::{
     B256, Context, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Record, Scheme, SessionId,
     SessionTerms, ValidRequest,
+    mutant::{Mutant, broken},
 };
 use rand_core::{CryptoRng, RngCore};
 
@@ -141,6 +142,9 @@ struct Session<R> {
     agreed: Option<Arc<AgreedRecord>>,
     /// The digests under which other members' records were found signed: further attempts bring the same ones.
     verified: BTreeMap<Identifier, B256>,
+    /// What a mutant keeps of nonces that made a share.
+    #[cfg(countersign_mutants)]
+    spent: BTreeMap<u32, Attempt>,
 }
 
 enum Phase<R> {
@@ -156,13 +160,16 @@ impl<R> Participant<R> {
     /// A participant without keys, since `boot`: requests issued before are refused, because what was
     /// known of them is gone.
     pub fn new(membership: Arc<Membership>, identity: Arc<NodeKey>, boot: Millis) -> Self {
+        let advance = Advance::default();
+        #[cfg(countersign_mutants)]
+        let advance = advance.with_survivors(membership.me);
         Self {
             membership,
             identity,
             boot,
             keys: KeyCache::default(),
             memory: RequestMemory::default(),
-            advance: Advance::default(),
+            advance,
             seen: Seen::default(),
             sessions: BTreeMap::new(),
             shares_made: 0,
@@ -258,6 +265,8 @@ impl<R> Participant<R> {
             one_round: false,
             agreed: None,
             verified: BTreeMap::new(),
+            #[cfg(countersign_mutants)]
+            spent: BTreeMap::new(),
         };
         self.sessions.insert((from, id), session);
         Ok(effect)
@@ -350,6 +359,8 @@ impl<R> Participant<R> {
         let Some(share) = self.keys.root(scheme) else { return Vec::new() };
         let one = |_| {
             let (nonces, commitments) = share.commit(rng);
+            #[cfg(countersign_mutants)]
+            crate::mutant::hands_out(self.membership.me, to, scheme, &nonces, &commitments);
             self.advance.keep(to, scheme, nonces, commitments.clone());
             commitments
         };
@@ -414,6 +425,8 @@ impl<R> Participant<R> {
             Some(Attempt::Answered { .. } | Attempt::Replaying(_) | Attempt::Committed { .. }) | None => {}
         }
         let attempt = package.attempt;
+        #[cfg(countersign_mutants)]
+        session.attempts.extend(session.spent.remove_entry(&attempt));
         match session.accept(&self.membership, package, hash, send_verdict, &mut self.seen) {
             Ok(effect) => vec![effect],
             Err(reason) => {
@@ -443,6 +456,8 @@ impl<R> Participant<R> {
             None => return Vec::new(),
         };
         let package = replaying.package();
+        #[cfg(countersign_mutants)]
+        let unbound = broken(Mutant::UsesNoncesTwice).then(|| replaying.unbound(self.membership.me));
         let declined = |attempt, decline| ToCoordinator::Declined { session: run.session, attempt, decline };
         let abstain = |failure: countersign_types::Failure| Decline::Abstain {
             kind: failure.kind,
@@ -467,6 +482,8 @@ impl<R> Participant<R> {
             }
         };
         session.attempts.insert(attempt, Attempt::Answered { package, answer: Box::new(answer.clone()) });
+        #[cfg(countersign_mutants)]
+        session.spent.extend(unbound.map(|unbound| (attempt, unbound)));
         vec![Effect::Send { to: run.coordinator, message: answer }]
     }
 
@@ -529,7 +546,10 @@ impl<R> Session<R> {
         keys: &KeyPair,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<countersign_threshold::Commitments> {
-        let (nonces, commitments): (Vec<_>, Vec<_>) = (0..payloads).map(|_| keys.share.commit(rng)).unzip();
+        let fresh: Vec<_> = (0..payloads).map(|_| keys.share.commit(rng)).collect();
+        #[cfg(countersign_mutants)]
+        let fresh = crate::mutant::repeated(keys.share.identifier(), self.run.session, attempt, fresh);
+        let (nonces, commitments): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
         self.attempts.insert(attempt, Attempt::Committed { nonces, commitments: commitments.clone() });
         commitments
     }
@@ -543,21 +563,24 @@ impl<R> Session<R> {
         send_verdict: bool,
         seen: &mut Seen,
     ) -> Result<Effect<R>, String> {
-        if let Some(reused) = seen.find(self.run.coordinator, &package, hash) {
+        let skips_seen = broken(Mutant::AcceptsSeenCommitments) || broken(Mutant::UsesNoncesTwice);
+        if let Some(reused) = seen.find(self.run.coordinator, &package, hash).filter(|_| !skips_seen) {
             return Err(format!("the commitments of member {reused} stood in another package"));
         }
         package.validate(&membership.committee).map_err(|error| error.to_string())?;
         let Phase::Observed { observation, recorded, .. } = &self.phase else {
             return Err("this node has no record in this session".into());
         };
-        if package.records.get(&membership.me) != Some(&observation.record) {
+        let is_own = package.records.get(&membership.me) == Some(&observation.record);
+        if !is_own && !broken(Mutant::SkipsOwnRecord) {
             return Err("the package does not hold this node's record".into());
         }
         let agreed = agree(&package.base_records());
         // those of the base that do not sign included: what is signed is what a threshold agreed on and accepted
         let stands = |record: &Record| check_own(&agreed, record).map_err(|error| error.to_string());
         package.records.values().try_for_each(stands)?;
-        if self.agreed.as_ref().is_some_and(|first| first.entries != agreed.entries) {
+        let changes = self.agreed.as_ref().is_some_and(|first| first.entries != agreed.entries);
+        if changes && !broken(Mutant::ChangesAgreedRecord) {
             return Err("a further attempt keeps what was agreed in the first, and this one does not".into());
         }
         let number = package.attempt;
@@ -565,7 +588,7 @@ impl<R> Session<R> {
             return Err(format!("this node has no unused commitments for attempt {number}"));
         }
         // a package of this node's own coordinator holds records that it has checked when they came
-        if self.run.coordinator != membership.me {
+        if self.run.coordinator != membership.me && !broken(Mutant::SkipsRecordSignatures) {
             check_signatures(&mut self.verified, membership, &package)?;
         }
         let Some(attempt) = self.attempts.remove(&number) else {

@@ -35,6 +35,11 @@ pub(super) struct Liar {
     /// By attempt: its schemes.
     schemes: BTreeMap<AttemptId, Vec<Scheme>>,
     starts: Vec<Message>,
+    /// Others' broadcasts for the scheme that it lies about.
+    broadcasts: BTreeMap<(AttemptId, Identifier), Bytes>,
+    /// A polynomial of a degree too high, until its shares are dealt.
+    raised: BTreeMap<AttemptId, dkg::Round1>,
+    raised_shares: BTreeMap<(AttemptId, Identifier), PrivatePackage>,
 }
 
 impl Liar {
@@ -57,12 +62,20 @@ impl Liar {
             others: BTreeMap::new(),
             dealt: BTreeMap::new(),
             starts: Vec::new(),
+            broadcasts: BTreeMap::new(),
+            raised: BTreeMap::new(),
+            raised_shares: BTreeMap::new(),
         }
     }
 
     pub(super) fn hears(&mut self, from: Identifier, message: &Message) {
         if let Message::Round2 { attempt, packages, signature } = message {
             self.dealt.insert((*attempt, from), (packages.clone(), *signature));
+        }
+        if let Message::Round1 { attempt, packages, .. } = message
+            && let Some((place, _)) = self.scheme(*attempt)
+        {
+            self.broadcasts.extend(packages.get(place).map(|package| ((*attempt, from), package.clone())));
         }
         self.knows(message);
     }
@@ -107,12 +120,19 @@ impl Liar {
                 vec![self.broadcast(attempt, packages)]
             }
             (Lie::RaisesThreshold, Message::Round1 { attempt, mut packages, .. }) => {
-                if let Some((place, scheme)) = self.scheme(attempt) {
-                    // one coefficient more: a point that is well-formed
-                    let package = &packages[place];
-                    packages[place] = [&package[..scheme.root_key_len()], &package[..]].concat().into();
+                if let Some((place, package)) = self.raise(attempt) {
+                    packages[place] = package;
                 }
                 vec![self.broadcast(attempt, packages)]
+            }
+            (Lie::RaisesThreshold, Message::Round2 { attempt, mut packages, .. }) => {
+                self.deal_raised(attempt);
+                let share = self.raised_shares.get(&(attempt, to)).cloned();
+                if let Some(((place, _), share)) = self.scheme(attempt).zip(share) {
+                    packages[place] = share;
+                }
+                let signature = self.sign(attempt, Some(to), content(&packages));
+                vec![Message::Round2 { attempt, packages, signature }]
             }
             (Lie::LeavesOut, Message::Round1 { attempt, mut packages, .. }) => {
                 packages.pop();
@@ -167,6 +187,29 @@ impl Liar {
     /// The lowest of the others.
     fn victim(&self) -> Identifier {
         self.committee.identifiers().find(|id| *id != self.me).unwrap_or(self.me)
+    }
+
+    /// A well-formed broadcast of one coefficient more, and its place among the schemes.
+    fn raise(&mut self, attempt: AttemptId) -> Option<(usize, Bytes)> {
+        let (place, scheme) = self.scheme(attempt)?;
+        if let Some(package) = self.others.get(&attempt) {
+            return Some((place, package.clone()));
+        }
+        let (size, threshold) = (self.committee.size(), self.committee.threshold());
+        let (state, package) = dkg::start(scheme, self.me, size, threshold + 1, &mut self.chance.0).ok()?;
+        self.raised.insert(attempt, state);
+        self.others.insert(attempt, package.clone());
+        Some((place, package))
+    }
+
+    /// Shares that match such a broadcast: whoever does not count coefficients finds nothing wrong with them.
+    fn deal_raised(&mut self, attempt: AttemptId) {
+        let Some(state) = self.raised.remove(&attempt) else { return };
+        let heard = self.broadcasts.iter().filter(|((of, _), _)| *of == attempt);
+        let heard = heard.map(|((_, from), package)| (*from, package.clone())).collect();
+        if let Ok((_, shares)) = state.receive(heard) {
+            self.raised_shares.extend(shares.into_iter().map(|(to, share)| ((attempt, to), share)));
+        }
     }
 
     /// The same packages, but for one of another polynomial.

@@ -9,14 +9,16 @@ mod world;
 use std::collections::BTreeSet;
 
 use countersign_session::Millis;
+#[cfg(countersign_mutants)]
+use countersign_types::mutant::Mutant as CoreMutant;
 use countersign_types::{Identifier, Scheme};
 
 pub use world::World;
 
-use crate::{Trace, network::Links};
+use crate::{Fault, Trace, network::Links, setting::fields};
 
 /// What a world of key generation is made of. Rates are the most that a seed draws.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
     /// How many members the committee has.
     pub members: u16,
@@ -38,8 +40,15 @@ pub struct Scenario {
     pub lies: Vec<Lie>,
     /// Whether the members begin with a version that lacks a scheme, and are upgraded one after the other.
     pub upgrades: bool,
+    /// Whether a lie must name its liar: where nothing else goes wrong, and all can see it.
+    pub named: bool,
+    /// Faults that are drawn and do not happen.
+    pub left_out: BTreeSet<Fault>,
     /// What is broken on purpose.
     pub mutant: Option<Mutant>,
+    /// What is broken in the core on purpose.
+    #[cfg(countersign_mutants)]
+    pub core: Option<CoreMutant>,
 }
 
 impl Default for Scenario {
@@ -55,7 +64,11 @@ impl Default for Scenario {
             partitions: 2,
             lies: Vec::new(),
             upgrades: false,
+            named: false,
+            left_out: BTreeSet::new(),
             mutant: None,
+            #[cfg(countersign_mutants)]
+            core: None,
         }
     }
 }
@@ -66,6 +79,28 @@ impl Scenario {
         Self { links: Links::calm(), crashes: 0, random_crashes: 0, partitions: 0, ..Self::default() }
     }
 
+    /// Messages between two members keep their order, and members crash often.
+    pub fn in_order() -> Self {
+        let links = Links { in_order: true, ..Self::default().links };
+        Self { links, crashes: 300, ..Self::default() }
+    }
+
+    /// Three members, and links so bad that an activation may reach nobody.
+    pub fn harsh() -> Self {
+        let links = Links { loss: 600, ..Links::default() };
+        Self { members: 3, threshold: 2, links, crashes: 600, ..Self::default() }
+    }
+
+    /// Members are upgraded one after the other.
+    pub fn upgrading() -> Self {
+        Self { upgrades: true, ..Self::default() }
+    }
+
+    /// A member that lies, and nothing else that goes wrong.
+    pub fn exposed() -> Self {
+        Self { faults_ms: 10_000, named: true, ..Self::calm() }.lying(&Lie::SEEN_AT_ONCE)
+    }
+
     /// With one member that lies in one of these ways, as the seed draws.
     pub fn lying(self, lies: &[Lie]) -> Self {
         Self { lies: lies.to_vec(), ..self }
@@ -74,6 +109,12 @@ impl Scenario {
     /// With a defect.
     pub fn with(self, mutant: Mutant) -> Self {
         Self { mutant: Some(mutant), ..self }
+    }
+
+    /// With a defect of the core.
+    #[cfg(countersign_mutants)]
+    pub fn broken(self, mutant: CoreMutant) -> Self {
+        Self { core: Some(mutant), ..self }
     }
 }
 
@@ -126,6 +167,16 @@ impl Lie {
         Self::StaleStarts,
     ];
 
+    /// Those that nobody can be done before they are seen.
+    pub const SEEN_AT_ONCE: [Self; 6] = [
+        Self::BadPrivate,
+        Self::Equivocates,
+        Self::BadProof,
+        Self::RaisesThreshold,
+        Self::LeavesOut,
+        Self::FalseEcho,
+    ];
+
     /// Those that honest members can prove to each other.
     pub const PROVABLE: [Self; 9] = [
         Self::BadPrivate,
@@ -155,6 +206,17 @@ pub enum Mutant {
     LosesPendingShares,
 }
 
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::ActivatesBeforeStoring,
+        Self::ConfirmsBeforeStoring,
+        Self::ForgetsActivation,
+        Self::IgnoresActivation,
+        Self::LosesPendingShares,
+    ];
+}
+
 /// What a run without a violation gives.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -172,4 +234,26 @@ pub struct Report {
     pub complete_ms: Millis,
     /// In how many ceremonies the keys were made.
     pub ceremonies: usize,
+}
+
+fields! { Scenario:
+    "members" = members,
+    "threshold" = threshold,
+    "schemes" = schemes,
+    "faults-ms" = faults_ms,
+    "loss" = links.loss,
+    "duplication" = links.duplication,
+    "delay-ms" = links.delay_ms,
+    "stragglers" = links.stragglers,
+    "in-order" = links.in_order,
+    "exact" = links.exact,
+    "crashes" = crashes,
+    "random-crashes" = random_crashes,
+    "partitions" = partitions,
+    "lies" = lies,
+    "upgrades" = upgrades,
+    "named" = named,
+    "without" = left_out,
+    "mutant" = mutant,
+    #[cfg(countersign_mutants)] "core" = core,
 }

@@ -13,13 +13,16 @@ use countersign_session::{
 use countersign_types::{Committee, Identifier, NodeKey, Scheme};
 
 use super::{
-    Mutant, Report, Scenario,
+    Lie, Mutant, Report, Scenario,
     disk::{Disk, Write},
     events::{Event, short},
     liar::Liar,
     watch::{Watch, shares_sign},
 };
-use crate::{Broken, Trace, Violation, chance::Chance, network::Network, queue::Queue, roots};
+use crate::{
+    Broken, Class, Setting, Trace, Violation, chance::Chance, faults::Faults, network::Network, queue::Queue,
+    roots,
+};
 
 const BEGIN: Millis = 1_700_000_000_000;
 /// From the end of faults to the latest time by which all must have the key: the rest of an attempt, the
@@ -42,6 +45,7 @@ pub struct World {
     faults_end: Millis,
     faulty: bool,
     crash_rate: u64,
+    faults: Faults,
     queue: Queue<Event>,
     committee: Committee,
     identities: BTreeMap<Identifier, [u8; 32]>,
@@ -49,6 +53,8 @@ pub struct World {
     hosts: BTreeMap<Identifier, Host>,
     noticed: BTreeMap<(Identifier, Identifier), Millis>,
     liar: Option<Liar>,
+    /// Who lies how, also when the lies are over.
+    lie: Option<(Identifier, Lie)>,
     watch: Watch,
     chance: Chance,
     trace: Trace,
@@ -68,6 +74,8 @@ struct Host {
 impl World {
     /// A world from a seed.
     pub fn new(scenario: Scenario, seed: u64) -> Self {
+        #[cfg(countersign_mutants)]
+        countersign_session::mutant::choose(scenario.core);
         let (committee, identities) = roots::identities(scenario.members, scenario.threshold);
         let mut chance = Chance::of(seed, WORLD);
         let lie = chance.pick(&scenario.lies);
@@ -76,6 +84,7 @@ impl World {
             let identity = NodeKey::from_bytes(identities[&me]).expect("a scalar");
             Liar::new(me, lie, committee.clone(), identity, Chance::of(seed, LIAR))
         });
+        let left_out = Arc::new(scenario.left_out.clone());
         let report = Report {
             trace: Trace::default(),
             given_up: 0,
@@ -92,10 +101,12 @@ impl World {
             faulty: true,
             crash_rate: chance.between(0, scenario.crashes),
             queue: Queue::default(),
-            network: Network::new(&scenario.links, Chance::of(seed, NETWORK)),
+            network: Network::new(&scenario.links, Faults::without(&left_out), Chance::of(seed, NETWORK)),
+            faults: Faults::without(&left_out),
             hosts: BTreeMap::new(),
             noticed: BTreeMap::new(),
             watch: Watch::new(liar.is_none()),
+            lie: liar.as_ref().map(|liar| (liar.me, liar.lie)),
             liar,
             trace: Trace::default(),
             chance,
@@ -114,6 +125,8 @@ impl World {
 
     /// Lets everything happen until all have the keys.
     pub fn run(mut self) -> Result<Report, Box<Broken>> {
+        #[cfg(countersign_mutants)]
+        countersign_session::mutant::choose(self.scenario.core);
         let end = self.faults_end + END_MS;
         while let Some((at, event)) = self.queue.next(end) {
             self.now = at;
@@ -145,6 +158,10 @@ impl World {
                 return Err(self.broken(violation));
             }
         }
+        if let Some((liar, lie)) = self.lie.filter(|_| self.scenario.named && self.report.accusers.is_empty())
+        {
+            return Err(self.broken(Violation::Unnamed { liar, lie }));
+        }
         self.report.ceremonies = first.len();
         self.report.complete_ms = self.now - BEGIN;
         self.report.trace = self.trace;
@@ -162,7 +179,13 @@ impl World {
     }
 
     fn broken(&mut self, violation: Violation) -> Box<Broken> {
-        Box::new(Broken { seed: self.seed, violation, trace: std::mem::take(&mut self.trace) })
+        Box::new(Broken {
+            seed: self.seed,
+            violation,
+            trace: std::mem::take(&mut self.trace),
+            setting: Setting::KeyGen(Box::new(self.scenario.clone())),
+            drawn: self.faults.drawn().chain(self.network.faults.drawn()).collect(),
+        })
     }
 
     fn note(&mut self, what: impl fmt::Display) {
@@ -201,7 +224,8 @@ impl World {
         }
         for _ in 0..self.chance.between(0, self.scenario.random_crashes) {
             let at = self.now + self.chance.between(0, self.scenario.faults_ms);
-            if let Some(node) = self.chance.pick(members) {
+            let node = self.chance.pick(members);
+            if let Some(node) = node.filter(|_| self.faults.happens(Class::Crash, true)) {
                 self.queue.plan(at, Event::Crash { node });
             }
         }
@@ -210,6 +234,9 @@ impl World {
             let until = from + self.chance.between(100, 8_000);
             let mut pair = members.to_vec();
             self.chance.shuffle(&mut pair);
+            if !self.faults.happens(Class::Cut, true) {
+                continue;
+            }
             self.queue.plan(from, Event::Cut { a: pair[0], b: pair[1] });
             self.queue.plan(until, Event::Heal { a: pair[0], b: pair[1] });
         }
@@ -352,7 +379,8 @@ impl World {
 
     fn may_crash(&mut self, me: Identifier, point: &str) -> bool {
         let up = self.hosts.get(&me).is_some_and(|host| host.machine.is_some());
-        let crashes = up && self.faulty && self.chance.permille(self.crash_rate);
+        let drawn = up && self.faulty && self.chance.permille(self.crash_rate);
+        let crashes = self.faults.happens(Class::Crash, drawn);
         if crashes {
             self.note(format_args!("{me} crashes {point}"));
             self.crash(me);

@@ -6,7 +6,10 @@ use countersign_session::message::{Eager, Observation, Package, Proposal, Provis
 use countersign_types::{Bytes, Identifier, Record, RecordEntry, SessionId, http::FieldValue};
 
 use super::Conspiracy;
-use crate::node::{Act, Wire};
+use crate::{
+    faults::Class,
+    node::{Act, Wire},
+};
 
 /// One way to lie in one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,10 @@ pub(super) enum CoordinatorLie {
     OldRecords,
     /// What is agreed follows from fewer records, or more, than the signers'.
     OtherBase,
+    /// A signer's own record is replaced by another's.
+    ReplacesRecord,
+    /// Somebody who is no member is said to have read what the others did.
+    AddsStranger,
     /// Some messages are not sent.
     Drops,
     /// Everything is asked twice, with the verdict and without.
@@ -45,7 +52,7 @@ pub(super) enum CoordinatorLie {
     Meddles,
 }
 
-const LIES: [CoordinatorLie; 16] = [
+const LIES: [CoordinatorLie; 18] = [
     CoordinatorLie::None,
     CoordinatorLie::Equivocates,
     CoordinatorLie::SecondPackage,
@@ -56,6 +63,8 @@ const LIES: [CoordinatorLie; 16] = [
     CoordinatorLie::SwapsRecords,
     CoordinatorLie::OldRecords,
     CoordinatorLie::OtherBase,
+    CoordinatorLie::ReplacesRecord,
+    CoordinatorLie::AddsStranger,
     CoordinatorLie::Drops,
     CoordinatorLie::AsksTwice,
     CoordinatorLie::ChangesTerms,
@@ -69,7 +78,12 @@ impl Conspiracy {
         if let Some(lie) = self.coordinator_lies.get(&(me, session)) {
             return *lie;
         }
-        let lie = self.chance.pick(&LIES).unwrap_or(CoordinatorLie::None);
+        let drawn = self.chance.pick(&LIES).unwrap_or(CoordinatorLie::None);
+        let happens = self.faults.happens(Class::Lie, drawn != CoordinatorLie::None);
+        let lie = if happens { drawn } else { CoordinatorLie::None };
+        if happens {
+            self.tell(me, session, "coordinator", lie);
+        }
         self.coordinator_lies.insert((me, session), lie);
         lie
     }
@@ -178,6 +192,8 @@ impl Conspiracy {
             CoordinatorLie::SwapsRecords => vec![sign(self.with_swapped_records(to, package))],
             CoordinatorLie::OldRecords => vec![sign(self.with_old_records(to, package))],
             CoordinatorLie::OtherBase => vec![sign(self.with_another_base(package))],
+            CoordinatorLie::ReplacesRecord => vec![sign(with_replaced_record(to, package))],
+            CoordinatorLie::AddsStranger => vec![sign(with_stranger(package))],
             CoordinatorLie::Reopens => {
                 let session = package.session;
                 let proposal =
@@ -334,6 +350,26 @@ impl Conspiracy {
         self.chance.shuffle(&mut messages);
         messages
     }
+}
+
+/// The receiver's record is another signer's, with that signer's signature.
+fn with_replaced_record(to: Identifier, mut package: Package) -> Package {
+    let Some(other) = package.records.keys().copied().find(|id| *id != to) else { return package };
+    package.records.extend(package.records.get(&other).cloned().map(|record| (to, record)));
+    package.signatures.remove(&to);
+    package.signatures.extend(package.signatures.get(&other).copied().map(|signature| (to, signature)));
+    package
+}
+
+/// A record of nobody stands behind the agreed one.
+fn with_stranger(mut package: Package) -> Package {
+    let Some(stranger) = Identifier::new(u16::MAX) else { return package };
+    let record = package.base.first().and_then(|id| package.records.get(id)).cloned();
+    let signature = package.base.first().and_then(|id| package.signatures.get(id)).copied();
+    package.records.extend(record.map(|record| (stranger, record)));
+    package.signatures.extend(signature.map(|signature| (stranger, signature)));
+    package.base.insert(stranger);
+    package
 }
 
 fn flipped(message: ToParticipant) -> ToParticipant {

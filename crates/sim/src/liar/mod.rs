@@ -8,6 +8,7 @@ mod signer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -20,9 +21,11 @@ use countersign_types::{Bytes, Identifier, Outcome, SessionId};
 
 use crate::{
     chance::Chance,
+    faults::Faults,
     node::{Act, Wire},
     roots::{NETWORK, Roots},
     script::Script,
+    trace::short,
 };
 use coordinator::CoordinatorLie;
 use signer::SignerLie;
@@ -33,6 +36,9 @@ const KEPT: usize = 64;
 /// All liars of a world.
 pub(crate) struct Conspiracy {
     pub(crate) members: BTreeSet<Identifier>,
+    pub(crate) faults: Faults,
+    /// How they lie, as far as no trace says so yet.
+    told: Vec<String>,
     roots: Arc<Roots>,
     chance: Chance,
     signer_lies: BTreeMap<(Identifier, SessionId), SignerLie>,
@@ -47,9 +53,16 @@ pub(crate) struct Conspiracy {
 }
 
 impl Conspiracy {
-    pub(crate) fn new(members: BTreeSet<Identifier>, roots: Arc<Roots>, chance: Chance) -> Self {
+    pub(crate) fn new(
+        members: BTreeSet<Identifier>,
+        roots: Arc<Roots>,
+        faults: Faults,
+        chance: Chance,
+    ) -> Self {
         Self {
             members,
+            faults,
+            told: Vec::new(),
             roots,
             chance,
             signer_lies: BTreeMap::new(),
@@ -61,6 +74,15 @@ impl Conspiracy {
             packages: Vec::new(),
             proposals: Vec::new(),
         }
+    }
+
+    /// How a liar has begun to lie since this was last asked.
+    pub(crate) fn confess(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    fn tell(&mut self, me: Identifier, session: SessionId, part: &str, lie: impl fmt::Debug) {
+        self.told.push(format!("{me} lies in {} as {part}: {lie:?}", short(&session.0)));
     }
 
     /// A liar is about to run an action: now the conspiracy knows the session.

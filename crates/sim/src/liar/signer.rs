@@ -14,6 +14,7 @@ use countersign_types::{
 
 use super::Conspiracy;
 use crate::{
+    faults::Class,
     node::{Act, Wire},
     roots::NETWORK,
     script::{Conduct, Script, Values},
@@ -95,7 +96,12 @@ impl Conspiracy {
         if let Some(lie) = self.signer_lies.get(&(me, session)) {
             return *lie;
         }
-        let lie = self.chance.pick(&LIES).unwrap_or(SignerLie::None);
+        let drawn = self.chance.pick(&LIES).unwrap_or(SignerLie::None);
+        let happens = self.faults.happens(Class::Lie, drawn != SignerLie::None);
+        let lie = if happens { drawn } else { SignerLie::None };
+        if happens {
+            self.tell(me, session, "signer", lie);
+        }
         self.signer_lies.insert((me, session), lie);
         lie
     }

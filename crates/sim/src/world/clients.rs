@@ -4,11 +4,12 @@ use alloy_primitives::B256;
 use countersign_session::Millis;
 use countersign_types::{
     ActionId, Bytes, Caller, CallerKind, CallerSignature, Identifier, KeyOptions, KeySpec, NodeKey,
-    PayloadKind, Policy, Request, SignedRequest,
+    PayloadKind, Policy, Request, RequestDigest, SignedRequest,
 };
 
 use super::{World, events::Event};
 use crate::{
+    Class,
     chance::Chance,
     quotes::Quotes,
     roots::NETWORK,
@@ -18,6 +19,7 @@ use crate::{
 /// A client with one request.
 pub(super) struct Client {
     pub(super) request: SignedRequest,
+    pub(super) digest: RequestDigest,
     /// Whether this one must get a signature, and from whom it is waiting for it.
     pub(super) probe: Option<Probe>,
 }
@@ -40,16 +42,22 @@ impl World {
             let short = chance.permille(self.scenario.short_lived);
             let life = if short { chance.between(2_000, 6_000) } else { 120_000 };
             // sets that agree on different numbers sign different bytes, and a node gives shares for one list of bytes
-            let one_set = self.scenario.all_signed && plan.quotes.is_some();
+            let one_set = self.scenario.agreeable && plan.quotes.is_some();
             let client = self.add_client(&mut chance, plan, issued, issued + life);
             // one coordinator, or two at once, or the next where the first does not answer
             let mut order = members.clone();
             chance.shuffle(&mut order);
-            self.queue.plan(at, Event::Post { client, at: order[0] });
+            order.retain(|node| !self.down.contains(node) && self.slow != Some(*node));
+            let mut posts = vec![(at, order[0])];
             let more = if chance.permille(400) && !one_set { chance.between(1, 2) } else { 0 };
             for node in order.into_iter().skip(1).take(usize::try_from(more).unwrap_or(0)) {
                 let again = if chance.permille(300) { at } else { at + chance.between(0, 12_000) };
-                self.queue.plan(again, Event::Post { client, at: node });
+                posts.push((again, node));
+            }
+            for (time, node) in posts {
+                if self.faults.happens(Class::Request, true) {
+                    self.queue.plan(time, Event::Post { client, at: node });
+                }
             }
         }
     }
@@ -64,8 +72,12 @@ impl World {
         let quotes = chance.permille(500).then(|| Quotes::draw(&mut chance, &members, true));
         let plan = Plan { quotes, ..Plan::allowing() };
         let client = self.add_client(&mut chance, plan, issued, issued + 120_000);
-        let honest: Vec<Identifier> =
-            self.roots.members().into_iter().filter(|id| !self.is_liar(*id)).collect();
+        let honest: Vec<Identifier> = self
+            .roots
+            .members()
+            .into_iter()
+            .filter(|id| !self.is_liar(*id) && !self.down.contains(id))
+            .collect();
         let at = chance.pick(&honest).expect("some are honest");
         self.clients[client].probe = Some(Probe { at, answered: false });
         // by then it is issued on every clock
@@ -96,22 +108,22 @@ impl World {
         let signature = Bytes::copy_from_slice(caller.sign(digest.0).as_bytes());
         self.script.add(digest, plan, key);
         let request = SignedRequest { request, signatures: vec![CallerSignature(signature)] };
-        self.clients.push(Client { request, probe: None });
+        self.clients.push(Client { request, digest, probe: None });
         self.clients.len() - 1
     }
 
-    fn draw_plan(&self, chance: &mut Chance) -> Plan {
+    fn draw_plan(&mut self, chance: &mut Chance) -> Plan {
         let obstacles = chance.between(0, self.scenario.obstacles);
         let quotes = chance.permille(500).then(|| {
-            let all_agree = self.scenario.all_signed || chance.permille(500);
+            let all_agree = self.scenario.agreeable || chance.permille(500);
             Quotes::draw(chance, &self.roots.members(), all_agree)
         });
         let mut plan = Plan {
             quotes,
             reads: usize::try_from(chance.between(0, 3)).unwrap_or(0),
             payloads: if chance.permille(300) { 2 } else { 1 },
-            timed: !self.scenario.all_signed && chance.permille(300),
-            drifts: (!self.scenario.all_signed && chance.permille(200)).then(|| chance.between(300, 3_000)),
+            timed: !self.scenario.agreeable && chance.permille(300),
+            drifts: (!self.scenario.agreeable && chance.permille(200)).then(|| chance.between(300, 3_000)),
             run_ms: (chance.between(1, 200), chance.between(1, 100)),
             ..Plan::allowing()
         };
@@ -134,6 +146,7 @@ impl World {
             } else {
                 None
             };
+            let conduct = conduct.filter(|_| self.faults.happens(Class::Obstacle, true));
             plan.conduct.extend(conduct.map(|conduct| (node, conduct)));
         }
         plan

@@ -6,9 +6,9 @@ use countersign_session::{
     message::{Decline, Preprocess, Provisional, ToCoordinator, ToParticipant},
     participant::{LiveRun, LocalFailure, Run},
 };
-use countersign_types::{B256, Identifier, Outcome};
+use countersign_types::{Identifier, Outcome};
 
-use crate::{node::Wire, script::Values};
+use crate::{node::Wire, script::Values, trace::short};
 
 /// Something that happens at a moment.
 pub(super) enum Event {
@@ -136,9 +136,4 @@ fn ended(end: &Result<Outcome, LocalFailure>) -> String {
         Ok(Outcome::Refused { .. }) => "refuse".into(),
         Err(failure) => failure.reason.clone(),
     }
-}
-
-/// The first bytes of a hash: enough to tell things apart.
-pub(super) fn short(hash: &B256) -> String {
-    hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }

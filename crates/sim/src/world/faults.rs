@@ -6,7 +6,7 @@ use countersign_session::Millis;
 use countersign_types::Identifier;
 
 use super::{BEGIN, Host, NONCES, ORDERS, SETTLE_MS, World, events::Event};
-use crate::{chance::Chance, node::Node, scenario::Mutant};
+use crate::{Class, chance::Chance, node::Node, scenario::Mutant};
 
 /// How long nodes have been up when the world begins.
 const UP_BEFORE_MS: Millis = 60_000;
@@ -36,6 +36,10 @@ impl World {
                 sessions: Default::default(),
             };
             self.hosts.insert(node, host);
+        }
+        for node in
+            self.roots.members().into_iter().filter(|node| !self.down.contains(node)).collect::<Vec<_>>()
+        {
             self.start(node);
         }
         self.plan_requests();
@@ -48,7 +52,8 @@ impl World {
         let members = self.roots.members();
         for _ in 0..self.chance.between(0, self.scenario.random_crashes) {
             let at = self.now + self.chance.between(0, self.scenario.faults_ms);
-            if let Some(node) = self.chance.pick(&members) {
+            let node = self.chance.pick(&members);
+            if let Some(node) = node.filter(|_| self.faults.happens(Class::Crash, true)) {
                 self.queue.plan(at, Event::Crash { node });
             }
         }
@@ -59,6 +64,9 @@ impl World {
             self.chance.shuffle(&mut pair);
             // a pair, or one node from all others
             let others = if self.chance.permille(300) { pair.len() - 1 } else { 1 };
+            if !self.faults.happens(Class::Cut, true) {
+                continue;
+            }
             for b in pair.iter().skip(1).take(others) {
                 self.queue.plan(from, Event::Cut { a: pair[0], b: *b });
                 self.queue.plan(until, Event::Heal { a: pair[0], b: *b });
@@ -72,23 +80,24 @@ impl World {
             .hosts
             .iter()
             .filter(|(id, host)| {
-                **id != me && (self.now == BEGIN || host.node.is_some()) && !self.network.is_cut(me, **id)
+                let is_up = if self.now == BEGIN { !self.down.contains(id) } else { host.node.is_some() };
+                **id != me && is_up && !self.network.is_cut(me, **id)
             })
             .map(|(id, _)| *id)
-            .chain(self.roots.members().into_iter().filter(|id| self.now == BEGIN && *id != me))
             .collect();
         let local = self.local(me);
         let mutant = self.scenario.mutant.filter(|_| !self.is_liar(me));
         let (seed, roots) = (self.seed, Arc::clone(&self.roots));
         let Some(host) = self.hosts.get_mut(&me) else { return };
         host.life += 1;
-        let boot =
-            if host.life == 1 || mutant == Some(Mutant::ForgetsItsRestart) { host.first_boot } else { local };
+        let boot = if host.life == 1 { host.first_boot } else { local };
         let life = if mutant == Some(Mutant::RewoundRandomness) { 1 } else { host.life };
         let stream = u64::from(me.get()) * 100 + life;
         let nonces = Chance::of(seed, NONCES + stream);
         let order = Chance::of(seed, ORDERS + stream);
-        host.node = Some(Node::start(me, &roots, boot, connected.clone(), nonces, order));
+        let mut node = Node::start(me, &roots, boot, connected.clone(), nonces, order);
+        node.remembers_slow = self.scenario.remembers_slow;
+        host.node = Some(node);
         host.wake_at = Millis::MAX;
         self.watch.restarted(me);
         if self.now > BEGIN {
@@ -115,7 +124,8 @@ impl World {
     /// Dies at a named point, if it is its time.
     pub(super) fn may_crash(&mut self, me: Identifier, point: CrashPoint) -> bool {
         let up = self.hosts.get(&me).is_some_and(|host| host.node.is_some());
-        let crashes = up && self.faulty && self.chance.permille(self.crash_rate);
+        let drawn = up && self.faulty && self.chance.permille(self.crash_rate);
+        let crashes = self.faults.happens(Class::Crash, drawn);
         if crashes {
             self.note(format_args!("{me} crashes: {point:?}"));
             self.crash(me);
@@ -144,7 +154,7 @@ impl World {
         self.network.calm();
         let members = self.roots.members();
         for a in &members {
-            for b in members.iter().filter(|b| *b != a) {
+            for b in members.iter().filter(|b| *b != a && !self.down.contains(b)) {
                 let at = self.now + SETTLE_MS - 1_000;
                 let life = self.hosts.get(a).map_or(0, |host| host.life);
                 // whoever restarts later than this learns it from its own start

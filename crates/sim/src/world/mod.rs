@@ -15,8 +15,8 @@ use countersign_session::Millis;
 use countersign_types::{FailureKind, Identifier, RequestDigest, Scheme, SessionId};
 
 use crate::{
-    Broken, Scenario, Trace, Violation, chance::Chance, liar::Conspiracy, network::Network, node::Node,
-    queue::Queue, roots::Roots, script::Script, watch::Watch,
+    Broken, Class, Scenario, Setting, Trace, Violation, chance::Chance, faults::Faults, liar::Conspiracy,
+    network::Network, node::Node, queue::Queue, roots::Roots, script::Script, watch::Watch,
 };
 use clients::Client;
 use events::Event;
@@ -42,6 +42,10 @@ pub struct World {
     faults_end: Millis,
     faulty: bool,
     crash_rate: u64,
+    /// Those that are down from the first to the last.
+    down: BTreeSet<Identifier>,
+    slow: Option<Identifier>,
+    faults: Faults,
     queue: Queue<Event>,
     roots: Arc<Roots>,
     network: Network,
@@ -68,8 +72,8 @@ struct Host {
     ahead: Millis,
     first_boot: Millis,
     wake_at: Millis,
-    /// Sessions that it coordinates, with what they are for.
-    sessions: BTreeMap<SessionId, RequestDigest>,
+    /// Sessions that it coordinates, with what they are for, and since when.
+    sessions: BTreeMap<SessionId, (RequestDigest, Millis)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -81,6 +85,16 @@ struct Counts {
     further_attempts: u64,
     at_once: u64,
     blamed: u64,
+    sessions: Vec<Session>,
+}
+
+/// A session of the time of faults, as its coordinator tells its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// How long it took, in milliseconds of the world's time.
+    pub took_ms: Millis,
+    /// Why there is no signature, if there is none.
+    pub failed: Option<FailureKind>,
 }
 
 /// What a run without a violation gives.
@@ -102,6 +116,8 @@ pub struct Report {
     pub at_once: u64,
     /// How many times a liar was named.
     pub blamed: u64,
+    /// All sessions that ended, but for the last request's.
+    pub sessions: Vec<Session>,
 }
 
 impl World {
@@ -111,6 +127,8 @@ impl World {
     ///
     /// If the scenario has as many liars as the threshold, or sizes that make no committee.
     pub fn new(scenario: Scenario, seed: u64) -> Self {
+        #[cfg(countersign_mutants)]
+        countersign_session::mutant::choose(scenario.core);
         assert!(scenario.liars < scenario.threshold, "fewer liars than the threshold");
         // every scheme in turn
         let scheme = Scheme::ALL[(seed % Scheme::ALL.len() as u64) as usize];
@@ -118,9 +136,25 @@ impl World {
         let mut chance = Chance::of(seed, WORLD);
         let mut members = roots.members();
         chance.shuffle(&mut members);
+        let left_out = Arc::new(scenario.left_out.clone());
+        let mut faults = Faults::without(&left_out);
         let lying = chance.between(0, scenario.liars.into());
-        let liars: BTreeSet<Identifier> =
-            members.into_iter().take(usize::try_from(lying).unwrap_or(0)).collect();
+        let mut liars: BTreeSet<Identifier> =
+            members.iter().copied().take(usize::try_from(lying).unwrap_or(0)).collect();
+        liars.retain(|_| faults.happens(Class::Liar, true));
+        let down = members.iter().rev().copied().take(scenario.down.into()).collect();
+        let mut network =
+            Network::new(&scenario.links, Faults::without(&left_out), Chance::of(seed, NETWORK));
+        let slow = members.first().copied().filter(|_| scenario.slow_ms > 0);
+        if let Some(slow) = slow {
+            network.slow_down(slow, scenario.slow_ms);
+        }
+        let conspiracy = Conspiracy::new(
+            liars.clone(),
+            Arc::clone(&roots),
+            Faults::without(&left_out),
+            Chance::of(seed, LIARS),
+        );
         let faults_end = BEGIN + scenario.faults_ms;
         let mut world = Self {
             seed,
@@ -129,10 +163,13 @@ impl World {
             faulty: true,
             crash_rate: chance.between(0, scenario.crashes),
             queue: Queue::default(),
-            network: Network::new(&scenario.links, Chance::of(seed, NETWORK)),
+            network,
+            down,
+            slow,
+            faults,
             hosts: BTreeMap::new(),
             noticed: BTreeMap::new(),
-            conspiracy: Conspiracy::new(liars.clone(), Arc::clone(&roots), Chance::of(seed, LIARS)),
+            conspiracy,
             script: Script::default(),
             eager: BTreeSet::new(),
             clients: Vec::new(),
@@ -143,13 +180,23 @@ impl World {
             roots,
             scenario,
         };
-        world.note(format_args!("liars {}", names(&liars)));
+        let made = format!(
+            "{scheme}, {} of {} sign, liars {}, down {}; {}",
+            world.scenario.threshold,
+            world.scenario.members,
+            names(&liars),
+            names(&world.down),
+            world.network
+        );
+        world.note(made);
         world.found();
         world
     }
 
     /// Lets everything happen, until faults have ended and a last request is answered.
     pub fn run(mut self) -> Result<Report, Box<Broken>> {
+        #[cfg(countersign_mutants)]
+        countersign_session::mutant::choose(self.scenario.core);
         let end = self.faults_end + SETTLE_MS + 4 * crate::node::DEADLINE_MS;
         while let Some((at, event)) = self.queue.next(end) {
             self.now = at;
@@ -176,11 +223,19 @@ impl World {
             further_attempts: self.counts.further_attempts,
             at_once: self.counts.at_once,
             blamed: self.counts.blamed,
+            sessions: self.counts.sessions,
         }
     }
 
     fn broken(&mut self, violation: Violation) -> Box<Broken> {
-        Box::new(Broken { seed: self.seed, violation, trace: std::mem::take(&mut self.trace) })
+        let parts = [&self.faults, &self.network.faults, &self.conspiracy.faults];
+        Box::new(Broken {
+            seed: self.seed,
+            violation,
+            trace: std::mem::take(&mut self.trace),
+            setting: Setting::Signing(Box::new(self.scenario.clone())),
+            drawn: parts.into_iter().flat_map(Faults::drawn).collect(),
+        })
     }
 
     fn note(&mut self, what: impl fmt::Display) {

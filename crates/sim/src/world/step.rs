@@ -3,21 +3,18 @@
 use countersign_agreement::AgreedRecord;
 use countersign_session::{
     Millis,
-    message::{Decline, Package, Provisional, ToCoordinator, ToParticipant},
+    message::{Package, ToCoordinator, ToParticipant},
     participant::{LocalFailure, Run},
 };
 use countersign_types::{Failure, FailureKind, Identifier, Outcome, RequestDigest, SessionId};
 
-use super::{
-    World,
-    events::{Event, short},
-    faults::CrashPoint,
-};
+use super::{Session, World, clients::Client, events::Event, faults::CrashPoint};
 use crate::{
     Mutant, Violation,
     node::{Act, Node, Posted, Wire},
     roots::NETWORK,
     script::{Conduct, Runtime, Values},
+    trace::short,
 };
 
 impl World {
@@ -26,6 +23,14 @@ impl World {
             return Ok(());
         }
         self.note(&event);
+        let went = self.happen(event);
+        for lie in self.conspiracy.confess() {
+            self.note(lie);
+        }
+        went
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Deliver { from, to, wire, .. } => self.deliver(from, to, wire),
             Event::Observed { node, run, live, .. } => self.with(node, |n, now| n.observed(&run, *live, now)),
@@ -48,7 +53,13 @@ impl World {
                 self.heal(a, b);
                 Ok(())
             }
-            Event::Notice { node, about, up, .. } => self.with(node, |n, now| n.notice(about, up, now)),
+            Event::Notice { node, about, up, .. } => {
+                let host = self.hosts.get(&node).and_then(|host| host.node.as_ref());
+                if !up && host.is_some_and(|host| host.is_connected(about)) {
+                    self.watch.ledger.parted(node, about);
+                }
+                self.with(node, |n, now| n.notice(about, up, now))
+            }
             Event::Calm => {
                 self.calm();
                 Ok(())
@@ -98,10 +109,6 @@ impl World {
             }
         }
         let from = self.named_sender(from, to, &wire);
-        let wire = self.signed_anew(to, wire);
-        if self.mutant(to) == Some(Mutant::OneRefusalIsFinal) && refuses(&wire) {
-            self.refuse_at_once(to, &wire)?;
-        }
         self.with(to, |node, now| node.deliver(from, wire, now))
     }
 
@@ -112,9 +119,7 @@ impl World {
         attempt: u32,
         end: Result<Outcome, LocalFailure>,
     ) -> Result<(), Violation> {
-        let stopped = self.mutant(me) == Some(Mutant::StoppedClock);
-        let began = run.context.time_ms;
-        self.with(me, |node, now| node.replayed(run, attempt, end, if stopped { began } else { now }))
+        self.with(me, |node, now| node.replayed(run, attempt, end, now))
     }
 
     fn wake(&mut self, me: Identifier) -> Result<(), Violation> {
@@ -133,7 +138,7 @@ impl World {
 
     fn post(&mut self, client: usize, at: Identifier) -> Result<(), Violation> {
         let request = self.clients[client].request.clone();
-        let digest = request.request.digest();
+        let digest = self.clients[client].digest;
         let now = self.local(at);
         let posted = match self.hosts.get_mut(&at).and_then(|host| host.node.as_mut()) {
             Some(node) => node.post(request, now),
@@ -146,7 +151,7 @@ impl World {
             Posted::Started { session, acts } => {
                 self.note(format_args!("{at} opens {} for {}", short(&session.0), short(&digest.0)));
                 if let Some(host) = self.hosts.get_mut(&at) {
-                    host.sessions.insert(session, digest);
+                    host.sessions.insert(session, (digest, self.now));
                 }
                 self.carry_out(at, acts)
             }
@@ -171,11 +176,12 @@ impl World {
         let now = self.local(me);
         let Some(node) = self.hosts.get_mut(&me).and_then(|host| host.node.as_mut()) else { return Ok(()) };
         let acts = act(node, now);
-        let counted = node.participant.shares_made();
+        let (counted, kept) = (node.participant.shares_made(), node.participant.nonces_in_advance());
         self.carry_out(me, acts)?;
         let alive = self.hosts.get(&me).is_some_and(|host| host.node.is_some());
         if alive && !self.is_liar(me) {
             self.watch.counted(me, counted)?;
+            self.watch.ledger.keeps(me, kept)?;
         }
         Ok(())
     }
@@ -186,8 +192,11 @@ impl World {
         for act in acts {
             match act {
                 Act::Send { to, wire } => self.send(me, to, wire)?,
-                Act::Observe(run) => self.observe(me, run),
+                Act::Observe(run) => self.observe(me, run)?,
                 Act::Replay { run, attempt, recorded, agreed } => {
+                    if !lies {
+                        self.watch.replays(me, &run, &agreed)?;
+                    }
                     self.replay(me, run, attempt, &recorded, &agreed);
                 }
                 Act::Finished { session, request, result } => {
@@ -200,9 +209,12 @@ impl World {
     }
 
     fn send(&mut self, me: Identifier, to: Identifier, wire: Wire) -> Result<(), Violation> {
+        if !self.is_liar(me) {
+            self.watch.ledger.sends(me, to, &wire)?;
+        }
         if let (Wire::ToCoordinator(ToCoordinator::Signed(signed)), false) = (&wire, self.is_liar(me)) {
             let now = self.local(me);
-            self.watch.share(&self.script, me, signed, now)?;
+            self.watch.share(&self.script, me, to, signed, now)?;
             if signed.attempt == 1 && self.eager.remove(&(me, signed.vote.vote.session)) {
                 self.counts.at_once += 1;
             }
@@ -215,13 +227,20 @@ impl World {
         if arrivals.is_empty() {
             self.note(format_args!("{me} -> {to} lost: {wire}"));
         }
+        if arrivals.len() > 1 {
+            self.note(format_args!("{me} -> {to} twice: {wire}"));
+        }
+        let ordinary = self.now + self.network.ordinary_ms(me);
+        if let Some(at) = arrivals.iter().find(|at| **at > ordinary) {
+            self.note(format_args!("{me} -> {to} late, after {} ms: {wire}", at - self.now));
+        }
         for at in arrivals {
             self.queue.plan(at, Event::Deliver { from: me, to, life, wire: wire.clone() });
         }
         Ok(())
     }
 
-    fn observe(&mut self, me: Identifier, run: Run) {
+    fn observe(&mut self, me: Identifier, run: Run) -> Result<(), Violation> {
         let plan = self.script.plan(run.request.digest());
         let own = plan.conduct(me);
         let now = self.now;
@@ -242,11 +261,12 @@ impl World {
         if live.record.entries.is_empty() {
             live.recorded.clear();
         }
-        self.watch.ran(me, &run, live.record.hash(), &live.recorded);
-        let Some(life) = self.hosts.get(&me).map(|host| host.life) else { return };
+        self.watch.ran(me, &run, live.record.hash(), &live.recorded)?;
+        let Some(life) = self.hosts.get(&me).map(|host| host.life) else { return Ok(()) };
         let at = now + self.chance.between(1, plan.run_ms.0);
         self.queue.plan(at, Event::Observed { node: me, life, run, live: Box::new(live) });
         self.may_crash(me, CrashPoint::AfterObserve);
+        Ok(())
     }
 
     fn replay(&mut self, me: Identifier, run: Run, attempt: u32, recorded: &Values, agreed: &AgreedRecord) {
@@ -290,14 +310,17 @@ impl World {
         request: RequestDigest,
         result: Result<countersign_session::coordinator::Signed, Failure>,
     ) -> Result<(), Violation> {
-        if let Some(host) = self.hosts.get_mut(&me) {
-            host.sessions.remove(&session);
+        let opened = self.hosts.get_mut(&me).and_then(|host| host.sessions.remove(&session));
+        let is_probe = |client: &Client| client.probe.is_some() && client.digest == request;
+        if let Some((_, since)) = opened.filter(|_| !self.clients.iter().any(is_probe)) {
+            let failed = result.as_ref().err().map(|failure| failure.kind);
+            self.counts.sessions.push(Session { took_ms: self.now - since, failed });
         }
         let lies = self.is_liar(me);
         match &result {
             Ok(signed) => {
                 self.note(format_args!("{me} signed {} in {}", short(&session.0), signed.attempts));
-                let key = self.clients.iter().find(|client| client.request.request.digest() == request);
+                let key = self.clients.iter().find(|client| client.digest == request);
                 if let Some(key) = key.map(|client| client.request.request.key.key_id()) {
                     self.watch.signed(key, request, signed)?;
                 }
@@ -332,7 +355,7 @@ impl World {
         request: RequestDigest,
         failure: Option<&Failure>,
     ) -> Result<(), Violation> {
-        let client = self.clients.iter_mut().find(|client| client.request.request.digest() == request);
+        let client = self.clients.iter_mut().find(|client| client.digest == request);
         let probe = client.and_then(|client| client.probe.as_mut()).filter(|probe| probe.at == at);
         let must = probe.is_some() || self.scenario.all_signed;
         if let Some(probe) = probe {
@@ -355,7 +378,7 @@ impl World {
     pub(super) fn check_probe(&self) -> Result<(), Violation> {
         let waiting = self.clients.iter().find_map(|client| {
             let probe = client.probe.as_ref().filter(|probe| !probe.answered)?;
-            Some((client.request.request.digest(), probe.at))
+            Some((client.digest, probe.at))
         });
         match waiting {
             Some((request, at)) => Err(Violation::NotLive { request, at, why: "there is no answer".into() }),
@@ -392,39 +415,6 @@ impl World {
         }
     }
 
-    /// What the mutant that believes one refusal does.
-    fn refuse_at_once(&mut self, me: Identifier, wire: &Wire) -> Result<(), Violation> {
-        let Wire::ToCoordinator(message) = wire else { return Ok(()) };
-        let session = message.session();
-        let Some(host) = self.hosts.get_mut(&me) else { return Ok(()) };
-        let Some(request) = host.sessions.get(&session).copied() else { return Ok(()) };
-        if let Some(node) = &mut host.node {
-            node.coordinating.remove(&session);
-        }
-        let failure = Failure::new(FailureKind::Refused, "somebody refuses");
-        self.finished(me, session, request, Err(failure))
-    }
-
-    /// What the mutant that skips records' signatures sees: they are always right.
-    fn signed_anew(&self, me: Identifier, wire: Wire) -> Wire {
-        match wire {
-            Wire::ToParticipant(ToParticipant::Sign { mut package, send_verdict })
-                if self.mutant(me) == Some(Mutant::SkipsRecordSignatures) =>
-            {
-                package.signatures = package
-                    .records
-                    .iter()
-                    .filter(|(_, record)| !record.is_identical())
-                    .map(|(id, record)| {
-                        (*id, record.sign(NETWORK, package.session, &self.roots.identity(*id)))
-                    })
-                    .collect();
-                Wire::ToParticipant(ToParticipant::Sign { package, send_verdict })
-            }
-            other @ (Wire::ToParticipant(_) | Wire::ToCoordinator(_) | Wire::Preprocess(_)) => other,
-        }
-    }
-
     fn mutant(&self, me: Identifier) -> Option<Mutant> {
         self.scenario.mutant.filter(|_| !self.is_liar(me))
     }
@@ -454,19 +444,5 @@ fn package_of(wire: &Wire) -> Option<Package> {
         Wire::ToParticipant(ToParticipant::Commit { .. } | ToParticipant::Close { .. })
         | Wire::ToCoordinator(_)
         | Wire::Preprocess(_) => None,
-    }
-}
-
-fn refuses(wire: &Wire) -> bool {
-    match wire {
-        Wire::ToCoordinator(ToCoordinator::Observed(observation)) => {
-            observation.decision != Provisional::Allow
-        }
-        Wire::ToCoordinator(ToCoordinator::Declined { decline, .. }) => {
-            matches!(decline, Decline::Refused { .. })
-        }
-        Wire::ToCoordinator(ToCoordinator::Committed { .. } | ToCoordinator::Signed(_))
-        | Wire::ToParticipant(_)
-        | Wire::Preprocess(_) => false,
     }
 }
