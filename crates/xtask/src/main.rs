@@ -5,6 +5,7 @@ mod command;
 mod guests;
 mod interpreter;
 mod lock;
+mod mutants;
 mod places;
 mod purity;
 mod report;
@@ -53,6 +54,8 @@ enum Task {
         #[arg(long)]
         yes: bool,
     },
+    /// Break the core in one place at a time, and show which seed of the simulator catches it.
+    Mutants,
     /// Check format, lints, documentation, dependencies, licences, purity and components.
     Check {
         /// Install what is missing without asking.
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<()> {
         Task::Actions { check: false } => guests::write(&places),
         Task::Actions { check: true } => guests::check(&places).map(|said| println!("{said}")),
         Task::Test { yes } => test::run_tests(&places, Consent::given(yes)),
+        Task::Mutants => mutants::hunt(&places),
         Task::Check { yes } => check::run_checks(&places, Consent::given(yes)),
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     command::{run, run_keeping},
-    guests,
+    guests, mutants,
     places::Places,
     report::{Report, Went},
     setup::{self, Consent, Scope},
@@ -24,6 +24,7 @@ pub(crate) fn run_tests(places: &Places, consent: Consent) -> Result<()> {
     if report.step("set-up", || setup::run(places, Scope::Test, consent).map(|()| Went::well())) {
         report.step("actions", || guests::check(places).map(Went::Well));
         report.step("tests", || tests(places));
+        report.step("mutants of the core", || mutants::hunt(places).map(|()| Went::well()));
         report.step("documentation's examples", || {
             run(cargo().args(["test", "--workspace", "--locked", "--doc"]).current_dir(&places.root))?;
             Ok(Went::well())
@@ -58,6 +59,7 @@ fn tests(places: &Places) -> Result<Went> {
     if status.success() { Ok(Went::Well(said)) } else { bail!("{status}; {said}") }
 }
 
-fn target(places: &Places) -> PathBuf {
+/// The target folder.
+pub(crate) fn target(places: &Places) -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| places.root.join("target"), PathBuf::from)
 }
