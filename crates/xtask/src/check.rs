@@ -37,9 +37,9 @@ pub(crate) fn run_checks(places: &Places, consent: Consent) -> Result<()> {
     report.finish()
 }
 
-/// The workspace's manifest, and the guests'.
-fn manifests(places: &Places) -> [PathBuf; 2] {
-    [&places.root, &places.actions()].map(|folder| folder.join("Cargo.toml"))
+/// The workspace's manifest, the guests', and that of the programs of the fuzz targets.
+fn manifests(places: &Places) -> [PathBuf; 3] {
+    [&places.root, &places.actions(), &places.fuzz()].map(|folder| folder.join("Cargo.toml"))
 }
 
 fn format(places: &Places) -> Result<Went> {
@@ -79,11 +79,11 @@ fn licences(places: &Places) -> Result<Went> {
 
 /// The advisories change without us, and their database is not everywhere within reach.
 fn advisories(places: &Places) -> Result<Went> {
-    let [workspace, guests] = manifests(places);
-    if let Err(error) = run_within(ADVISORIES_BOUND, deny(places, &workspace)?.args(["fetch", "db"])) {
+    let manifests = manifests(places);
+    if let Err(error) = run_within(ADVISORIES_BOUND, deny(places, &manifests[0])?.args(["fetch", "db"])) {
         return Ok(Went::Skipped(format!("the database of advisories cannot be fetched: {error:#}")));
     }
-    for manifest in [workspace, guests] {
+    for manifest in manifests {
         run(deny(places, &manifest)?.args(["check", "advisories"]))?;
     }
     Ok(Went::well())

@@ -2,6 +2,7 @@
 
 mod check;
 mod command;
+mod fuzz;
 mod guests;
 mod interpreter;
 mod lock;
@@ -11,6 +12,7 @@ mod purity;
 mod report;
 mod scripts;
 mod setup;
+mod soak;
 mod stage;
 mod test;
 mod toolchain;
@@ -22,6 +24,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use places::Places;
 use setup::{Consent, Scope};
+use soak::Lengths;
 
 /// Set-up, builds of actions, and checks of the repository.
 #[derive(Parser)]
@@ -56,6 +59,15 @@ enum Task {
     },
     /// Break the core in one place at a time, and show which seed of the simulator catches it.
     Mutants,
+    /// Look for what tests do not find: fuzz every target, simulate many seeds, kill nodes under load. Ends with the
+    /// first finding.
+    Soak {
+        /// Install what is missing without asking.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        lengths: Lengths,
+    },
     /// Check format, lints, documentation, dependencies, licences, purity and components.
     Check {
         /// Install what is missing without asking.
@@ -82,6 +94,7 @@ fn run(task: Task) -> Result<()> {
         Task::Actions { check: true } => guests::check(&places).map(|said| println!("{said}")),
         Task::Test { yes } => test::run_tests(&places, Consent::given(yes)),
         Task::Mutants => mutants::hunt(&places),
+        Task::Soak { yes, lengths } => soak::run_soak(&places, Consent::given(yes), &lengths),
         Task::Check { yes } => check::run_checks(&places, Consent::given(yes)),
     }
 }

@@ -56,6 +56,21 @@ impl Places {
         self.cache.join("typescript")
     }
 
+    /// The programs of the fuzz targets, and what they find.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.root.join("fuzz")
+    }
+
+    /// Where the programs of the fuzz targets are built.
+    pub(crate) fn fuzz_build(&self) -> PathBuf {
+        self.cache.join("fuzz")
+    }
+
+    /// The corpora of the fuzz targets, a folder for each.
+    pub(crate) fn corpora(&self) -> PathBuf {
+        self.root.join("crates/fuzzing/corpora")
+    }
+
     /// Where guests are built.
     pub(crate) fn guests(&self) -> PathBuf {
         self.cache.join("guests")

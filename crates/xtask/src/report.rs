@@ -28,14 +28,14 @@ pub(crate) struct Report {
 
 #[derive(Debug)]
 struct Line {
-    step: &'static str,
+    step: String,
     result: Result<Went, String>,
     took: Duration,
 }
 
 impl Report {
     /// Announces and does a step. Later steps are done even where it fails.
-    pub(crate) fn step(&mut self, step: &'static str, work: impl FnOnce() -> Result<Went>) -> bool {
+    pub(crate) fn step(&mut self, step: &str, work: impl FnOnce() -> Result<Went>) -> bool {
         eprintln!("\n== {step}");
         let started = Instant::now();
         let result = work().map_err(|error| format!("{error:#}"));
@@ -45,7 +45,7 @@ impl Report {
             Err(error) => eprintln!("!! {step} failed: {error}"),
         }
         let passed = result.is_ok();
-        self.lines.push(Line { step, result, took: started.elapsed() });
+        self.lines.push(Line { step: step.to_owned(), result, took: started.elapsed() });
         passed
     }
 
@@ -53,7 +53,7 @@ impl Report {
     pub(crate) fn finish(self) -> Result<()> {
         println!("\n{}", self.table());
         let failed: Vec<&str> =
-            self.lines.iter().filter(|line| line.result.is_err()).map(|line| line.step).collect();
+            self.lines.iter().filter(|line| line.result.is_err()).map(|line| line.step.as_str()).collect();
         if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
     }
 

@@ -17,19 +17,21 @@ use crate::{
     places::Places,
     scripts::{self, TYPESCRIPT_PACKAGE},
     toolchain::{DEBIAN_PACKAGES, TARGET, Toolchain, cargo},
-    tools::{ANVIL_PACKAGE, DENY, MACHETE, NEXTEST, Tool, anvil},
+    tools::{ANVIL_PACKAGE, DENY, FUZZ, MACHETE, NEXTEST, Tool, anvil},
 };
 
 /// How long rustup may take to fetch a target; without a network it may hang.
 const RUSTUP_BOUND: Duration = Duration::from_secs(120);
 
-/// For what a machine is set up. Each needs what those before it need.
+/// For what a machine is set up. Each needs what those before it need; what [`Scope::Soak`] adds, it alone needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Scope {
     /// The test network.
     Testnet,
     /// The tests.
     Test,
+    /// Fuzzing, and tests for hours.
+    Soak,
     /// The checks.
     Check,
     /// Changes of the actions that come with the repository.
@@ -160,6 +162,9 @@ fn missing(places: &Places, scope: Scope) -> Result<Vec<Missing>> {
     need(chain, "anvil", "the dev chain", How::Npm(Package::Anvil));
     if scope >= Scope::Test {
         need(NEXTEST.find(places).is_some(), NEXTEST.name, NEXTEST.why, How::Crate(NEXTEST));
+    }
+    if scope == Scope::Soak {
+        need(FUZZ.find(places).is_some(), FUZZ.name, FUZZ.why, How::Crate(FUZZ));
     }
     if scope >= Scope::Check {
         for tool in [DENY, MACHETE] {

@@ -40,6 +40,10 @@ pub(crate) const DENY: Tool = Tool {
 pub(crate) const MACHETE: Tool =
     Tool { name: "cargo-machete", version: "0.9.2", features: "", why: "finds unused dependencies" };
 
+/// Builds and runs the fuzz targets.
+pub(crate) const FUZZ: Tool =
+    Tool { name: "cargo-fuzz", version: "0.13.2", features: "", why: "builds and runs the fuzz targets" };
+
 /// The npm package of the dev chain, with its version.
 pub(crate) const ANVIL_PACKAGE: &str = "@foundry-rs/anvil@1.7.1";
 

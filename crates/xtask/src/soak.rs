@@ -1,0 +1,92 @@
+//! `cargo xtask soak`: what takes too long for every change, and ends with the first finding.
+
+use anyhow::Result;
+
+use crate::{
+    command::{run, run_keeping},
+    fuzz,
+    places::Places,
+    report::{Report, Went},
+    setup::{self, Consent, Scope},
+    toolchain::cargo,
+    tools::{NEXTEST, with_anvil},
+};
+
+/// How nextest ends where no test is of the name that is asked for.
+const NO_TESTS: i32 = 4;
+
+/// How long each part takes. Nothing of a part whose length is 0 is done.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Lengths {
+    /// How long each fuzz target runs, in seconds.
+    #[arg(long, default_value_t = 60)]
+    fuzz_seconds: u64,
+    /// Only these fuzz targets; all of them if none is named.
+    #[arg(long = "target")]
+    targets: Vec<String>,
+    /// How many seeds each scenario of the simulator plays.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// How many times nodes are killed under load.
+    #[arg(long, default_value_t = 500)]
+    kill_cycles: u64,
+}
+
+/// Set-up, then everything for as long as is asked for, up to the first finding.
+pub(crate) fn run_soak(places: &Places, consent: Consent, lengths: &Lengths) -> Result<()> {
+    let mut report = Report::default();
+    let _ = report.step("set-up", || setup::run(places, Scope::Soak, consent).map(|()| Went::well()))
+        && fuzz_all(places, lengths, &mut report)
+        && (lengths.seeds == 0 || report.step("simulator", || simulate(places, lengths.seeds)))
+        && (lengths.kill_cycles == 0 || report.step("kill cycles", || kill(places, lengths.kill_cycles)));
+    report.finish()
+}
+
+/// Runs the fuzz targets one after the other, up to the first that finds something.
+fn fuzz_all(places: &Places, lengths: &Lengths, report: &mut Report) -> bool {
+    if lengths.fuzz_seconds == 0 {
+        return true;
+    }
+    let mut chosen = Vec::new();
+    report.step("fuzz targets", || {
+        chosen = fuzz::targets(places, &lengths.targets)?;
+        fuzz::build(places)?;
+        Ok(Went::Well(format!("{} targets", chosen.len())))
+    }) && chosen.iter().enumerate().all(|(index, target)| {
+        eprintln!("\n-- {} of {}", index + 1, chosen.len());
+        report.step(&format!("fuzz {target}"), || fuzz::fuzz(places, target, lengths.fuzz_seconds))
+    })
+}
+
+/// The scenarios of the simulator over so many seeds each. A seed that breaks an invariant is in the message of the test
+/// that fails.
+// The seeds are the first of each scenario's range: a simulator that is run by itself could draw others each time.
+fn simulate(places: &Places, seeds: u64) -> Result<Went> {
+    let mut command = NEXTEST.command(places)?;
+    command.args(["nextest", "run", "--locked", "--profile", "soak", "--cargo-quiet"]);
+    command.args(["--package", "countersign-sim", "--no-fail-fast"]);
+    run(command.env("COUNTERSIGN_SEEDS", seeds.to_string()).current_dir(&places.root))?;
+    Ok(Went::Well(format!("{seeds} seeds of each scenario")))
+}
+
+/// The process tests of nodes that are killed under load, for so many cycles.
+fn kill(places: &Places, cycles: u64) -> Result<Went> {
+    // they start the program `countersign`, which belongs to another package
+    run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))?;
+    let mut command = NEXTEST.command(places)?;
+    command.args(["nextest", "run", "--locked", "--profile", "soak", "--no-fail-fast"]);
+    command.args(["--package", "countersign-testnet", "--filterset", "test(kill_cycles)"]);
+    command.env("COUNTERSIGN_KILL_CYCLES", cycles.to_string()).current_dir(&places.root);
+    let command = with_anvil(places, &mut command)?;
+    let (status, _) = run_keeping(command, |_| false)?;
+    match status.code() {
+        Some(0) => Ok(Went::Well(format!("{cycles} cycles"))),
+        Some(NO_TESTS) => {
+            Ok(Went::Skipped("countersign-testnet has no test that is called kill_cycles".into()))
+        }
+        Some(_) | None => anyhow::bail!(
+            "{status}: run it again with COUNTERSIGN_KILL_CYCLES={cycles} cargo nextest run --profile soak \
+             -p countersign-testnet -E 'test(kill_cycles)'"
+        ),
+    }
+}
