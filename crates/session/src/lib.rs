@@ -8,6 +8,7 @@
 //! - [`participant`]: what a node does with a proposal, a package, a replay. It alone makes shares.
 //! - [`coordinator`]: what collects observations and shares for one request. It learns no secret.
 //! - [`Stock`]: commitments that members handed out in advance, with which a session takes one round.
+//! - [`Order`]: which members to ask first.
 //! - [`keygen`]: distributed key generation, from the first message to an activated root key.
 
 pub mod coordinator;
@@ -17,10 +18,12 @@ pub mod message;
 #[cfg(countersign_mutants)]
 #[doc(hidden)]
 pub mod mutant;
+pub mod order;
 pub mod participant;
 mod stock;
 
 pub use membership::Membership;
+pub use order::Order;
 pub use stock::Stock;
 
 /// The version of the messages in this crate; members announce it and talk to equals only.

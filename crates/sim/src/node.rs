@@ -7,13 +7,13 @@ use std::{
 
 use countersign_agreement::AgreedRecord;
 use countersign_session::{
-    Membership, Millis, Stock,
+    Membership, Millis, Order, Stock,
     coordinator::{self, Coordinator, Setup, Signed},
     message::{Preprocess, ToCoordinator, ToParticipant},
     participant::{self, LiveRun, LocalFailure, Participant, Run, authenticate},
 };
 use countersign_types::{
-    Decision, Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest,
+    Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest,
 };
 
 use crate::{
@@ -26,8 +26,6 @@ use crate::{
 pub(crate) const DEADLINE_MS: Millis = 30_000;
 /// How often a participant forgets what is over.
 const HOUSEKEEPING_MS: Millis = 1_000;
-/// How long a member that let a session wait is asked last, where the node remembers it.
-const PENALTY_MS: Millis = 10_000;
 
 /// A message on its way.
 #[derive(Debug, Clone)]
@@ -72,7 +70,7 @@ pub(crate) struct Node {
     housekeeping_at: Millis,
     /// Whether members that let a session wait are asked last for a while, as the real driver does.
     pub(crate) remembers_slow: bool,
-    penalties: BTreeMap<Identifier, Millis>,
+    asked_first: Order,
     /// Where nonces come from.
     pub(crate) nonces: Chance,
     order: Chance,
@@ -101,7 +99,7 @@ impl Node {
             connected,
             housekeeping_at: boot,
             remembers_slow: false,
-            penalties: BTreeMap::new(),
+            asked_first: Order::default(),
             nonces,
             order,
         }
@@ -122,8 +120,8 @@ impl Node {
         let mut order: Vec<Identifier> = self.connected.iter().copied().chain([self.me]).collect();
         self.order.shuffle(&mut order);
         if self.remembers_slow {
-            order
-                .sort_by_key(|id| (*id != self.me, self.penalties.get(id).is_some_and(|until| *until > now)));
+            order.retain(|id| *id != self.me);
+            order = self.asked_first.of(self.me, order, 0, now);
         }
         let terms =
             SessionTerms { request: digest, epoch: 1, engine: ENGINE, time_ms: now, pins: Vec::new() };
@@ -270,25 +268,16 @@ impl Node {
             if effects.iter().any(failed) {
                 self.requests.remove(&request);
             }
-            self.penalise(&effects, now);
+            self.learn(&effects, now);
         }
         effects.into_iter().map(|effect| coordinate(session, request, effect)).collect()
     }
 
     /// Remembers who let a session wait.
-    fn penalise(&mut self, effects: &[coordinator::Effect], now: Millis) {
-        let said = |effect: &coordinator::Effect| match effect {
-            coordinator::Effect::Finished(result) => match result.as_ref() {
-                Ok(signed) => signed.nodes.clone(),
-                Err(failure) => failure.nodes.clone(),
-            },
-            coordinator::Effect::Send { .. } => Vec::new(),
-        };
-        for node in effects.iter().flat_map(said) {
-            let members = self.membership.committee.identifiers();
-            let late = matches!(node.decision, Decision::NoAnswer | Decision::Misbehaved);
-            for id in members.filter(|id| late && self.membership.peer_id(*id) == node.peer_id) {
-                self.penalties.insert(id, now.saturating_add(PENALTY_MS));
+    fn learn(&mut self, effects: &[coordinator::Effect], now: Millis) {
+        for effect in effects {
+            if let coordinator::Effect::Finished(result) = effect {
+                self.asked_first.learn(&self.membership, result, now);
             }
         }
     }

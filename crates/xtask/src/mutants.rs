@@ -1,55 +1,44 @@
 //! `cargo xtask mutants`: the core, broken in one place at a time, and the seeds that catch it.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
+use std::{env, path::Path};
 
 use anyhow::Result;
 
 use crate::{command::run, places::Places, test::target, tools::NEXTEST};
 
-/// What the compiler is told so that the core holds its defects.
-const FLAGS: &str = "--cfg countersign_mutants";
-
-/// Builds simulator and core with the defects, in a target folder of their own so that no other build meets them, and
-/// hunts each.
+/// Builds simulator and core with the defects, and hunts each.
+///
+/// Only what the workspace itself compiles is told of the defects: it lies apart from every other build, what is run in a
+/// folder of its own, and all dependencies are those of the tests.
 pub(crate) fn hunt(places: &Places) -> Result<()> {
+    let target = target(places);
     let mut command = NEXTEST.command(places)?;
-    command.args(["nextest", "run", "--package", "countersign-sim", "--locked"]);
-    command.args(["--test", "core_mutants", "--test", "marks", "--success-output", "immediate"]);
+    command.args(["nextest", "run", "--workspace", "--locked", "--success-output", "immediate"]);
+    command.args(["--test", "core_mutants", "--test", "marks"]);
     command
-        .env("RUSTFLAGS", flags(env::var("RUSTFLAGS").ok()))
-        .env("CARGO_TARGET_DIR", folder(&target(places)));
+        .env("RUSTC_WORKSPACE_WRAPPER", wrapper(&places.root))
+        .env(
+            "CARGO_BUILD_BUILD_DIR",
+            env::var_os("CARGO_BUILD_BUILD_DIR").unwrap_or_else(|| target.clone().into()),
+        )
+        .env("CARGO_TARGET_DIR", target.join("mutants"));
     run(command.current_dir(&places.root))
 }
 
-/// Where they are built.
-fn folder(target: &Path) -> PathBuf {
-    target.join("mutants")
-}
-
-/// The compiler's flags, besides those that are set.
-fn flags(set: Option<String>) -> String {
-    match set.filter(|set| !set.is_empty()) {
-        Some(set) => format!("{set} {FLAGS}"),
-        None => FLAGS.into(),
-    }
+fn wrapper(root: &Path) -> std::path::PathBuf {
+    root.join("crates/xtask/with-defects")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
-    fn flags_that_are_set_are_kept() {
-        assert_eq!(flags(None), FLAGS);
-        assert_eq!(flags(Some(String::new())), FLAGS);
-        assert_eq!(flags(Some("-D warnings".into())), format!("-D warnings {FLAGS}"));
-    }
-
-    #[test]
-    fn defects_are_built_apart() {
-        assert_eq!(folder(Path::new("/t")), Path::new("/t/mutants"));
+    fn the_wrapper_adds_the_defects_and_nothing_else() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let said = Command::new(wrapper(&root)).args(["echo", "a b", "c"]).output().expect("a shell");
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "a b c --cfg countersign_mutants\n");
     }
 }

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use countersign_network::{Event, EventReceiver, Lane, Transport};
 use countersign_session::{
-    Membership, Millis, Stock,
+    Membership, Millis, Order, Stock,
     coordinator::Coordinator,
     keygen::KeyGen,
     message::{ToCoordinator, ToParticipant},
@@ -47,8 +47,6 @@ use requests::Requests;
 pub(crate) const MAX_INPUTS: usize = 1024;
 /// How often the machines forget what is over and the time is stored, in milliseconds.
 const HOUSEKEEPING_MS: Millis = 500;
-/// How long a member that let a session wait is asked last, in milliseconds.
-const PENALTY_MS: Millis = 10_000;
 
 /// Whoever waits for a request's result.
 pub(crate) type Reply = oneshot::Sender<Result<SignResponse, Failure>>;
@@ -115,7 +113,8 @@ pub(crate) struct Driver {
     stock: Stock,
     /// Connected members, by what they run actions with.
     connected: BTreeMap<Identifier, EngineId>,
-    penalties: BTreeMap<Identifier, Millis>,
+    /// Which members to ask first.
+    order: Order,
     housekeeping_at: Millis,
     failed: Option<DriverError>,
 }
@@ -128,7 +127,7 @@ impl Driver {
             requests: Requests::default(),
             stock: Stock::default(),
             connected: BTreeMap::new(),
-            penalties: BTreeMap::new(),
+            order: Order::default(),
             housekeeping_at: 0,
             failed: None,
         }
@@ -182,7 +181,6 @@ impl Driver {
             self.housekeeping_at = now.saturating_add(HOUSEKEEPING_MS);
             self.parts.participant.tick(now);
             self.requests.forget(now);
-            self.penalties.retain(|_, until| *until > now);
             if let Err(error) = self.put_time(LEASE_MS) {
                 self.failed = Some(error);
             }
@@ -335,20 +333,5 @@ impl Driver {
     fn equals(&self) -> impl Iterator<Item = Identifier> + '_ {
         let engine = self.parts.membership.engine;
         self.connected.iter().filter(move |(_, theirs)| **theirs == engine).map(|(member, _)| *member)
-    }
-
-    /// Members that sessions can be shared with, this node first, then those that did not let it wait.
-    fn order(&self, salt: u8) -> Vec<Identifier> {
-        let membership = &self.parts.membership;
-        let mut others: Vec<Identifier> = self.equals().collect();
-        if !others.is_empty() {
-            // another start for each request, so that all members carry an equal load
-            let shift = usize::from(salt) % others.len();
-            others.rotate_left(shift);
-        }
-        others.sort_by_key(|member| self.penalties.contains_key(member));
-        let mut order = vec![membership.me];
-        order.extend(others);
-        order
     }
 }

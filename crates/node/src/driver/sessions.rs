@@ -14,7 +14,7 @@ use countersign_types::{
     api::{SignResponse, SignedPayload, SignerVote},
 };
 
-use super::{Coordinating, Driver, PENALTY_MS, Reply, requests::Posted};
+use super::{Coordinating, Driver, Reply, requests::Posted};
 use crate::runs::Recorded;
 
 impl Driver {
@@ -52,7 +52,8 @@ impl Driver {
 
     fn setup(&mut self, request: Arc<ValidRequest>, pins: Vec<Pin>, now: Millis) -> Result<Setup, Failure> {
         let membership = Arc::clone(&self.parts.membership);
-        let order = self.order(request.digest().as_bytes()[0]);
+        let others = self.equals().collect();
+        let order = self.order.of(membership.me, others, request.digest().as_bytes()[0], now);
         let threshold = usize::from(membership.committee.threshold());
         if order.len() < threshold {
             return Err(self.too_few_connected(order.len()));
@@ -162,6 +163,7 @@ impl Driver {
         let Some(Coordinating { request: digest, words, .. }) = self.coordinators.remove(&session) else {
             return;
         };
+        self.order.learn(&self.parts.membership, &result, now);
         let nodes = match &result {
             Ok(signed) => {
                 let rounds = if signed.fallback.is_none() { "one" } else { "more" };
@@ -174,13 +176,6 @@ impl Driver {
             Err(failure) => &failure.nodes,
         };
         for node in nodes {
-            if matches!(node.decision, Decision::NoAnswer | Decision::Misbehaved) {
-                let membership = &self.parts.membership;
-                let mut members = membership.committee.identifiers();
-                if let Some(member) = members.find(|id| membership.peer_id(*id) == node.peer_id) {
-                    self.penalties.insert(member, now.saturating_add(PENALTY_MS));
-                }
-            }
             if node.decision == Decision::Misbehaved {
                 tracing::warn!(%session, peer = node.peer_id, reason = node.reason, "a member misbehaved");
             }
