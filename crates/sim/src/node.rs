@@ -268,13 +268,13 @@ impl Node {
             if effects.iter().any(failed) {
                 self.requests.remove(&request);
             }
-            self.learn(&effects, now);
+            self.remember(&effects, now);
         }
         effects.into_iter().map(|effect| coordinate(session, request, effect)).collect()
     }
 
     /// Remembers who let a session wait.
-    fn learn(&mut self, effects: &[coordinator::Effect], now: Millis) {
+    fn remember(&mut self, effects: &[coordinator::Effect], now: Millis) {
         for effect in effects {
             if let coordinator::Effect::Finished(result) = effect {
                 self.asked_first.learn(&self.membership, result, now);
