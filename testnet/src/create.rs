@@ -127,6 +127,7 @@ fn node_config(settings: &Settings, keys: &[NodePublicKey], ports: &Ports) -> Re
         chains: vec![chain],
         actions: ActionsConfig { publishers: Publishers::Word(Anybody::Anybody), ..Default::default() },
         egress: EgressConfig { open: open_names(settings, ports), ..Default::default() },
+        debug: Default::default(),
     })
 }
 

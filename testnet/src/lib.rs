@@ -16,6 +16,7 @@ pub mod process;
 pub mod report;
 pub mod rpc;
 pub mod settings;
+pub mod wire;
 
 pub use network::Network;
 pub use settings::Plan;

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
-use countersign_node::NodeConfig;
+use countersign_node::{DebugConfig, NodeConfig};
 use countersign_types::NodePublicKey;
 use rustix::process::Signal;
 
@@ -11,6 +11,10 @@ use crate::process::Process;
 
 /// How long a node may take to end: sessions under way are let go on for ten seconds.
 const END_PATIENCE: Duration = Duration::from_secs(20);
+/// The wire log in a node's folder.
+const WIRE_LOG: &str = "wire.jsonl";
+/// Its bound: nothing that a test writes is lost.
+const WIRE_LOG_MIB: u64 = 4096;
 
 /// One node: its folder, and its process while it runs.
 pub struct Node {
@@ -72,6 +76,18 @@ impl Node {
     /// Everything that it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Where its wire log lies, where it keeps one.
+    pub fn wire_log(&self) -> PathBuf {
+        self.folder.join(WIRE_LOG)
+    }
+
+    /// Has it keep a wire log from its next start on.
+    pub fn keep_wire_log(&self) -> Result<()> {
+        let mut config = self.config()?;
+        config.debug = DebugConfig { wire_log: Some(WIRE_LOG.into()), wire_log_mib: WIRE_LOG_MIB };
+        self.write_config(&config)
     }
 
     /// Its configuration.

@@ -33,6 +33,7 @@ use crate::{
     replication::Replication,
     runs::Runs,
     status::Status,
+    wire_log::WireLog,
 };
 
 /// The epoch of a network's first committee.
@@ -169,6 +170,7 @@ pub async fn run(
     let chains = Arc::new(Chains::start(config.chains.clone())?);
     let host = host(&config, engine, compiler, &store)?;
 
+    let wire_log = WireLog::open(&config.debug, network, me, store.generation()?, boot);
     let (inputs, queue) = mpsc::channel(MAX_INPUTS);
     let questions = Arc::new(Questions::new(Arc::new(handle.clone())));
     let replication = Arc::new(Replication::new(Arc::clone(&questions), Arc::clone(&store)));
@@ -199,6 +201,7 @@ pub async fn run(
         status: Arc::clone(&status),
         deadline_ms: config.api.deadline_ms.saturating_sub(ANSWER_MARGIN_MS).max(1),
         root_keys_file: config.data.join("root-keys.json"),
+        wire_log,
     });
     let interface_stop = CancellationToken::new();
     let backend = Arc::new(NodeBackend {

@@ -9,7 +9,7 @@ use std::{
 use countersign_types::Address;
 use serde::{Deserialize, Serialize};
 
-use crate::{logging::LogConfig, passphrase::PassphraseConfig};
+use crate::{logging::LogConfig, passphrase::PassphraseConfig, wire_log::DebugConfig};
 
 /// The sealed identity in a node's folder.
 pub const IDENTITY_FILE: &str = "identity.sealed";
@@ -46,6 +46,9 @@ pub struct NodeConfig {
     /// What actions may reach over HTTP.
     #[serde(default)]
     pub egress: countersign_egress::EgressConfig,
+    /// Aids for those who look into a fault.
+    #[serde(default)]
+    pub debug: DebugConfig,
 }
 
 /// Whose actions are stored, how many, and how they run.
@@ -164,6 +167,9 @@ impl NodeConfig {
         for file in &mut config.egress.roots {
             *file = base.join(&file);
         }
+        if let Some(file) = &mut config.debug.wire_log {
+            *file = base.join(&file);
+        }
         Ok(config)
     }
 
@@ -224,6 +230,7 @@ mod tests {
     fn the_example_explains_every_setting() {
         let mut config = parse(crate::init::CONFIG_EXAMPLE).expect("the example is a configuration");
         config.passphrase.file = Some("passphrase".into());
+        config.debug.wire_log = Some("wire.jsonl".into());
         let provider = countersign_chain::ProviderConfig::new("alpha", "https://rpc.alpha.example");
         let mut chain = countersign_chain::ChainConfig::new(1, vec![provider]);
         chain.quorum = Some(1);

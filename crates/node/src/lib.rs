@@ -21,10 +21,12 @@ mod replication;
 mod runs;
 mod status;
 mod wire;
+mod wire_log;
 
 pub use boot::{NodeError, run};
 pub use config::{ConfigError, NodeConfig};
 pub use passphrase::{PassphraseConfig, PassphraseError};
+pub use wire_log::DebugConfig;
 
 /// The version that a node announces.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

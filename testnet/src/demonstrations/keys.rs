@@ -1,10 +1,10 @@
 //! Keys and requests of the demonstrations, and what is checked of an answer.
 
 use anyhow::{Context, Result, ensure};
-use countersign_client::{LocalSigner, RequestSigner, sign_request};
+use countersign_client::{LocalSigner, RequestSigner, Trust, sign_request};
 use countersign_types::{
-    ActionId, Address, B256, Bytes, Caller, CallerKind, KeyOptions, KeySpec, PayloadKind, Policy, Request,
-    Scheme, SignedRequest, U256, api::SignResponse,
+    ActionId, Address, B256, Bytes, Caller, CallerKind, KeyOptions, KeySpec, NetworkId, PayloadKind, Policy,
+    Request, Scheme, SignedRequest, U256, api::SignResponse,
 };
 use rand_core::{OsRng, RngCore};
 use serde_json::json;
@@ -62,11 +62,21 @@ pub fn request(
     params: Bytes,
     caller: &LocalSigner,
 ) -> Result<SignedRequest> {
+    request_to(network.genesis.network_id(), key, params, caller)
+}
+
+/// A request to a network that is known by its id.
+pub fn request_to(
+    network: NetworkId,
+    key: KeySpec,
+    params: Bytes,
+    caller: &LocalSigner,
+) -> Result<SignedRequest> {
     let mut nonce = B256::ZERO;
     OsRng.fill_bytes(nonce.as_mut_slice());
     let issued_at = now_ms();
     let request = Request {
-        network: network.genesis.network_id(),
+        network,
         key,
         params,
         callers: vec![Caller { kind: CallerKind::Eip191, id: caller.address() }],
@@ -79,7 +89,11 @@ pub fn request(
 
 /// Checks an answer with code that is not ours, and offline: key, messages and signatures.
 pub async fn verify(network: &Network, request: &SignedRequest, answer: &SignResponse) -> Result<()> {
-    let trust = network.trust().await?;
+    verify_with(&network.trust().await?, request, answer)
+}
+
+/// The same, with root keys that are known.
+pub fn verify_with(trust: &Trust, request: &SignedRequest, answer: &SignResponse) -> Result<()> {
     let spec = &request.request.key;
     let public_key = trust.public_key(spec.scheme, &spec.key_id())?;
     ensure!(answer.public_key == public_key, "the answer's public key is not the one computed offline");

@@ -7,6 +7,8 @@ mod demonstrations;
 mod disks;
 mod javascript;
 mod keygen;
+mod kills;
+mod load;
 mod outages;
 mod outside;
 mod providers;

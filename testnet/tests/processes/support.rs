@@ -12,8 +12,9 @@ use countersign_client::LocalSigner;
 use countersign_testnet::{
     Network, Plan,
     demonstrations::{key_spec, request, verify},
-    network::{action, script_manifest},
+    network::{Node, action, script_manifest},
     rpc::Answer,
+    wire::{self, Log, Summary},
 };
 use countersign_types::{
     ActionId, Bytes, KeySpec, Manifest, NodeDecision, SignedRequest,
@@ -78,7 +79,9 @@ pub(crate) fn countersign<S: AsRef<std::ffi::OsStr>>(
 pub(crate) fn made(nodes: u16, threshold: u16) -> Result<Running> {
     let folder = TempDir::new()?;
     let plan = Plan { nodes, threshold, folder: folder.path().join("network"), program: program()? };
-    Ok(Running { network: Network::open(plan)?, folder: Some(folder) })
+    let network = Network::open(plan)?;
+    network.nodes.iter().try_for_each(Node::keep_wire_log)?;
+    Ok(Running { network, folder: Some(folder) })
 }
 
 /// A network that is ready, without a chain.
@@ -163,6 +166,19 @@ impl Running {
     pub(crate) fn restart(&mut self, node: usize) -> Result<()> {
         self.nodes[node].terminate()?;
         self.nodes[node].start()
+    }
+
+    /// Stops everything, and checks what the nodes have said to each other.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.network.stop()?;
+        self.check_wire(&[]).map(drop)
+    }
+
+    /// Checks the wire logs of all nodes that ever ran, and of copies of them.
+    pub(crate) fn check_wire(&self, copies: &[PathBuf]) -> Result<Summary> {
+        let own = self.nodes.iter().map(Node::wire_log).filter(|path| path.exists());
+        let logs = own.chain(copies.iter().cloned()).map(|path| Log::read(&path)).collect::<Result<Vec<_>>>()?;
+        Ok(wire::check(&logs)?)
     }
 
     /// Fails where any node has panicked.

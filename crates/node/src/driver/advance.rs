@@ -22,20 +22,28 @@ impl Driver {
         let members: Vec<Identifier> = self.equals().collect();
         for member in members {
             if let Some(count) = self.stock.ask(action, scheme, member, now) {
-                let ask = Preprocess::Ask { scheme, count };
-                self.send(member, Lane::Signing, &SigningFrame::Preprocess(ask));
+                self.send_preprocess(member, Preprocess::Ask { scheme, count }, now);
             }
         }
     }
 
-    pub(super) fn preprocess(&mut self, from: Identifier, message: Preprocess) {
+    pub(super) fn preprocess(&mut self, from: Identifier, message: Preprocess, now: Millis) {
+        if let Some(log) = &mut self.parts.wire_log {
+            log.preprocess(false, from, &message, now);
+        }
         match message {
             Preprocess::Ask { scheme, count } => {
                 let commitments = self.parts.participant.hand_out(from, scheme, count, &mut OsRng);
-                let answer = Preprocess::HandOut { scheme, commitments };
-                self.send(from, Lane::Signing, &SigningFrame::Preprocess(answer));
+                self.send_preprocess(from, Preprocess::HandOut { scheme, commitments }, now);
             }
             Preprocess::HandOut { scheme, commitments } => self.stock.put(from, scheme, commitments),
         }
+    }
+
+    fn send_preprocess(&mut self, to: Identifier, message: Preprocess, now: Millis) {
+        if let Some(log) = &mut self.parts.wire_log {
+            log.preprocess(true, to, &message, now);
+        }
+        self.send(to, Lane::Signing, &SigningFrame::Preprocess(message));
     }
 }

@@ -39,6 +39,7 @@ use crate::{
     runs::{Recorded, Runs},
     status::Status,
     wire::{self, BackgroundFrame, SigningFrame},
+    wire_log::WireLog,
 };
 pub(crate) use keygen::write_root_keys;
 use requests::Requests;
@@ -94,6 +95,7 @@ pub(crate) struct Parts {
     pub(crate) deadline_ms: Millis,
     /// Where the root keys are written for operators and clients.
     pub(crate) root_keys_file: std::path::PathBuf,
+    pub(crate) wire_log: Option<WireLog>,
 }
 
 /// A session that this node coordinates.
@@ -279,7 +281,7 @@ impl Driver {
             Lane::Signing => match wire::decode(bytes)? {
                 SigningFrame::ToParticipant(message) => self.participant_received(member, message, now),
                 SigningFrame::ToCoordinator(message) => self.coordinator_received(member, message, now),
-                SigningFrame::Preprocess(message) => self.preprocess(member, message),
+                SigningFrame::Preprocess(message) => self.preprocess(member, message, now),
             },
             Lane::Background => match wire::decode(bytes)? {
                 BackgroundFrame::KeyGeneration(message) => {
@@ -311,6 +313,9 @@ impl Driver {
 
     /// Sends on the signing lane; to this node itself directly.
     fn send_to_participant(&mut self, to: Identifier, message: ToParticipant, now: Millis) {
+        if let Some(log) = &mut self.parts.wire_log {
+            log.to_participant(true, to, &message, now);
+        }
         if to == self.parts.membership.me {
             return self.participant_received(to, message, now);
         }
@@ -318,6 +323,9 @@ impl Driver {
     }
 
     fn send_to_coordinator(&mut self, to: Identifier, message: ToCoordinator, now: Millis) {
+        if let Some(log) = &mut self.parts.wire_log {
+            log.to_coordinator(true, to, &message, now);
+        }
         if to == self.parts.membership.me {
             return self.coordinator_received(to, message, now);
         }

@@ -99,6 +99,9 @@ impl Driver {
     }
 
     pub(super) fn participant_received(&mut self, from: Identifier, message: ToParticipant, now: Millis) {
+        if let Some(log) = &mut self.parts.wire_log {
+            log.to_participant(false, from, &message, now);
+        }
         let effects = self.parts.participant.receive(from, message, now, &mut rand_core::OsRng);
         self.participant_effects(effects);
     }
@@ -117,6 +120,9 @@ impl Driver {
     }
 
     pub(super) fn coordinator_received(&mut self, from: Identifier, message: ToCoordinator, now: Millis) {
+        if let Some(log) = &mut self.parts.wire_log {
+            log.to_coordinator(false, from, &message, now);
+        }
         let session = message.session();
         let Some(coordinating) = self.coordinators.get_mut(&session) else { return };
         let effects = coordinating.coordinator.receive(from, message, now);
