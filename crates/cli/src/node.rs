@@ -4,7 +4,7 @@ use std::{env, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_action::Compiler;
-use countersign_node::{NodeConfig, NodeError, PassphraseConfig, init, logging};
+use countersign_node::{NodeConfig, NodeError, PassphraseConfig, boots, init, logging};
 use countersign_types::{Genesis, NodePublicKey, RootKeys, api::NetworkInfo};
 use secrecy::SecretString;
 use serde_json::json;
@@ -47,6 +47,20 @@ pub(crate) enum Command {
     /// Run a node until SIGTERM or Ctrl-C; a second one ends it at once.
     Run {
         /// The configuration file.
+        #[arg(long, default_value = "node.toml")]
+        config: PathBuf,
+    },
+    /// Accept a member that was restored from an old backup: forget which of its starts this node has seen. Stop the node
+    /// first.
+    #[command(
+        after_help = "Nodes refuse a member whose database is older than the one that it ran on, or that runs twice. Readmit one \
+                      only when its operator says that the newer database is lost and no other copy of it runs.\n\n\
+                      Example:\n  countersign node readmit 0x02... --config node1/node.toml"
+    )]
+    Readmit {
+        /// The member's public key.
+        member: NodePublicKey,
+        /// The configuration file of this node.
         #[arg(long, default_value = "node.toml")]
         config: PathBuf,
     },
@@ -105,6 +119,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             output.result(&json!({ "network": network }), || facts(&[("network", network.to_string())]))
         }
         Command::Run { config } => serve(&config, output),
+        Command::Readmit { member, config } => readmit(&member, &config, output),
         Command::Status(node) => status(&node, output),
     }
 }
@@ -145,6 +160,17 @@ fn node_exit(error: NodeError) -> Exit {
         NodeError::Driver(_) | NodeError::Task(_) | NodeError::Store(_) | NodeError::Metrics(_)
     );
     if own_fault { Exit::unexpected(error) } else { Exit::invalid(error) }
+}
+
+fn readmit(member: &NodePublicKey, config: &std::path::Path, output: &mut Output) -> Result<(), Exit> {
+    let config = NodeConfig::load(config).map_err(Exit::invalid)?;
+    let known = runtime()?.block_on(boots::readmit(&config, member)).map_err(Exit::invalid)?;
+    output.result(&json!({ "member": member, "known_generation": known }), || match known {
+        Some(generation) => {
+            format!("readmitted: boot {generation} of it is forgotten, its next one is accepted")
+        }
+        None => "no boot of this member was known: its next one is accepted anyhow".into(),
+    })
 }
 
 /// The first signal asks the node to stop, the second ends the process.

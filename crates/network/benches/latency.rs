@@ -5,11 +5,15 @@
 
 use std::{
     error::Error,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use countersign_network::{Config, Event, EventReceiver, Handle, Hello, Lane, Multiaddr, start};
+use countersign_network::{
+    Boot, BootId, Boots, Config, Event, EventReceiver, Handle, Hello, Lane, Multiaddr, boots::Forgotten,
+    start,
+};
 use countersign_types::{EngineId, NetworkId, NodeKey, NodePublicKey};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -104,14 +108,19 @@ async fn pair(listen: Multiaddr) -> Outcome<(Side, Side, NodePublicKey)> {
         network: NetworkId::from([1; 32]),
         protocol: 1,
         engine: EngineId::from([2; 32]),
-        generation: 1,
+        boot: Boot { generation: 1, id: BootId([1; 16]) },
         version: "bench".into(),
     };
     let mut config = Config { listen: vec![listen], ..Config::default() };
-    let dialled = start(&keys[1], hello.clone(), &members, config.clone()).await?;
+    let dialled = start(&keys[1], hello.clone(), &members, config.clone(), boots()).await?;
     config.peers.insert(members[1], dialled.0.listen_addresses());
-    let dialler = start(&keys[0], hello, &members, config).await?;
+    let dialler = start(&keys[0], hello, &members, config, boots()).await?;
     Ok((dialler, dialled, members[1]))
+}
+
+/// Each of the two had one boot.
+fn boots() -> Arc<dyn Boots> {
+    Arc::new(Forgotten::new(vec![Boot { generation: 1, id: BootId([1; 16]) }]))
 }
 
 fn median(mut rounds: Vec<Duration>) -> Duration {

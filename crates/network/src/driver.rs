@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    Config, Hello, address,
+    Boots, Config, Hello, address,
     backoff::Backoff,
     event::EventSender,
     handle::Shared,
@@ -46,6 +46,7 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     events: EventSender,
     own: Arc<Hello>,
+    boots: Arc<dyn Boots>,
     config: Config,
     members: BTreeMap<PeerId, Member>,
     ended: mpsc::Sender<(PeerId, ConnectionId)>,
@@ -79,6 +80,7 @@ impl Driver {
         shared: Arc<Shared>,
         events: EventSender,
         own: Hello,
+        boots: Arc<dyn Boots>,
         config: Config,
     ) -> Self {
         let own_id = *swarm.local_peer_id();
@@ -91,6 +93,7 @@ impl Driver {
             shared,
             events,
             own: Arc::new(own),
+            boots,
             config,
             ended,
             ended_links,
@@ -258,6 +261,7 @@ impl Driver {
         let link = Link {
             peer: Arc::clone(&member.peer),
             own: Arc::clone(&self.own),
+            boots: Arc::clone(&self.boots),
             connection,
             address: endpoint.get_remote_address().clone(),
             arrivals,

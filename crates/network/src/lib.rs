@@ -15,6 +15,7 @@
 
 mod address;
 mod backoff;
+pub mod boots;
 mod config;
 mod driver;
 mod event;
@@ -32,6 +33,7 @@ mod streams;
 mod swarm;
 mod transport;
 
+pub use boots::{Boot, BootId, Boots, BootsError};
 pub use config::{Config, ConfigError, DEFAULT_PORT};
 pub use event::{Event, EventReceiver};
 pub use handle::Handle;

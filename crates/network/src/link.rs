@@ -9,13 +9,13 @@ use libp2p::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Event, Hello, Lane,
+    Boot, Boots, Event, Hello, Lane,
     event::EventSender,
     frame::{self, Decoder},
     handle::Counters,
@@ -34,6 +34,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(crate) struct Link {
     pub(crate) peer: Arc<Peer>,
     pub(crate) own: Arc<Hello>,
+    pub(crate) boots: Arc<dyn Boots>,
     pub(crate) connection: ConnectionId,
     pub(crate) address: Multiaddr,
     pub(crate) arrivals: mpsc::Receiver<Arrival>,
@@ -63,7 +64,7 @@ impl Link {
     /// Runs until the connection is of no use any more. What happened stands in the peer's status and in events.
     pub(crate) async fn run(mut self) {
         let greeted = tokio::select! {
-            greeted = greet(&self.peer, &self.own, &mut self.arrivals) => greeted,
+            greeted = greet(&self.peer, &self.own, &self.boots, &mut self.arrivals) => greeted,
             reason = ended(&mut self.ended) => Err(Ungreeted::Failed(reason)),
             () = self.stop.cancelled() => Err(Ungreeted::Failed("this node shuts down".into())),
         };
@@ -200,8 +201,9 @@ impl From<std::io::Error> for Ungreeted {
 
 /// Exchanges hellos and verdicts, and collects the lanes' streams.
 async fn greet(
-    peer: &Peer,
-    own: &Hello,
+    peer: &Arc<Peer>,
+    own: &Arc<Hello>,
+    boots: &Arc<dyn Boots>,
     arrivals: &mut mpsc::Receiver<Arrival>,
 ) -> Result<(Hello, Lanes), Ungreeted> {
     timeout(GREETING_TIMEOUT, async {
@@ -213,7 +215,7 @@ async fn greet(
         // The peer sees a stream only when something is sent on it.
         let (ours, theirs) = futures::join!(
             async {
-                write_frame(&mut said, &own.encode()).await?;
+                write_frame(&mut said, &own.encode(peer.boot())).await?;
                 signing.flush().await?;
                 background.flush().await?;
                 let verdict = read_frame(&mut said, MAX_VERDICT_BYTES).await?;
@@ -222,13 +224,14 @@ async fn greet(
             },
             async {
                 streams.wait(arrivals, |streams| streams.accepted[Purpose::Hello as usize].is_some()).await?;
-                judge(peer, own, &mut streams.accepted(Purpose::Hello)?).await
+                judge(peer, own, boots, &mut streams.accepted(Purpose::Hello)?).await
             },
         );
         let hello = match (ours, theirs) {
             (Ok(Ok(())), Ok(Ok(hello))) => hello,
             (ours, theirs) => return Err(refused(ours, theirs)),
         };
+        accept(peer, hello.boot, boots).await?;
         streams.wait(arrivals, Streams::lanes_accepted).await?;
         let lanes = Lanes {
             signing: Way { out: signing, into: streams.accepted(Purpose::Signing)? },
@@ -241,15 +244,35 @@ async fn greet(
 }
 
 /// Reads the peer's hello and tells it our verdict. After a refusal, waits for the peer to have read why.
-async fn judge(peer: &Peer, own: &Hello, stream: &mut Stream) -> Result<Result<Hello, Refusal>, Ungreeted> {
+async fn judge(
+    peer: &Arc<Peer>,
+    own: &Arc<Hello>,
+    boots: &Arc<dyn Boots>,
+    stream: &mut Stream,
+) -> Result<Result<Hello, Refusal>, Ungreeted> {
     let bytes = read_frame(stream, MAX_HELLO_BYTES).await?;
-    let judged = own.decode(&bytes).and_then(|hello| peer.admit(own, &hello).map(|()| hello));
+    let (peer, own, boots) = (Arc::clone(peer), Arc::clone(own), Arc::clone(boots));
+    // what is kept of boots is on disk: not on an async thread
+    let judged = spawn_blocking(move || {
+        let greeting = own.decode(&bytes)?;
+        peer.judge(&own, &greeting, boots.as_ref()).map(|()| greeting.hello)
+    });
+    let judged =
+        judged.await.map_err(|error| Ungreeted::Failed(format!("judging the peer failed: {error}")))?;
     let verdict = hello::encode_verdict(judged.as_ref().map(drop));
     write_frame(stream, &verdict).await?;
     if judged.is_err() {
         let _ = timeout(LINGER, stream.read(&mut [0; 1])).await;
     }
     Ok(judged)
+}
+
+/// Keeps the boot of a peer, now that both accept each other.
+async fn accept(peer: &Arc<Peer>, boot: Boot, boots: &Arc<dyn Boots>) -> Result<(), Ungreeted> {
+    let (peer, boots) = (Arc::clone(peer), Arc::clone(boots));
+    let kept = spawn_blocking(move || peer.accept(boot, boots.as_ref())).await;
+    kept.map_err(|error| Ungreeted::Failed(format!("keeping the peer's boot failed: {error}")))?
+        .map_err(|refusal| Ungreeted::Refused(format!("we refuse the peer: {refusal}")))
 }
 
 /// What to say of a greeting that did not end well: the refusals, else what broke.

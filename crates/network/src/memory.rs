@@ -156,7 +156,7 @@ mod tests {
             network: NetworkId::from([1; 32]),
             protocol: 1,
             engine: EngineId::from([2; 32]),
-            generation: 1,
+            boot: crate::Boot { generation: 1, id: crate::BootId([1; 16]) },
             version: "test".into(),
         };
         let key = |byte| NodeKey::from_bytes([byte; 32]).expect("a scalar").public_key();

@@ -11,8 +11,8 @@ use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 use tokio::time::Instant;
 
 use crate::{
-    Hello, Lane, PeerStatus, SendError,
-    hello::Refusal,
+    Boot, Boots, Hello, Lane, PeerStatus, SendError,
+    hello::{self, Greeting, Refusal},
     identity,
     lane::{LaneSender, Unsent},
     swarm::CONNECTION_TIMEOUT,
@@ -34,7 +34,8 @@ pub(crate) struct Peer {
 struct State {
     link: Option<Link>,
     hello: Option<Hello>,
-    highest_generation: Option<u64>,
+    /// The last boot that was accepted.
+    boot: Option<Boot>,
     rtt: Option<Duration>,
     last_error: Option<String>,
 }
@@ -48,8 +49,9 @@ pub(crate) struct Link {
 }
 
 impl Peer {
-    pub(crate) fn new(member: NodePublicKey) -> Self {
-        let state = State { last_error: Some("not connected yet".into()), ..State::default() };
+    /// A member of which nothing is known but the last boot that was accepted.
+    pub(crate) fn new(member: NodePublicKey, boot: Option<Boot>) -> Self {
+        let state = State { boot, last_error: Some("not connected yet".into()), ..State::default() };
         Self {
             member,
             id: identity::peer_id(&member),
@@ -58,12 +60,29 @@ impl Peer {
         }
     }
 
-    /// Judges the member's hello and remembers its generation.
-    pub(crate) fn admit(&self, own: &Hello, hello: &Hello) -> Result<(), Refusal> {
-        let mut state = self.state();
-        own.judge(hello, state.highest_generation)?;
-        state.highest_generation = Some(hello.generation);
-        Ok(())
+    /// The last boot of the member that was accepted.
+    pub(crate) fn boot(&self) -> Option<Boot> {
+        self.state().boot
+    }
+
+    /// Judges the member's greeting. May wait for the disk.
+    pub(crate) fn judge(&self, own: &Hello, greeting: &Greeting, boots: &dyn Boots) -> Result<(), Refusal> {
+        own.judge(greeting, self.boot(), |generation| boots.own(generation))
+    }
+
+    /// Takes a boot for the member's last one, durably. To be called once both sides accept: a copy that notices what it is
+    /// must not pass for the member from then on. May wait for the disk.
+    pub(crate) fn accept(&self, boot: Boot, boots: &dyn Boots) -> Result<(), Refusal> {
+        {
+            // judged again: of two that come at once with one generation, one is refused
+            let mut state = self.state();
+            hello::follows(boot, state.boot)?;
+            if state.boot == Some(boot) {
+                return Ok(());
+            }
+            state.boot = Some(boot);
+        }
+        Ok(boots.accept(&self.member, boot)?)
     }
 
     pub(crate) fn connected(&self, hello: Hello, link: Link) {

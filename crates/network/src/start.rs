@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, ConfigError, EventReceiver, Handle, Hello, address,
+    Boots, BootsError, Config, ConfigError, EventReceiver, Handle, Hello, address,
     driver::Driver,
     event,
     handle::{Counters, Shared},
@@ -70,12 +70,16 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// What is kept of members' boots.
+    #[error(transparent)]
+    Boots(#[from] BootsError),
     /// The encryption of TCP connections cannot be set up.
     #[error("cannot set up the encryption of connections")]
     Encryption(#[from] noise::Error),
 }
 
-/// Listens, and from then on keeps connections with all other members.
+/// Listens, and from then on keeps connections with all other members. `boots` holds the own boots, with that of the hello, and
+/// those of others that were accepted.
 ///
 /// Returns when all addresses are listened on; connections come as events. Must be called in a tokio runtime. The transport
 /// runs until [`Handle::shutdown`] or until the receiver is dropped.
@@ -84,10 +88,14 @@ pub async fn start(
     hello: Hello,
     members: &[NodePublicKey],
     config: Config,
+    boots: Arc<dyn Boots>,
 ) -> Result<(Handle, EventReceiver), StartError> {
     let own = key.public_key();
     let others = check(own, &hello, members, &config)?;
-    let peers: BTreeMap<_, _> = others.into_iter().map(|other| (other, Arc::new(Peer::new(other)))).collect();
+    let known = |other: NodePublicKey| -> Result<_, BootsError> {
+        Ok((other, Arc::new(Peer::new(other, boots.last(&other)?))))
+    };
+    let peers: BTreeMap<_, _> = others.into_iter().map(known).collect::<Result<_, BootsError>>()?;
     let mut swarm = swarm::build(key, &hello, peers.values().map(|peer| peer.id), &config)?;
     let listening = listen(&mut swarm, &config.listen).await?;
     let stop = CancellationToken::new();
@@ -100,7 +108,7 @@ pub async fn start(
         stopped: CancellationToken::new(),
     });
     let (events, receiver) = event::queue(Some(stop.drop_guard()));
-    let driver = Driver::new(swarm, Arc::clone(&shared), events, hello, config);
+    let driver = Driver::new(swarm, Arc::clone(&shared), events, hello, boots, config);
     tokio::spawn(driver.run());
     Ok((Handle::new(shared), receiver))
 }

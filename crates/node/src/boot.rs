@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::NodeBackend,
+    boots::{self, StoredBoots},
     causes::with_causes,
     clock::Clock,
     config::{ActionsConfig, NodeConfig},
@@ -161,12 +162,17 @@ pub async fn run(
         network,
         protocol: countersign_session::PROTOCOL,
         engine: engine_id,
-        generation: store.generation()?,
+        boot: boots::own(&store)?,
         version: crate::VERSION.into(),
     };
-    let (handle, events) =
-        countersign_network::start(&identity, hello, membership.committee.members(), config.network.clone())
-            .await?;
+    let (handle, events) = countersign_network::start(
+        &identity,
+        hello,
+        membership.committee.members(),
+        config.network.clone(),
+        Arc::new(StoredBoots(Arc::clone(&store))),
+    )
+    .await?;
     let chains = Arc::new(Chains::start(config.chains.clone())?);
     let host = host(&config, engine, compiler, &store)?;
 
@@ -297,7 +303,7 @@ async fn shut_down(
     Ok(served?)
 }
 
-async fn open_store(
+pub(crate) async fn open_store(
     config: &NodeConfig,
     genesis: &Genesis,
     passphrase: SecretString,

@@ -48,7 +48,8 @@ impl Clock {
     }
 }
 
-fn system() -> Millis {
+/// The system's clock as it is.
+pub(crate) fn system() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -6,6 +6,7 @@
 
 mod backend;
 mod boot;
+pub mod boots;
 mod causes;
 mod clock;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod init;
 mod library;
 pub mod logging;
 mod outside;
+mod pace;
 mod passphrase;
 mod questions;
 mod replication;

@@ -10,6 +10,8 @@
 //! | 6 action | action id 32 | signed publication and the component's length |
 //! | 7 component | digest 32 | the component's bytes |
 //! | 8 script | digest 32 | the script's text |
+//! | 9 own boot | generation 8 | sealed id, 16 bytes |
+//! | 10 peer's boot | public key 33 | sealed generation and id, or that they were forgotten |
 //!
 //! Sealed values are a nonce of 24 bytes, the ciphertext, and a tag of 16. Structured values are postcard.
 
@@ -45,6 +47,10 @@ pub(crate) enum Place {
     Component(ComponentDigest),
     /// By the keccak-256 of its text.
     Script(B256),
+    OwnBoot {
+        generation: u64,
+    },
+    PeerBoot(NodePublicKey),
 }
 
 /// A record's type: the first byte of its key.
@@ -59,6 +65,8 @@ pub(crate) enum Kind {
     Action = 6,
     Component = 7,
     Script = 8,
+    OwnBoot = 9,
+    PeerBoot = 10,
 }
 
 impl Kind {
@@ -79,6 +87,8 @@ impl Place {
             Self::Action(_) => Kind::Action,
             Self::Component(_) => Kind::Component,
             Self::Script(_) => Kind::Script,
+            Self::OwnBoot { .. } => Kind::OwnBoot,
+            Self::PeerBoot(_) => Kind::PeerBoot,
         }
     }
 
@@ -99,6 +109,8 @@ impl Place {
             Self::Action(id) => key.extend(id.as_bytes()),
             Self::Component(digest) => key.extend(digest.as_bytes()),
             Self::Script(digest) => key.extend(digest.as_slice()),
+            Self::OwnBoot { generation } => key.extend(generation.to_be_bytes()),
+            Self::PeerBoot(member) => key.extend(member.as_bytes()),
         }
         key
     }
@@ -116,6 +128,8 @@ impl Place {
             6 => Self::Action(ActionId::from(take(fields)?)),
             7 => Self::Component(ComponentDigest::from(take(fields)?)),
             8 => Self::Script(B256::from(take(fields)?)),
+            9 => Self::OwnBoot { generation: number(fields)? },
+            10 => Self::PeerBoot(NodePublicKey::from_bytes(take(fields)?).ok()?),
             _ => return None,
         };
         fields.is_empty().then_some(place)
@@ -183,6 +197,11 @@ mod tests {
             epoch().prop_map(|epoch| Place::RootKeys { epoch }),
             any::<[u8; 32]>().prop_map(|id| Place::Action(id.into())),
             any::<[u8; 32]>().prop_map(|digest| Place::Component(digest.into())),
+            epoch().prop_map(|generation| Place::OwnBoot { generation }),
+            (1..=254u8).prop_map(|byte| {
+                let key = countersign_types::NodeKey::from_bytes([byte; 32]).expect("a scalar");
+                Place::PeerBoot(key.public_key())
+            }),
         ]
     }
 

@@ -130,10 +130,11 @@ impl Store {
             }),
         };
         let sealed = store.sealer.seal(Place::Identity, identity.to_bytes().as_slice())?;
+        let (place, boot) = store.draw_boot(1)?;
         store.commit(
             &mut *store.writer()?,
             "storing the identity",
-            &[(Place::Identity, &sealed)],
+            &[(Place::Identity, &sealed), (place, &boot)],
             |head| head.generation = 1,
         )?;
         // the header is last: a database without one was never finished
@@ -193,7 +194,10 @@ impl Store {
             let writer = store.writer.get_mut().map_err(|_| StoreError::Stopped)?;
             (writer.head, writer.usage) = (head, usage);
         }
-        store.commit(&mut *store.writer()?, "beginning a generation", &[], |head| head.generation += 1)?;
+        let (place, boot) = store.draw_boot(head.generation + 1)?;
+        store.commit(&mut *store.writer()?, "beginning a generation", &[(place, &boot)], |head| {
+            head.generation += 1;
+        })?;
         Ok(store)
     }
 

@@ -17,8 +17,8 @@ use serde_json::json;
 
 use crate::{Network, chain};
 pub use keys::{
-    approval_config, key_spec, key_spec_of, one_token, price_config, request, request_to, token_config, verify,
-    verify_with,
+    approval_config, key_spec, key_spec_of, one_token, price_config, request, request_to, token_config,
+    verify, verify_with,
 };
 
 /// The name of the metric that counts signature shares.

@@ -2,7 +2,7 @@
 //!
 //! Nonces are used once. What is seen of that on the wire: a member commits to a commitment in one place only (a session's
 //! attempt, or what it handed out to a coordinator), gives shares for it in one package only, with one outcome, and
-//! only in the life of the process that made it. And each share is for a package that came before, of the coordinator that
+//! only in the life of the life of the process that made it. And each share is for a package that came before, of the coordinator that
 //! asked, in which these commitments stand.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,9 +28,11 @@ pub enum Violation {
     #[error("member {member} gave shares for package {package} as of another session or attempt")]
     OtherSession { member: u16, package: B256 },
     /// A package that asks for other shares than were given.
-    #[error("member {member} gave {shares} shares for package {package}, which has {commitments} of its commitments")]
+    #[error(
+        "member {member} gave {shares} shares for package {package}, which has {commitments} of its commitments"
+    )]
     Count { member: u16, package: B256, shares: usize, commitments: usize },
-    /// A share for a commitment that this process did not make for this coordinator, session and attempt.
+    /// A share for a commitment that this life of it did not make for this coordinator, session and attempt.
     #[error("member {member} gave a share for {commitment}, which it had made {made}, as {used}")]
     NotCommitted { member: u16, commitment: Bytes, made: String, used: String },
     /// One hash, two packages.
@@ -46,6 +48,8 @@ pub enum Violation {
 pub struct Summary {
     /// Processes.
     pub boots: usize,
+    /// How often nonces were wiped.
+    pub purges: usize,
     /// Messages, those that were sent.
     pub messages: usize,
     /// Commitments that were made.
@@ -56,11 +60,11 @@ pub struct Summary {
     pub shares: usize,
 }
 
-/// For what a commitment was made: by which process, for whom, and for which attempt of which session, unless in advance.
+/// For what a commitment was made: in which life of a process, for whom, and for which attempt of which session, unless in advance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     log: usize,
-    boot: usize,
+    life: usize,
     coordinator: u16,
     attempt: Option<(B256, u32)>,
 }
@@ -86,44 +90,60 @@ struct Checker {
 
 /// Checks the logs of all memories that ever spoke for a member: a copy's too.
 pub fn check(logs: &[Log]) -> Result<Summary, Violation> {
+    let summary = nonces(logs)?;
+    sent(logs)?;
+    Ok(summary)
+}
+
+/// Checks all but that messages arrived as they were sent.
+pub fn nonces(logs: &[Log]) -> Result<Summary, Violation> {
     let mut checker = Checker::default();
     for (index, log) in logs.iter().enumerate() {
-        for (boot, lines) in log.boots.iter().enumerate() {
+        // a life ends with its process, and where all nonces are wiped
+        let mut life = Life { member: log.member, log: index, life: 0 };
+        for lines in &log.boots {
             checker.summary.boots += 1;
-            checker.boot(Process { member: log.member, log: index, boot }, lines)?;
+            life.life += 1;
+            checker.boot(&mut life, lines)?;
         }
     }
-    sent(logs)?;
     checker.summary.commitments = checker.made.len();
     checker.summary.packages = checker.packages.len();
     Ok(checker.summary)
 }
 
 #[derive(Clone, Copy)]
-struct Process {
+struct Life {
     member: u16,
     log: usize,
-    boot: usize,
+    life: usize,
 }
 
 impl Checker {
-    fn boot(&mut self, process: Process, lines: &[Line]) -> Result<(), Violation> {
+    fn boot(&mut self, life: &mut Life, lines: &[Line]) -> Result<(), Violation> {
         // the packages that came, with whom they came from
         let mut came = BTreeSet::new();
         for line in lines {
-            let Some(peer) = line.peer else { continue };
+            let Some(peer) = line.peer else {
+                if line.event == Event::Purged {
+                    life.life += 1;
+                    self.summary.purges += 1;
+                }
+                continue;
+            };
+            let life = *life;
             if line.way == Way::Sent {
                 self.summary.messages += 1;
             }
             match (&line.event, line.way) {
                 (Event::Observed { session, commitments, .. }, Way::Sent) => {
-                    self.commit(process, peer, Some((*session, 1)), commitments)?;
+                    self.commit(life, peer, Some((*session, 1)), commitments)?;
                 }
                 (Event::Committed { session, attempt, commitments }, Way::Sent) => {
-                    self.commit(process, peer, Some((*session, *attempt)), commitments)?;
+                    self.commit(life, peer, Some((*session, *attempt)), commitments)?;
                 }
                 (Event::HandOut { commitments, .. }, Way::Sent) => {
-                    self.commit(process, peer, None, commitments)?;
+                    self.commit(life, peer, None, commitments)?;
                 }
                 (Event::Sign(package) | Event::Propose { eager: Some(package), .. }, way) => {
                     let known = self.packages.entry(package.package).or_insert_with(|| package.clone());
@@ -136,9 +156,13 @@ impl Checker {
                 }
                 (Event::Signed { session, attempt, package, outcome, shares }, Way::Sent) => {
                     if !came.contains(&(peer, *package)) {
-                        return Err(Violation::NoPackage { member: process.member, to: peer, package: *package });
+                        return Err(Violation::NoPackage {
+                            member: life.member,
+                            to: peer,
+                            package: *package,
+                        });
                     }
-                    self.share(process, peer, (*session, *attempt), *package, *outcome, shares)?;
+                    self.share(life, peer, (*session, *attempt), *package, *outcome, shares)?;
                 }
                 (
                     Event::Observed { .. }
@@ -149,6 +173,7 @@ impl Checker {
                 )
                 | (
                     Event::Started { .. }
+                    | Event::Purged
                     | Event::Propose { eager: None, .. }
                     | Event::Commit { .. }
                     | Event::Close { .. }
@@ -164,14 +189,14 @@ impl Checker {
 
     fn commit(
         &mut self,
-        process: Process,
+        life: Life,
         coordinator: u16,
         attempt: Option<(B256, u32)>,
         commitments: &[Bytes],
     ) -> Result<(), Violation> {
-        let place = Place { log: process.log, boot: process.boot, coordinator, attempt };
+        let place = Place { log: life.log, life: life.life, coordinator, attempt };
         let twice = |commitment: &Bytes, first: &Place| Violation::CommittedTwice {
-            member: process.member,
+            member: life.member,
             commitment: commitment.clone(),
             first: format!("{first:?}"),
             second: format!("{place:?}"),
@@ -180,12 +205,14 @@ impl Checker {
             if commitments[..index].contains(commitment) {
                 return Err(twice(commitment, &place));
             }
-            match self.made.get(&(process.member, commitment.clone())) {
+            match self.made.get(&(life.member, commitment.clone())) {
                 // an answer that was lost is sent again; what is handed out is not
-                Some(first) if *first != place || place.attempt.is_none() => return Err(twice(commitment, first)),
+                Some(first) if *first != place || place.attempt.is_none() => {
+                    return Err(twice(commitment, first));
+                }
                 Some(_) => {}
                 None => {
-                    self.made.insert((process.member, commitment.clone()), place.clone());
+                    self.made.insert((life.member, commitment.clone()), place.clone());
                 }
             }
         }
@@ -194,14 +221,14 @@ impl Checker {
 
     fn share(
         &mut self,
-        process: Process,
+        life: Life,
         coordinator: u16,
         attempt: (B256, u32),
         hash: B256,
         outcome: B256,
         shares: &[B256],
     ) -> Result<(), Violation> {
-        let Process { member, log, boot } = process;
+        let Life { member, log, life } = life;
         let Some(package) = self.packages.get(&hash) else {
             return Err(Violation::NoPackage { member, to: coordinator, package: hash });
         };
@@ -214,7 +241,7 @@ impl Checker {
             let (shares, commitments) = (shares.len(), own.len());
             return Err(Violation::Count { member, package: hash, shares, commitments });
         }
-        let wanted = |attempt| Place { log, boot, coordinator, attempt };
+        let wanted = |attempt| Place { log, life, coordinator, attempt };
         for (commitment, share) in own.into_iter().zip(shares) {
             let owned = (member, commitment.clone());
             let made = self.made.get(&owned);
@@ -237,8 +264,11 @@ impl Checker {
 /// Whatever came was sent: lines are written before messages leave.
 fn sent(logs: &[Log]) -> Result<(), Violation> {
     let lines = || logs.iter().flat_map(|log| log.boots.iter().flatten().map(move |line| (log.member, line)));
-    let of = |way| lines().filter_map(move |(member, line)| Some((member, line.peer?, line)).filter(|_| line.way == way));
-    let all: BTreeSet<(u16, u16, &Event)> = of(Way::Sent).map(|(from, to, line)| (from, to, &line.event)).collect();
+    let of = |way| {
+        lines().filter_map(move |(member, line)| Some((member, line.peer?, line)).filter(|_| line.way == way))
+    };
+    let all: BTreeSet<(u16, u16, &Event)> =
+        of(Way::Sent).map(|(from, to, line)| (from, to, &line.event)).collect();
     let members: BTreeSet<u16> = logs.iter().map(|log| log.member).collect();
     for (at, from, line) in of(Way::Received) {
         if members.contains(&from) && !all.contains(&(from, at, &line.event)) {

@@ -34,7 +34,10 @@ fn signed(session: u8, attempt: u32, package: u8, outcome: u8, share: u8) -> Eve
 }
 
 fn hand_out(own: &[u8]) -> Event {
-    Event::HandOut { scheme: "ed25519".into(), commitments: own.iter().map(|byte| commitment(*byte)).collect() }
+    Event::HandOut {
+        scheme: "ed25519".into(),
+        commitments: own.iter().map(|byte| commitment(*byte)).collect(),
+    }
 }
 
 fn proposed(package: Package) -> Event {
@@ -90,7 +93,7 @@ fn wrong(events: &[(Way, Event)]) -> Violation {
 #[test]
 fn what_is_right_is_counted() {
     let summary = check(&[log(&right())]).expect("nothing is wrong");
-    assert_eq!(summary, Summary { boots: 1, messages: 8, commitments: 4, packages: 3, shares: 4 });
+    assert_eq!(summary, Summary { boots: 1, purges: 0, messages: 8, commitments: 4, packages: 3, shares: 4 });
 }
 
 #[test]
@@ -101,7 +104,10 @@ fn a_commitment_is_made_once() {
     };
     // in another session, in another attempt, handed out, handed out again, twice in one message
     twice(&then(&[(Sent, observed(4, 1))]));
-    twice(&then(&[(Sent, Event::Committed { session: hash(1), attempt: 3, commitments: vec![commitment(2)] })]));
+    twice(&then(&[(
+        Sent,
+        Event::Committed { session: hash(1), attempt: 3, commitments: vec![commitment(2)] },
+    )]));
     twice(&then(&[(Sent, hand_out(&[1]))]));
     twice(&then(&[(Sent, hand_out(&[4]))]));
     twice(&then(&[(Sent, hand_out(&[5, 5]))]));
@@ -133,11 +139,10 @@ fn a_share_follows_its_package() {
     let mut early = right();
     early.swap(2, 3);
     assert_eq!(wrong(&early), Violation::NoPackage { member: HIM, to: HER, package: hash(11) });
-    assert_eq!(wrong(&with(3, signed(1, 1, 99, 21, 31))), Violation::NoPackage {
-        member: HIM,
-        to: HER,
-        package: hash(99)
-    });
+    assert_eq!(
+        wrong(&with(3, signed(1, 1, 99, 21, 31))),
+        Violation::NoPackage { member: HIM, to: HER, package: hash(99) }
+    );
     for other in [signed(1, 2, 11, 21, 31), signed(2, 1, 11, 21, 31)] {
         assert_eq!(wrong(&with(3, other)), Violation::OtherSession { member: HIM, package: hash(11) });
     }
@@ -170,9 +175,20 @@ fn a_share_is_for_commitments_of_this_process_and_coordinator() {
     let later = process(&[(Received, proposed(package(4, 1, 16, 4))), (Sent, signed(4, 1, 16, 24, 34))]);
     let log = Log { member: HIM, boots: vec![process(&right()), later] };
     assert!(matches!(check(&[log]), Err(Violation::NotCommitted { .. })));
+    // made before all nonces were wiped
+    let mut lines =
+        process(&then(&[(Received, proposed(package(4, 1, 16, 4))), (Sent, signed(4, 1, 16, 24, 34))]));
+    assert!(check(&[Log { member: HIM, boots: vec![lines.clone()] }]).is_ok());
+    let purged = Line { n: 0, ms: 0, way: Way::Here, peer: None, event: Event::Purged };
+    lines.insert(right().len() + 1, purged);
+    assert!(matches!(check(&[Log { member: HIM, boots: vec![lines] }]), Err(Violation::NotCommitted { .. })));
     // handed out to another coordinator
-    let mut lines = process(&then(&[(Received, proposed(package(4, 1, 16, 4))), (Sent, signed(4, 1, 16, 24, 34))]));
-    lines.iter_mut().filter(|line| matches!(line.event, Event::HandOut { .. })).for_each(|line| line.peer = Some(3));
+    let mut lines =
+        process(&then(&[(Received, proposed(package(4, 1, 16, 4))), (Sent, signed(4, 1, 16, 24, 34))]));
+    lines
+        .iter_mut()
+        .filter(|line| matches!(line.event, Event::HandOut { .. }))
+        .for_each(|line| line.peer = Some(3));
     // session 3 used one of these too: it comes first
     assert!(matches!(check(&[Log { member: HIM, boots: vec![lines] }]), Err(Violation::NotCommitted { .. })));
 }

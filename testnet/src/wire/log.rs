@@ -66,6 +66,8 @@ pub struct Package {
 pub enum Event {
     /// A process started.
     Started { member: u16, generation: u64 },
+    /// All nonces were wiped.
+    Purged,
     /// A session was proposed.
     Propose { session: B256, request: B256, eager: Option<Package> },
     /// Commitments for a further attempt are asked for.
@@ -96,7 +98,8 @@ impl Log {
         let mut text = String::new();
         for file in [aside(path), path.into()] {
             if file.exists() {
-                let part = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let part =
+                    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
                 text.push_str(&part);
             }
         }
@@ -147,7 +150,8 @@ fn aside(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    const START: &str = r#"{"n":0,"ms":1,"way":"here","peer":null,"kind":"started","member":2,"generation":3}"#;
+    const START: &str =
+        r#"{"n":0,"ms":1,"way":"here","peer":null,"kind":"started","member":2,"generation":3}"#;
     const ASK: &str = r#"{"n":1,"ms":2,"way":"sent","peer":1,"kind":"ask","scheme":"bip340","count":16}"#;
 
     #[test]

@@ -49,7 +49,11 @@ impl Tail {
     }
 
     /// Waits until a line is written that is wanted; says whether it came in time.
-    pub async fn wait(&mut self, patience: Duration, wanted: impl Fn(Way, &Event) -> bool) -> io::Result<bool> {
+    pub async fn wait(
+        &mut self,
+        patience: Duration,
+        wanted: impl Fn(Way, &Event) -> bool,
+    ) -> io::Result<bool> {
         let until = Instant::now() + patience;
         loop {
             if self.lines()?.iter().any(|line| wanted(line.way, &line.event)) {

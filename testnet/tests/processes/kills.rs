@@ -54,7 +54,8 @@ impl Point {
             Self::ProposalReceived => way == Way::Received && matches!(event, Event::Propose { .. }),
             Self::Observed => way == Way::Sent && matches!(event, Event::Observed { .. }),
             Self::PackageReceived => {
-                way == Way::Received && matches!(event, Event::Sign(_) | Event::Propose { eager: Some(_), .. })
+                way == Way::Received
+                    && matches!(event, Event::Sign(_) | Event::Propose { eager: Some(_), .. })
             }
             Self::SharesSent => way == Way::Sent && matches!(event, Event::Signed { .. }),
             Self::SharesReceived => way == Way::Received && matches!(event, Event::Signed { .. }),
@@ -115,10 +116,16 @@ async fn kill_cycles() -> Result<()> {
         resumed[resumed.len() / 2],
         resumed[resumed.len() - 1]
     );
-    println!("{} signatures verified, longest gap {:?}; wire: {summary:?}", served.signatures, served.longest_gap);
+    println!(
+        "{} signatures verified, longest gap {:?}; wire: {summary:?}",
+        served.signatures, served.longest_gap
+    );
     ensure!(summary.boots == network.nodes.len() + cycles, "a process has no log: {summary:?}");
     ensure!(served.signatures > cycles, "{} signatures under load", served.signatures);
-    ensure!(summary.shares >= 3 * (served.signatures + cycles), "too few shares are in the logs: {summary:?}");
+    ensure!(
+        summary.shares >= 3 * (served.signatures + cycles),
+        "too few shares are in the logs: {summary:?}"
+    );
     // a node is killed behind each point at which it was waited for, in most cycles
     let waited = cycles - cycles.div_ceil(Point::ALL.len());
     let hit: usize = reached.values().sum();

@@ -3,6 +3,7 @@
 //! With `COUNTERSIGN_TEST_KEEP` set, the folder of each network stays behind, with its logs.
 
 mod actions;
+mod copies;
 mod demonstrations;
 mod disks;
 mod javascript;

@@ -177,7 +177,8 @@ impl Running {
     /// Checks the wire logs of all nodes that ever ran, and of copies of them.
     pub(crate) fn check_wire(&self, copies: &[PathBuf]) -> Result<Summary> {
         let own = self.nodes.iter().map(Node::wire_log).filter(|path| path.exists());
-        let logs = own.chain(copies.iter().cloned()).map(|path| Log::read(&path)).collect::<Result<Vec<_>>>()?;
+        let logs =
+            own.chain(copies.iter().cloned()).map(|path| Log::read(&path)).collect::<Result<Vec<_>>>()?;
         Ok(wire::check(&logs)?)
     }
 

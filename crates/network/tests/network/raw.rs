@@ -137,7 +137,7 @@ impl Raw {
     /// Greets as a member does, and opens both lanes.
     pub(crate) async fn greet(&mut self, member: NodePublicKey, own: &Hello) -> Greeted {
         let mut said = self.open(member, HELLO_PROTOCOL).await.expect("opens");
-        write_frame(&mut said, &own.encode()).await;
+        write_frame(&mut said, &own.encode(None)).await;
         let (_, mut heard) = timeout(PATIENCE, self.hellos.next()).await.expect("greeted").expect("runs");
         read_frame(&mut heard).await;
         write_frame(&mut heard, &hello::encode_verdict(Ok(()))).await;

@@ -1,9 +1,11 @@
-use countersign_network::Hello;
+use std::sync::Arc;
+
+use countersign_network::{Boot, BootId, Boots, Config, Hello, boots::Forgotten};
 use countersign_types::{NetworkId, NodeKey};
 
 use crate::{
     raw::Raw,
-    world::{Node, config, eventually, hello, keys, members},
+    world::{Node, boot, boots, config, eventually, hello, keys, members},
 };
 
 /// Two members that differ in their hello.
@@ -79,27 +81,102 @@ async fn another_engine_is_only_announced() {
     assert_eq!(lower.status(higher.own).hello, Some(theirs));
 }
 
+/// Two members, the lower of which goes through many starts, and the higher stays.
+struct Restarts {
+    keys: Vec<NodeKey>,
+    stays: Node,
+    known: Config,
+}
+
+impl Restarts {
+    /// Where the one that stays has this memory of boots.
+    async fn new(memory: Arc<dyn Boots>) -> Self {
+        let keys = keys(2);
+        let stays = Node::start_with(&keys[1], &members(&keys), hello(1), config(&[]), memory).await;
+        let known = config(&[(stays.own, stays.handle.listen_addresses())]);
+        Self { keys, stays, known }
+    }
+
+    /// A start of the other, on a database with these boots, the last of which is its own.
+    async fn start(&self, boots: &[Boot]) -> Node {
+        let own = *boots.last().expect("a boot");
+        let hello = Hello { boot: own, ..hello(1) };
+        let boots = Arc::new(Forgotten::new(boots.to_vec()));
+        Node::start_with(&self.keys[0], &members(&self.keys), hello, self.known.clone(), boots).await
+    }
+
+    /// A start that is accepted, and ends.
+    async fn passes(&mut self, boots: &[Boot]) {
+        let mut node = self.start(boots).await;
+        node.connected(self.stays.own).await;
+        self.stays.connected(node.own).await;
+        node.handle.shutdown().await;
+        self.stays.disconnected(node.own).await;
+    }
+
+    /// A start that is refused for this reason, which both hear, and ends.
+    async fn is_refused(&mut self, boots: &[Boot], reason: &str) {
+        let node = self.start(boots).await;
+        eventually("it is refused", || self.stays.last_error(node.own).contains(reason)).await;
+        eventually("it is told", || node.last_error(self.stays.own).contains(reason)).await;
+        assert!(!self.stays.status(node.own).connected);
+        assert!(node.last_error(self.stays.own).contains("countersign node readmit"));
+        node.handle.shutdown().await;
+    }
+}
+
+/// Boot `generation`, with another id than the member's own start of it.
+fn other(generation: u64) -> Boot {
+    Boot { generation, id: BootId([0xee; 16]) }
+}
+
+fn up_to(generation: u64) -> Vec<Boot> {
+    (1..=generation).map(boot).collect()
+}
+
 #[tokio::test]
-async fn a_member_that_was_rolled_back_is_refused_until_it_is_not() {
-    let keys = keys(2);
-    let members = members(&keys);
-    let mut stays = Node::start(&keys[1], &members, hello(1), config(&[])).await;
-    let known = config(&[(stays.own, stays.handle.listen_addresses())]);
+async fn a_member_that_was_rolled_back_is_refused_however_often_it_starts() {
+    let mut pair = Restarts::new(boots(&hello(1))).await;
+    pair.passes(&up_to(5)).await;
 
-    let mut first = Node::start(&keys[0], &members, hello(5), known.clone()).await;
-    first.connected(stays.own).await;
-    stays.connected(first.own).await;
-    first.handle.shutdown().await;
-    stays.disconnected(first.own).await;
+    // back at the state after boot 3
+    let old = [up_to(3), vec![other(4)]].concat();
+    pair.is_refused(&old, "its boot generation is 4, it has been at 5").await;
+    let old = [old, vec![other(5)]].concat();
+    pair.is_refused(&old, "another start of it had the boot generation 5").await;
+    for generation in 6..9 {
+        let again = [old.clone(), (6..=generation).map(other).collect()].concat();
+        pair.is_refused(&again, "its boot 5 was another than the peer has seen").await;
+    }
+    // and the newest state is as good as before
+    pair.passes(&up_to(6)).await;
+}
 
-    let back = Node::start(&keys[0], &members, hello(4), known.clone()).await;
-    let reason = "it was rolled back: its boot generation is 4, it has been at 5";
-    eventually("it is refused", || stays.last_error(back.own).contains(reason)).await;
-    eventually("it is told", || back.last_error(stays.own).contains(reason)).await;
-    assert!(!stays.status(back.own).connected);
-    back.handle.shutdown().await;
+#[tokio::test]
+async fn a_member_that_was_away_for_many_starts_accepts_the_last() {
+    let memory = boots(&hello(1));
+    let mut pair = Restarts::new(Arc::clone(&memory)).await;
+    pair.passes(&up_to(2)).await;
+    pair.passes(&up_to(90)).await;
+    assert_eq!(memory.last(&pair.keys[0].public_key()), Ok(Some(boot(90))));
+}
 
-    let mut restarted = Node::start(&keys[0], &members, hello(6), known).await;
-    restarted.connected(stays.own).await;
-    stays.connected(restarted.own).await;
+#[tokio::test]
+async fn a_copy_beside_the_member_is_refused() {
+    let mut pair = Restarts::new(boots(&hello(1))).await;
+    let mut node = pair.start(&up_to(3)).await;
+    node.connected(pair.stays.own).await;
+    pair.stays.connected(node.own).await;
+    let copy = [up_to(2), vec![other(3)]].concat();
+    pair.is_refused(&copy, "it runs twice").await;
+    eventually("the member is back", || pair.stays.status(node.own).connected).await;
+}
+
+#[tokio::test]
+async fn what_was_seen_of_boots_outlives_the_one_who_saw_it() {
+    let memory = boots(&hello(1));
+    Restarts::new(Arc::clone(&memory)).await.passes(&up_to(5)).await;
+    let mut pair = Restarts::new(memory).await;
+    pair.is_refused(&up_to(4), "its boot generation is 4, it has been at 5").await;
+    pair.passes(&up_to(5)).await;
 }

@@ -1,10 +1,10 @@
 use countersign_network::{Config, Multiaddr, StartError, start};
 
-use crate::world::{Node, addresses, config, hello, keys, members};
+use crate::world::{Node, addresses, boots, config, hello, keys, members};
 
 async fn refusal(config: Config) -> StartError {
     let keys = keys(2);
-    start(&keys[1], hello(1), &members(&keys), config).await.expect_err("does not start")
+    start(&keys[1], hello(1), &members(&keys), config, boots(&hello(1))).await.expect_err("does not start")
 }
 
 #[tokio::test]
@@ -43,10 +43,11 @@ async fn an_address_of_another_machine_is_refused() {
 async fn strangers_are_refused_at_the_start() {
     let keys = keys(3);
     let two = members(&keys[..2]);
-    let error = start(&keys[2], hello(1), &two, config(&[])).await.expect_err("not a member");
+    let error =
+        start(&keys[2], hello(1), &two, config(&[]), boots(&hello(1))).await.expect_err("not a member");
     assert!(matches!(error, StartError::NotAMember { own } if own == keys[2].public_key()));
     let known = config(&[(keys[2].public_key(), addresses(&["/ip4/127.0.0.1/tcp/1"]))]);
-    let error = start(&keys[0], hello(1), &two, known).await.expect_err("an unknown peer");
+    let error = start(&keys[0], hello(1), &two, known, boots(&hello(1))).await.expect_err("an unknown peer");
     assert!(matches!(error, StartError::UnknownPeer { peer } if peer == keys[2].public_key()));
 }
 

@@ -1,9 +1,10 @@
 //! Members for the tests.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use countersign_network::{
-    Config, Event, EventReceiver, Handle, Hello, Multiaddr, PeerStatus, keypair, start,
+    Boot, BootId, Boots, Config, Event, EventReceiver, Handle, Hello, Multiaddr, PeerStatus,
+    boots::Forgotten, keypair, start,
 };
 use countersign_types::{EngineId, NetworkId, NodeKey, NodePublicKey};
 use libp2p::PeerId;
@@ -17,9 +18,20 @@ pub(crate) fn hello(generation: u64) -> Hello {
         network: NetworkId::from([1; 32]),
         protocol: 1,
         engine: EngineId::from([2; 32]),
-        generation,
+        boot: boot(generation),
         version: "test".into(),
     }
+}
+
+/// The boot of a generation, unless a test says otherwise.
+pub(crate) fn boot(generation: u64) -> Boot {
+    Boot { generation, id: BootId([u8::try_from(generation).expect("small"); 16]) }
+}
+
+/// What a node keeps that had all boots up to this one, and has seen nobody yet.
+pub(crate) fn boots(hello: &Hello) -> Arc<dyn Boots> {
+    let before = (1..hello.boot.generation).map(boot);
+    Arc::new(Forgotten::new(before.chain([hello.boot]).collect()))
 }
 
 /// Keys of members, ascending by PeerId: each dials those after it.
@@ -61,7 +73,19 @@ impl Node {
         hello: Hello,
         config: Config,
     ) -> Self {
-        let (handle, events) = start(key, hello, members, config).await.expect("starts");
+        let boots = boots(&hello);
+        Self::start_with(key, members, hello, config, boots).await
+    }
+
+    /// With what it keeps of boots.
+    pub(crate) async fn start_with(
+        key: &NodeKey,
+        members: &[NodePublicKey],
+        hello: Hello,
+        config: Config,
+        boots: Arc<dyn Boots>,
+    ) -> Self {
+        let (handle, events) = start(key, hello, members, config, boots).await.expect("starts");
         Self { own: key.public_key(), handle, events }
     }
 

@@ -31,9 +31,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::{Clock, LEASE_MS},
+    clock::{self, Clock, LEASE_MS},
     heads::Heads,
     library::Library,
+    pace::Pace,
     questions::{Ask, Message as Question, Questions},
     replication::{Announcement, Replication},
     runs::{Recorded, Runs},
@@ -118,6 +119,7 @@ pub(crate) struct Driver {
     /// Which members to ask first.
     order: Order,
     housekeeping_at: Millis,
+    pace: Pace,
     failed: Option<DriverError>,
 }
 
@@ -131,6 +133,7 @@ impl Driver {
             connected: BTreeMap::new(),
             order: Order::default(),
             housekeeping_at: 0,
+            pace: Pace::new(std::time::Instant::now(), clock::system()),
             failed: None,
         }
     }
@@ -175,7 +178,24 @@ impl Driver {
         Instant::now() + Duration::from_millis(next.saturating_sub(now).min(HOUSEKEEPING_MS))
     }
 
+    /// To be called before anything is done with what a wait gave: a process that stood still must not use what another
+    /// may hold by now.
+    fn keep_pace(&mut self) {
+        let Some(gap) = self.pace.step(std::time::Instant::now(), clock::system()) else { return };
+        let (advance, sessions) =
+            (self.parts.participant.nonces_in_advance(), self.parts.participant.open_sessions());
+        tracing::warn!(%gap, advance, sessions, "wiping all nonces: this process may have been copied meanwhile");
+        metrics::counter!("countersign_nonces_purged_total").increment(1);
+        let now = self.parts.clock.now();
+        if let Some(log) = &mut self.parts.wire_log {
+            log.purged(now);
+        }
+        let effects = self.parts.participant.purge();
+        self.participant_effects(effects);
+    }
+
     fn tick(&mut self) {
+        self.keep_pace();
         let now = self.parts.clock.now();
         self.tick_coordinators(now);
         self.tick_keygen(now);
@@ -208,6 +228,7 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input) {
+        self.keep_pace();
         let now = self.parts.clock.now();
         match input {
             Input::Submit { request, reply } => self.submit(request, reply, now),
@@ -231,6 +252,7 @@ impl Driver {
     }
 
     fn event(&mut self, event: Event) {
+        self.keep_pace();
         let now = self.parts.clock.now();
         match event {
             Event::Connected { peer, hello } => {

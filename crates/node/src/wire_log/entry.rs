@@ -42,6 +42,7 @@ type Signers = Vec<(u16, Vec<Bytes>)>;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(super) enum Entry {
     Started { member: u16, generation: u64 },
+    Purged,
     Propose { session: SessionId, request: RequestDigest, eager: Option<Sign> },
     Commit { session: SessionId, attempt: u32 },
     Sign(Sign),
@@ -68,7 +69,8 @@ pub(super) fn to_participant(message: &ToParticipant, network: NetworkId) -> Ent
     let session = message.session(network);
     match message {
         ToParticipant::Propose(proposal) => {
-            let eager = proposal.eager.as_ref().map(|eager| sign(&eager.as_ref().clone().package(session), network));
+            let eager =
+                proposal.eager.as_ref().map(|eager| sign(&eager.as_ref().clone().package(session), network));
             Entry::Propose { session, request: proposal.request.request.digest(), eager }
         }
         ToParticipant::Commit { attempt, .. } => Entry::Commit { session, attempt: *attempt },

@@ -77,14 +77,26 @@ impl WireLog {
         Some(log)
     }
 
-    pub(crate) fn to_participant(&mut self, sent: bool, peer: Identifier, message: &ToParticipant, now: Millis) {
+    pub(crate) fn to_participant(
+        &mut self,
+        sent: bool,
+        peer: Identifier,
+        message: &ToParticipant,
+        now: Millis,
+    ) {
         if self.open.is_some() {
             let entry = entry::to_participant(message, self.network);
             self.write(way(sent), Some(peer), now, entry);
         }
     }
 
-    pub(crate) fn to_coordinator(&mut self, sent: bool, peer: Identifier, message: &ToCoordinator, now: Millis) {
+    pub(crate) fn to_coordinator(
+        &mut self,
+        sent: bool,
+        peer: Identifier,
+        message: &ToCoordinator,
+        now: Millis,
+    ) {
         self.write(way(sent), Some(peer), now, entry::to_coordinator(message));
     }
 
@@ -100,6 +112,11 @@ impl WireLog {
         now: Millis,
     ) {
         self.write(way(sent), Some(peer), now, entry::key_generation(message, self.network));
+    }
+
+    /// All nonces were wiped.
+    pub(crate) fn purged(&mut self, now: Millis) {
+        self.write(Way::Here, None, now, Entry::Purged);
     }
 
     fn write(&mut self, way: Way, peer: Option<Identifier>, now: Millis, entry: Entry) {
@@ -198,7 +215,10 @@ mod tests {
         assert_eq!(numbers, [Some(0), Some(1), None, Some(0), Some(1)]);
         assert_eq!(lines[0]["kind"], "started");
         assert_eq!((&lines[0]["member"], &lines[0]["generation"]), (&2.into(), &7.into()));
-        assert_eq!((&lines[1]["kind"], &lines[1]["way"], &lines[1]["peer"]), (&"close".into(), &"sent".into(), &1.into()));
+        assert_eq!(
+            (&lines[1]["kind"], &lines[1]["way"], &lines[1]["peer"]),
+            (&"close".into(), &"sent".into(), &1.into())
+        );
     }
 
     #[test]
@@ -211,7 +231,8 @@ mod tests {
             close(&mut log, 3);
         }
         let aside = lines(&old(&path));
-        let numbers: Vec<_> = aside.iter().chain(&lines(&path)).filter_map(|line| line["n"].as_u64()).collect();
+        let numbers: Vec<_> =
+            aside.iter().chain(&lines(&path)).filter_map(|line| line["n"].as_u64()).collect();
         assert_eq!(numbers, (0..=9_000).collect::<Vec<_>>());
         for file in [old(&path), path] {
             assert!(std::fs::metadata(file).expect("it is there").len() <= 1 << 20);
@@ -220,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_be_written_is_off() {
-        let config = DebugConfig { wire_log: Some("/nonexistent/wire.jsonl".into()), ..DebugConfig::default() };
+        let config =
+            DebugConfig { wire_log: Some("/nonexistent/wire.jsonl".into()), ..DebugConfig::default() };
         let mut log = log(&config);
         close(&mut log, 1);
         assert!(log.open.is_none());

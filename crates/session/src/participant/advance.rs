@@ -86,6 +86,11 @@ impl Advance {
         self.of.retain(|(of, _), _| *of != coordinator);
     }
 
+    /// Wipes all.
+    pub(super) fn clear(&mut self) {
+        self.of.clear();
+    }
+
     /// How many nonces are kept.
     pub(super) fn len(&self) -> usize {
         self.of.values().map(|pool| pool.nonces.len()).sum()

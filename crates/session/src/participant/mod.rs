@@ -372,6 +372,21 @@ impl<R> Participant<R> {
         self.advance.forget(member);
     }
 
+    /// Wipes every nonce that is not spent, and gives up the sessions that it was for: this process may have stood still, and
+    /// its memory have been copied meanwhile. Coordinators hear of it, and ask others.
+    pub fn purge(&mut self) -> Vec<Effect<R>> {
+        self.advance.clear();
+        let open = std::mem::take(&mut self.sessions);
+        let gone = || Decline::Abstain {
+            kind: FailureKind::Unavailable,
+            reason: "this node stood still for a while and has wiped its nonces".into(),
+        };
+        open.iter()
+            .filter(|(_, session)| session.awaits())
+            .map(|((coordinator, id), _)| declined(*coordinator, *id, gone()))
+            .collect()
+    }
+
     /// How many unused nonces are kept for commitments that were handed out.
     pub fn nonces_in_advance(&self) -> usize {
         self.advance.len()
@@ -522,6 +537,19 @@ impl<R> Participant<R> {
 }
 
 impl<R> Session<R> {
+    /// Whether its coordinator counts on this node: it awaits a record, or shares.
+    fn awaits(&self) -> bool {
+        let unspent = |attempt: &Attempt| match attempt {
+            Attempt::Committed { .. } | Attempt::Replaying(_) => true,
+            Attempt::Answered { .. } => false,
+        };
+        match &self.phase {
+            Phase::Observing => true,
+            Phase::Observed { .. } => self.attempts.values().any(unspent),
+            Phase::Declined(_) => false,
+        }
+    }
+
     fn answer(&self, id: SessionId) -> Vec<Effect<R>> {
         let to = self.run.coordinator;
         match &self.phase {

@@ -535,3 +535,49 @@ fn every_record_of_another_member_must_be_signed_by_it_in_this_session() {
         assert_eq!(agreed(&opened.sign(&right)), Some(100), "{name}");
     }
 }
+
+#[test]
+fn a_purge_leaves_no_nonce_and_tells_who_waits() {
+    let tells = |effects: &[Effect<()>], run: &Run| {
+        let told = |effect: &Effect<()>| {
+            matches!(effect, Effect::Send { to, message: ToCoordinator::Declined { session, attempt: None, .. } }
+                if *to == run.coordinator && *session == run.session)
+        };
+        effects.len() == 1 && effects.iter().all(told)
+    };
+
+    // before the package, and while it is replayed
+    for replaying in [false, true] {
+        let mut opened = opened(NOW);
+        opened.me.hand_out(id(3), request(1).key.scheme, 4, &mut rng(5));
+        let package = opened.package();
+        if replaying {
+            assert_eq!(replays(&opened.sign(&package)), 1);
+        }
+        let effects = opened.me.purge();
+        assert!(tells(&effects, &opened.run), "{effects:?}");
+        assert_eq!((opened.me.nonces_in_advance(), opened.me.open_sessions()), (0, 0));
+        assert!(opened.replayed(Ok(allow(1))).is_empty());
+        assert!(declined(opened.sign(&package)).is_some());
+        assert_eq!(opened.me.shares_made(), 0);
+        // a proposal that comes again opens nothing under the old terms, and the request is good for new ones
+        let again = opened.me.receive(id(COORDINATOR), propose(1, NOW), NOW, &mut rng(9));
+        assert!(declined(again).is_some());
+        let fresh = open(opened.me, id(COORDINATOR), NOW + 1);
+        assert_ne!(fresh.observation.commitments, opened.observation.commitments);
+    }
+
+    // a live run that ends afterwards commits to nothing
+    let mut me = participant(id(1));
+    let run = run_of(me.receive(id(COORDINATOR), propose(1, NOW), NOW, &mut rng(1)));
+    let effects = me.purge();
+    assert!(tells(&effects, &run), "{effects:?}");
+    assert!(me.observed(&run, live(Ok(allow(1)), 1), &mut rng(2)).is_empty());
+
+    // whoever has its shares is not told that they are void
+    let mut opened = opened(NOW);
+    let package = opened.package();
+    opened.sign(&package);
+    opened.replayed(Ok(allow(1)));
+    assert!(opened.me.purge().is_empty());
+}
