@@ -161,6 +161,8 @@ async fn flipped_bytes_never_make_a_wrong_share() -> Result<()> {
                 ensure!(answer.public_key == key, "{} at {place}: another key", name.display());
                 // however it ends; not killed, so that the others notice at once
                 let _ = network.nodes[NODE].terminate();
+                // the next database is older than this one by a start
+                network.readmit(NODE)?;
             } else {
                 refused += 1;
                 let said = new_log(&network.nodes[NODE], logged);

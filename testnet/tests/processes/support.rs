@@ -168,6 +168,20 @@ impl Running {
         self.nodes[node].start()
     }
 
+    /// Has the operators of all other nodes readmit one that runs on an older database now, and restarts theirs.
+    pub(crate) fn readmit(&mut self, node: usize) -> Result<()> {
+        let member = self.nodes[node].public_key.to_string();
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            self.nodes[other].terminate()?;
+            let config = self.nodes[other].folder.join("node.toml");
+            let config = config.to_str().context("a path")?;
+            let output = countersign(["--json", "node", "readmit", &member, "--config", config])?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            self.nodes[other].start()?;
+        }
+        Ok(())
+    }
+
     /// Stops everything, and checks what the nodes have said to each other.
     pub(crate) fn stop(&mut self) -> Result<()> {
         self.network.stop()?;
