@@ -138,6 +138,12 @@ fn a_member_that_activates_before_it_has_stored_that_is_seen() {
 }
 
 #[test]
+fn a_member_that_joins_before_it_has_stored_that_is_seen() {
+    let violation = caught_in_keygen(keygen::Mutant::JoinsBeforeStoring);
+    assert!(matches!(violation, Violation::NotStored { .. }), "{violation}");
+}
+
+#[test]
 fn a_member_that_confirms_before_it_has_stored_its_share_is_seen() {
     let violation = caught_in_keygen(keygen::Mutant::ConfirmsBeforeStoring);
     assert!(matches!(violation, Violation::NotStored { .. }), "{violation}");

@@ -10,6 +10,7 @@
 //! | 6 action | action id 32 | signed publication and the component's length |
 //! | 7 component | digest 32 | the component's bytes |
 //! | 8 script | digest 32 | the script's text |
+//! | 9 joined | epoch 8 | sealed number of the latest attempt, and a note |
 //!
 //! Sealed values are a nonce of 24 bytes, the ciphertext, and a tag of 16. Structured values are postcard.
 
@@ -45,6 +46,10 @@ pub(crate) enum Place {
     Component(ComponentDigest),
     /// By the keccak-256 of its text.
     Script(B256),
+    /// The latest attempt that this node takes part in.
+    Joined {
+        epoch: u64,
+    },
 }
 
 /// A record's type: the first byte of its key.
@@ -59,6 +64,7 @@ pub(crate) enum Kind {
     Action = 6,
     Component = 7,
     Script = 8,
+    Joined = 9,
 }
 
 impl Kind {
@@ -79,6 +85,7 @@ impl Place {
             Self::Action(_) => Kind::Action,
             Self::Component(_) => Kind::Component,
             Self::Script(_) => Kind::Script,
+            Self::Joined { .. } => Kind::Joined,
         }
     }
 
@@ -95,7 +102,7 @@ impl Place {
                 key.extend(epoch.to_be_bytes());
                 key.push(code(*scheme));
             }
-            Self::RootKeys { epoch } => key.extend(epoch.to_be_bytes()),
+            Self::RootKeys { epoch } | Self::Joined { epoch } => key.extend(epoch.to_be_bytes()),
             Self::Action(id) => key.extend(id.as_bytes()),
             Self::Component(digest) => key.extend(digest.as_bytes()),
             Self::Script(digest) => key.extend(digest.as_slice()),
@@ -116,6 +123,7 @@ impl Place {
             6 => Self::Action(ActionId::from(take(fields)?)),
             7 => Self::Component(ComponentDigest::from(take(fields)?)),
             8 => Self::Script(B256::from(take(fields)?)),
+            9 => Self::Joined { epoch: number(fields)? },
             _ => return None,
         };
         fields.is_empty().then_some(place)
@@ -181,6 +189,7 @@ mod tests {
                 .prop_map(|(epoch, attempt)| { Place::PendingShares { epoch, attempt: attempt.into() } }),
             (epoch(), scheme()).prop_map(|(epoch, scheme)| Place::Activation { epoch, scheme }),
             epoch().prop_map(|epoch| Place::RootKeys { epoch }),
+            epoch().prop_map(|epoch| Place::Joined { epoch }),
             any::<[u8; 32]>().prop_map(|id| Place::Action(id.into())),
             any::<[u8; 32]>().prop_map(|digest| Place::Component(digest.into())),
         ]

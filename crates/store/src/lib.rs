@@ -28,6 +28,7 @@
 //! sort by epoch, scheme and attempt.
 
 mod actions;
+mod attempts;
 mod database;
 mod error;
 mod frame;
@@ -40,6 +41,7 @@ mod store;
 mod watermark;
 
 pub use actions::{ActionUsage, Bounds, MAX_LISTED, PutActionError, StoredAction};
+pub use attempts::{JoinError, JoinedRecord, MAX_NOTE_BYTES};
 pub use error::{CreateError, OpenError, StoreError};
 pub use identity::{IdentityFile, IdentityFileError};
 pub use keygen::{
