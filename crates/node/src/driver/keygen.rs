@@ -103,6 +103,10 @@ impl Driver {
                      lost its disk"
                 );
             }
+            Effect::Blamed { attempt, reason, culprits } => {
+                let culprits: Vec<u16> = culprits.iter().map(|id| id.get()).collect();
+                tracing::warn!(%attempt, reason, ?culprits, "members broke the protocol of key generation");
+            }
             Effect::GivenUp { attempt, reason, culprits } => {
                 let culprits: Vec<u16> = culprits.iter().map(|id| id.get()).collect();
                 tracing::warn!(%attempt, reason, ?culprits, "an attempt at key generation was given up");

@@ -65,8 +65,7 @@ impl KeyGen {
         };
         if candidate.confirmed(&self.membership, attempt, from, roots, signature).is_err() {
             let reason = format!("member {from} confirms other root keys");
-            self.named.insert(from);
-            return vec![Effect::GivenUp { attempt, reason, culprits: vec![from] }];
+            return self.blame(attempt, reason, vec![from]).into_iter().collect();
         }
         let mut effects: Vec<Effect> = self.contradicted(attempt).into_iter().collect();
         let refusal = self.pending.get(&attempt).and_then(Candidate::refusal);

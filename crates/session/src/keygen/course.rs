@@ -44,8 +44,24 @@ impl KeyGen {
         let culprits =
             complaint.map(|complaint| running.judge(&self.membership, from, &complaint)).unwrap_or_default();
         let reason: String = reason.chars().take(MAX_REASON_BYTES / 4).collect();
+        if running.step.is_storing() {
+            // it goes on, but whoever is to blame is known
+            let reason = format!("member {from} gave up: {reason}");
+            return self.blame(attempt, reason, culprits).into_iter().collect();
+        }
         let by = if culprits.is_empty() { vec![from] } else { culprits.clone() };
         self.stop(Failure { reason: format!("member {from} gave up: {reason}"), by }, culprits, now)
+    }
+
+    /// Tells of members that broke the protocol in an attempt that does not end with it.
+    pub(super) fn blame(
+        &mut self,
+        attempt: AttemptId,
+        reason: String,
+        culprits: Vec<Identifier>,
+    ) -> Option<Effect> {
+        self.named.extend(&culprits);
+        (!culprits.is_empty()).then_some(Effect::Blamed { attempt, reason, culprits })
     }
 
     /// Gives the running attempt up and tells the others, who may have confirmed it, that this member never will (K8).

@@ -132,6 +132,15 @@ pub enum Effect {
     Completed(Box<Activation>),
     /// A member signed that it never confirms an attempt, and a confirmation of it. Told once for each attempt.
     Contradiction(Contradiction),
+    /// Members broke the protocol in an attempt that does not end with it.
+    Blamed {
+        /// The attempt.
+        attempt: AttemptId,
+        /// How.
+        reason: String,
+        /// Who.
+        culprits: Vec<Identifier>,
+    },
     /// An attempt was given up; the next one starts by itself.
     GivenUp {
         /// The attempt.

@@ -254,8 +254,8 @@ impl Liar {
         }
     }
 
-    /// What it says besides, whatever its machine sends.
-    fn adds(&mut self, to: Identifier) -> Vec<Message> {
+    /// What it says besides, whatever its machine sends, and in answer to what that does not hear.
+    pub(super) fn adds(&mut self, to: Identifier) -> Vec<Message> {
         if !self.lie.withholds() {
             return Vec::new();
         }

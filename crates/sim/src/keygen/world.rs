@@ -145,14 +145,14 @@ impl World {
         !(self.scenario.unrepentant && self.report.liar == Some(id))
     }
 
-    /// Whether key generation that a liar holds up for ever is blamed on it: proven, or by every honest member's word
-    /// on whom it waits for.
+    /// Whether key generation that a liar holds up for ever is blamed on it: proven, or by an
+    /// honest member's word on whom it waits for.
     fn names_the_liar(&self) -> bool {
         let Some(liar) = self.report.liar.filter(|_| self.scenario.unrepentant) else { return false };
         let mut honest = self.hosts.iter().filter(|(id, _)| **id != liar);
         let blames =
             |host: &Host| host.machine.as_ref().is_some_and(|machine| machine.held_up_by().contains(&liar));
-        !self.report.accusers.is_empty() || honest.all(|(_, host)| blames(host))
+        !self.report.accusers.is_empty() || honest.any(|(_, host)| blames(host))
     }
 
     fn finish(mut self) -> Result<Report, Box<Broken>> {
@@ -272,6 +272,8 @@ impl World {
             Event::Deliver { from, to, message, .. } => {
                 let is_heard = |liar: &mut Liar| liar.me != to || liar.hears(from, &message);
                 if !self.liar.as_mut().is_none_or(is_heard) {
+                    let answer = self.liar.as_mut().map(|liar| liar.adds(from)).unwrap_or_default();
+                    self.post(to, from, &answer);
                     return Ok(());
                 }
                 self.with(to, |machine, now, secrets| machine.receive(from, *message, now, &mut secrets.0))

@@ -70,6 +70,11 @@ impl World {
                 self.note(format_args!("{me} sees {} contradict itself", refusal.by));
                 self.given_up(me, "it confirmed and refused".into(), &[refusal.by])
             }
+            Effect::Blamed { attempt, reason, culprits } => {
+                let named: Vec<String> = culprits.iter().map(ToString::to_string).collect();
+                self.note(format_args!("{me} blames {} for {}: {reason}", named.join(" "), short(attempt)));
+                self.given_up(me, reason, &culprits)
+            }
             Effect::GivenUp { attempt, reason, culprits } => {
                 let named: Vec<String> = culprits.iter().map(ToString::to_string).collect();
                 self.note(format_args!("{me} gives {} up: {reason} [{}]", short(attempt), named.join(" ")));
@@ -117,6 +122,12 @@ impl World {
                 vec![message]
             }
         };
+        self.post(me, to, &messages);
+        Ok(())
+    }
+
+    /// Puts messages on their way.
+    pub(super) fn post(&mut self, me: Identifier, to: Identifier, messages: &[Message]) {
         let life = |id: &Identifier| self.hosts.get(id).map_or(0, |host| host.life);
         let lives = (life(&me), life(&to));
         for message in messages {
@@ -125,7 +136,6 @@ impl World {
                 self.queue.plan(at, Event::Deliver { from: me, to, lives, message });
             }
         }
-        Ok(())
     }
 
     /// Hands something to the disk, which takes its time.
