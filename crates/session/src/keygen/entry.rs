@@ -10,11 +10,14 @@ use crate::{Millis, participant::MAX_SKEW_MS};
 /// is as far off as it may be.
 pub const JOIN_MS: Millis = ATTEMPT_MS + MAX_SKEW_MS;
 
+/// Who starts attempts: the first member.
+pub(super) const STARTER: u16 = 1;
+
 impl KeyGen {
     /// The first member starts, once all are connected, nothing is activated, and its last confirmation binds it no
     /// longer.
     pub(super) fn may_start(&self) -> bool {
-        self.membership.me.get() == 1
+        self.membership.me.get() == STARTER
             && !self.is_done()
             && self.activated.is_none()
             && self.running.is_none()
@@ -45,7 +48,7 @@ impl KeyGen {
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Effect> {
         let Some(id) = self.id_of(&terms) else { return Vec::new() };
-        let fits = from.get() == 1 && terms.starter == from;
+        let fits = from.get() == STARTER && terms.starter == from;
         let is_known =
             self.pending.contains_key(&id) || self.running.as_ref().is_some_and(|own| own.id == id);
         if !fits || is_known {

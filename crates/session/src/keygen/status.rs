@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use countersign_types::Identifier;
 
-use super::KeyGen;
+use super::{KeyGen, entry::STARTER};
 
 /// Why the last attempt was given up.
 pub(super) struct Failure {
@@ -29,8 +29,15 @@ impl KeyGen {
         }
         match self.candidate().filter(|_| !self.is_free()) {
             Some((_, candidate)) => candidate.unconfirmed(membership),
-            None => super::others(membership).filter(|id| !self.connected.contains(id)).collect(),
+            None if self.absent().is_empty() => {
+                super::others(membership).filter(|id| id.get() == STARTER).collect()
+            }
+            None => self.absent(),
         }
+    }
+
+    fn absent(&self) -> Vec<Identifier> {
+        super::others(&self.membership).filter(|id| !self.connected.contains(id)).collect()
     }
 
     /// Whom to ask first where key generation does not go on: whom it waits for, and who ended the last attempt. That
@@ -57,8 +64,8 @@ impl KeyGen {
             (None, None, Some((attempt, _))) => {
                 format!("attempt {attempt} waits for {waits_for} to confirm or refuse it")
             }
-            (None, None, None) if !waits_for.is_empty() => format!("waiting for {waits_for} to connect"),
-            (None, None, None) => "waiting for the next attempt, which member 1 starts".into(),
+            (None, None, None) if !self.absent().is_empty() => format!("waiting for {waits_for} to connect"),
+            (None, None, None) => format!("waiting for the next attempt, which member {STARTER} starts"),
         };
         if let Some(failure) = &self.last_failure {
             text += &format!("; the last attempt failed: {}", failure.reason);

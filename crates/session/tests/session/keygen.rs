@@ -314,7 +314,8 @@ fn a_refusal_that_released_a_member_survives_its_restart() {
     let Message::Start { terms } = ring.starts().pop().expect("started") else { panic!("a start") };
     let word = refusal(id(3), id(3), terms.id(NETWORK));
     for me in 1..=SIZE {
-        ring.with(id(me), |machine, now, rng| machine.receive(id(2), word.clone(), now, rng));
+        let from = id(if me == 2 { 4 } else { 2 });
+        ring.with(id(me), |machine, now, rng| machine.receive(from, word.clone(), now, rng));
     }
     ring.holds = |message| matches!(message, Message::Round1 { .. });
     ring.now += LONGEST_BACKOFF_MS;
