@@ -84,7 +84,7 @@ impl Candidate {
     pub(super) fn contradiction(&mut self, refusal: &Refusal) -> Option<Contradiction> {
         let confirmation = *self.confirmations.get(&refusal.by)?;
         let is_new = self.reported.insert(refusal.by);
-        is_new.then(|| Contradiction { roots: self.hash, confirmation, refusal: *refusal })
+        is_new.then_some(Contradiction { roots: self.hash, confirmation, refusal: *refusal })
     }
 
     /// Whether the member is told for the first time as one that confirms other roots.
