@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use countersign_network::{
+    Boot, BootId,
     frame::{Decoder, TooLong, append},
     hello::{Hello, MAX_HELLO_BYTES, MAX_VERSION_BYTES, decode_verdict, encode_verdict},
 };
@@ -58,9 +59,13 @@ pub(crate) fn own_hello() -> Hello {
         network: NetworkId::from([1; 32]),
         protocol: countersign_session::PROTOCOL,
         engine: EngineId::from([2; 32]),
-        generation: 7,
+        boot: own_boot(),
         version: "0.1.0".into(),
     }
+}
+
+pub(crate) fn own_boot() -> Boot {
+    Boot { generation: 7, id: BootId([3; 16]) }
 }
 
 /// A greeting and a verdict, from the same bytes.
@@ -73,12 +78,18 @@ pub(crate) fn hello(input: &[u8]) -> bool {
     }
     match own.decode(input) {
         Ok(peer) => {
-            assert!(peer.version.len() <= 3 * MAX_VERSION_BYTES && peer.protocol == own.protocol);
-            assert!(!peer.version.chars().any(char::is_control));
-            let judged = own.judge(&peer, Some(7));
-            assert_eq!(judged.is_ok(), peer.network == own.network && peer.generation >= 7);
-            let again = peer.encode();
-            if again.len() <= MAX_HELLO_BYTES && peer.version.len() <= MAX_VERSION_BYTES {
+            let hello = &peer.hello;
+            assert!(hello.version.len() <= 3 * MAX_VERSION_BYTES && hello.protocol == own.protocol);
+            assert!(!hello.version.chars().any(char::is_control));
+            // it was seen with the boot that this one has, and this one knows its own
+            let last = own.boot;
+            let follows = hello.boot.generation > last.generation || hello.boot == last;
+            let remembers = peer.remembered.is_none_or(|remembered| remembered == last);
+            let known = |generation| Ok((generation == last.generation).then_some(last.id));
+            let judged = own.judge(&peer, Some(last), known);
+            assert_eq!(judged.is_ok(), hello.network == own.network && follows && remembers);
+            let again = hello.encode(peer.remembered);
+            if again.len() <= MAX_HELLO_BYTES && hello.version.len() <= MAX_VERSION_BYTES {
                 assert_eq!(own.decode(&again), Ok(peer));
             }
             true

@@ -362,8 +362,12 @@ fn journal(store: &Store, root_keys: Option<RootKeys>) -> Result<Journal, NodeEr
             .map_err(|error| NodeError::Share(format!("the stored confirmations do not decode: {error}")))?;
         activated.push((stored.attempt, confirmations));
     }
+    let joined = store.joined(FIRST_EPOCH)?.map(|record| postcard::from_bytes(&record.note));
+    let joined = joined
+        .transpose()
+        .map_err(|error| NodeError::Share(format!("the latest attempt does not decode: {error}")))?;
     let complete = root_keys.map(|keys| keys.ceremonies).unwrap_or_default();
-    Ok(Journal { pending, activated, complete })
+    Ok(Journal { joined, pending, activated, complete })
 }
 
 fn install_metrics() -> Result<PrometheusHandle, NodeError> {

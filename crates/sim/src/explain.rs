@@ -44,6 +44,10 @@ impl Violation {
                 "A further attempt keeps the agreed record and changes signers and nonces only. With another record the \
                  coordinator could choose among outcomes."
             }
+            Self::TwoWords { .. } => {
+                "A member that refused an attempt never confirms it, and the other way round: others go on to the next \
+                 attempt on the strength of that word."
+            }
             Self::NotAgreed { .. } => {
                 "Every read that a replay consumes stands in the record of every signer, by position and arguments. A \
                  read that some did not make is nobody's agreement."

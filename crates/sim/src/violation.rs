@@ -296,6 +296,14 @@ pub enum Violation {
         /// The attempt.
         attempt: AttemptId,
     },
+    /// An honest member signed that it confirms an attempt, and that it never does.
+    #[error("honest member {node} confirms attempt {attempt} and refuses it")]
+    TwoWords {
+        /// The member.
+        node: Identifier,
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// An honest member is said to have broken the protocol of key generation.
     #[error("member {by} names honest member {node} as culprit: {reason}")]
     Accused {

@@ -113,29 +113,45 @@ fn a_member_that_activates_before_it_has_stored_that_is_seen() {
 }
 
 #[test]
+fn a_member_that_joins_before_it_has_stored_that_is_seen() {
+    let violation = caught_in_keygen(keygen::Mutant::JoinsBeforeStoring);
+    assert!(matches!(violation, Violation::NotStored { .. }), "{violation}");
+}
+
+#[test]
 fn a_member_that_confirms_before_it_has_stored_its_share_is_seen() {
     let violation = caught_in_keygen(keygen::Mutant::ConfirmsBeforeStoring);
     assert!(matches!(violation, Violation::NotStored { .. }), "{violation}");
 }
 
-#[test]
-fn a_member_that_forgets_its_activation_activates_twice() {
-    // three members, and links so bad that an activation may reach nobody
-    let scenario = keygen::Scenario {
+/// Where an activation matters: the liar tells the others that it never confirms what it lets one member activate, and
+/// the links are so bad that the activation may reach nobody before that member starts anew.
+fn activations_matter() -> keygen::Scenario {
+    keygen::Scenario {
         members: 3,
         threshold: 2,
-        links: Links { loss: 600, ..Links::default() },
+        links: Links { loss: 850, ..Links::default() },
         crashes: 600,
+        random_crashes: 60,
+        faults_ms: 120_000,
         ..one_scheme()
-    };
-    let violation = caught_in(&scenario, keygen::Mutant::ForgetsActivation);
-    let seen = matches!(violation, Violation::TwoActivations { .. } | Violation::Split { .. });
+    }
+    .lying(&[keygen::Lie::RefusesForSome])
+}
+
+#[test]
+fn a_member_that_forgets_its_activation_activates_twice_or_leaves_whoever_followed_it() {
+    let violation = caught_in(&activations_matter(), keygen::Mutant::ForgetsActivation);
+    let seen = matches!(
+        violation,
+        Violation::TwoActivations { .. } | Violation::Split { .. } | Violation::Incomplete { .. }
+    );
     assert!(seen, "{violation}");
 }
 
 #[test]
 fn a_member_that_ignores_its_activation_never_ends() {
-    let violation = caught_in_keygen(keygen::Mutant::IgnoresActivation);
+    let violation = caught_in(&activations_matter(), keygen::Mutant::IgnoresActivation);
     let seen = matches!(violation, Violation::Incomplete { .. } | Violation::TwoActivations { .. });
     assert!(seen, "{violation}");
 }

@@ -1,7 +1,8 @@
 //! The journal of key generation: pending shares, the one activation, root keys.
 //!
 //! A member stores its pending shares before it confirms, those of all schemes of an attempt in one record, and its
-//! activation before it signs it: at most one for an epoch and scheme. Shares are never replaced and never deleted.
+//! activation before it signs it: at most one for an epoch and scheme. Shares are never replaced; what may be dropped
+//! says `attempts`.
 
 use std::fmt;
 
@@ -17,8 +18,8 @@ use crate::{
 
 /// The longest key share of a scheme, in bytes: 1 MiB. One of ECDSA among five has 210 KB.
 pub const MAX_SHARE_BYTES: usize = 1 << 20;
-/// The most attempts of one epoch whose shares are kept: those of some ceremonies. Only attempts that came as far as
-/// shares count.
+/// The most attempts of one epoch whose shares are kept. Only attempts that came as far as shares count. Where there
+/// are more, the oldest are dropped that are neither activated nor done.
 pub const MAX_PENDING_SHARES: usize = 1024;
 /// The longest confirmations, in bytes: 256 KiB.
 pub const MAX_CONFIRMATIONS_BYTES: usize = 256 << 10;
@@ -85,8 +86,10 @@ pub enum PutShareError {
         /// Its length, in bytes.
         got: usize,
     },
-    /// Too many attempts.
-    #[error("there are shares of {MAX_PENDING_SHARES} attempts in epoch {epoch} already")]
+    /// Too many attempts, of which none may be dropped.
+    #[error(
+        "there are shares of {MAX_PENDING_SHARES} attempts in epoch {epoch} already, none of them earlier"
+    )]
     TooMany {
         /// The epoch.
         epoch: u64,
@@ -181,7 +184,7 @@ impl PendingShares {
         record
     }
 
-    fn decode(
+    pub(crate) fn decode(
         operation: &'static str,
         network: NetworkId,
         place: Place,
@@ -217,7 +220,8 @@ impl fmt::Debug for PendingShares {
 }
 
 impl Store {
-    /// Stores durably the shares of an attempt, before its confirmation is sent.
+    /// Stores durably the shares of an attempt, before its confirmation is sent. From then on no earlier attempt may be
+    /// activated that is not already.
     pub fn put_pending_shares(&self, pending: &PendingShares) -> Result<Put, PutShareError> {
         const OPERATION: &str = "storing pending shares";
         let PendingShares { epoch, attempt, .. } = *pending;
@@ -233,11 +237,16 @@ impl Store {
             let same = *there == *pending.encode();
             return if same { Ok(Put::AlreadyThere) } else { Err(PutShareError::Different { attempt }) };
         }
-        if self.count_pending(OPERATION, epoch)? >= MAX_PENDING_SHARES {
+        let count = self.count_pending(OPERATION, epoch)?;
+        let dropped =
+            if count < MAX_PENDING_SHARES { Vec::new() } else { self.outlived(OPERATION, pending)? };
+        if count - dropped.len() >= MAX_PENDING_SHARES {
             return Err(PutShareError::TooMany { epoch });
         }
         let sealed = self.seal_bytes(place, &pending.encode())?;
-        self.commit(&mut writer, OPERATION, &[(place, &sealed)], |head| head.pending_shares += 1)?;
+        self.commit_replacing(&mut writer, OPERATION, &dropped, &[(place, &sealed)], |head| {
+            head.pending_shares = head.pending_shares + 1 - dropped.len() as u64;
+        })?;
         Ok(Put::Stored)
     }
 

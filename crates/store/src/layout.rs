@@ -12,6 +12,7 @@
 //! | 8 script | digest 32 | the script's text |
 //! | 9 own boot | generation 8 | sealed id, 16 bytes |
 //! | 10 peer's boot | public key 33 | sealed generation and id, or that they were forgotten |
+//! | 11 joined | epoch 8 | sealed number of the latest attempt, and a note |
 //!
 //! Sealed values are a nonce of 24 bytes, the ciphertext, and a tag of 16. Structured values are postcard.
 
@@ -51,6 +52,10 @@ pub(crate) enum Place {
         generation: u64,
     },
     PeerBoot(NodePublicKey),
+    /// The latest attempt that this node takes part in.
+    Joined {
+        epoch: u64,
+    },
 }
 
 /// A record's type: the first byte of its key.
@@ -67,6 +72,7 @@ pub(crate) enum Kind {
     Script = 8,
     OwnBoot = 9,
     PeerBoot = 10,
+    Joined = 11,
 }
 
 impl Kind {
@@ -89,6 +95,7 @@ impl Place {
             Self::Script(_) => Kind::Script,
             Self::OwnBoot { .. } => Kind::OwnBoot,
             Self::PeerBoot(_) => Kind::PeerBoot,
+            Self::Joined { .. } => Kind::Joined,
         }
     }
 
@@ -105,7 +112,7 @@ impl Place {
                 key.extend(epoch.to_be_bytes());
                 key.push(code(*scheme));
             }
-            Self::RootKeys { epoch } => key.extend(epoch.to_be_bytes()),
+            Self::RootKeys { epoch } | Self::Joined { epoch } => key.extend(epoch.to_be_bytes()),
             Self::Action(id) => key.extend(id.as_bytes()),
             Self::Component(digest) => key.extend(digest.as_bytes()),
             Self::Script(digest) => key.extend(digest.as_slice()),
@@ -130,6 +137,7 @@ impl Place {
             8 => Self::Script(B256::from(take(fields)?)),
             9 => Self::OwnBoot { generation: number(fields)? },
             10 => Self::PeerBoot(NodePublicKey::from_bytes(take(fields)?).ok()?),
+            11 => Self::Joined { epoch: number(fields)? },
             _ => return None,
         };
         fields.is_empty().then_some(place)
@@ -195,6 +203,7 @@ mod tests {
                 .prop_map(|(epoch, attempt)| { Place::PendingShares { epoch, attempt: attempt.into() } }),
             (epoch(), scheme()).prop_map(|(epoch, scheme)| Place::Activation { epoch, scheme }),
             epoch().prop_map(|epoch| Place::RootKeys { epoch }),
+            epoch().prop_map(|epoch| Place::Joined { epoch }),
             any::<[u8; 32]>().prop_map(|id| Place::Action(id.into())),
             any::<[u8; 32]>().prop_map(|digest| Place::Component(digest.into())),
             epoch().prop_map(|generation| Place::OwnBoot { generation }),

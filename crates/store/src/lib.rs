@@ -28,6 +28,7 @@
 //! sort by epoch, scheme and attempt.
 
 mod actions;
+mod attempts;
 mod boots;
 mod database;
 mod error;
@@ -41,6 +42,7 @@ mod store;
 mod watermark;
 
 pub use actions::{ActionUsage, Bounds, MAX_LISTED, PutActionError, StoredAction};
+pub use attempts::{JoinError, JoinedRecord, MAX_NOTE_BYTES};
 pub use boots::{BOOT_ID_BYTES, StoredBoot};
 pub use error::{CreateError, OpenError, StoreError};
 pub use identity::{IdentityFile, IdentityFileError};

@@ -204,6 +204,7 @@ impl Store {
     /// Reads every record but components and holds their numbers against the head.
     fn check_records(&self, operation: &'static str, head: &Head) -> Result<Usage, StoreError> {
         self.identity()?;
+        self.count_sealed(operation, Kind::Joined)?;
         let usage = self.load_usage(operation)?;
         let found = [
             ("pending shares", head.pending_shares, self.count_sealed(operation, Kind::PendingShares)?),
@@ -290,6 +291,18 @@ impl Store {
         records: &[(Place, &[u8])],
         change: impl FnOnce(&mut Head),
     ) -> Result<(), StoreError> {
+        self.commit_replacing(writer, operation, &[], records, change)
+    }
+
+    /// The same, and removes others in the same turn.
+    pub(crate) fn commit_replacing(
+        &self,
+        writer: &mut Writer,
+        operation: &'static str,
+        removed: &[Place],
+        records: &[(Place, &[u8])],
+        change: impl FnOnce(&mut Head),
+    ) -> Result<(), StoreError> {
         if writer.stopped {
             return Err(StoreError::Stopped);
         }
@@ -298,6 +311,9 @@ impl Store {
         head.writes += 1;
 
         let mut batch = WriteBatch::default();
+        for place in removed {
+            batch.delete(place.key());
+        }
         for (place, value) in records {
             batch.put(place.key(), value);
         }

@@ -210,6 +210,10 @@ pub mod sol_types {
             bytes32 roots;
         }
 
+        struct Refuse {
+            bytes32 attempt;
+        }
+
         struct RootKey {
             string scheme;
             bytes publicKey;

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::Seed;
 use crate::{
     session::{allowed, honest_messages, identical, quote},
-    wire::own_hello,
+    wire::{own_boot, own_hello},
     world::{Asked, NOW, engine, world},
 };
 
@@ -36,7 +36,10 @@ fn bytes(value: &impl Serialize) -> Vec<u8> {
 fn greetings() -> Vec<Seed> {
     let mut stream = vec![6];
     [&b"one"[..], b"", &[7; 300]].into_iter().for_each(|content| append(&mut stream, content));
-    vec![Seed::new("frames", "three", stream), Seed::new("hello", "hello", own_hello().encode())]
+    vec![
+        Seed::new("frames", "three", stream),
+        Seed::new("hello", "hello", own_hello().encode(Some(own_boot()))),
+    ]
 }
 
 fn signing() -> Vec<Seed> {

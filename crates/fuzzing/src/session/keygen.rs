@@ -10,7 +10,7 @@ use alloy_primitives::keccak256;
 use alloy_sol_types::SolStruct;
 use countersign_session::{
     Millis,
-    keygen::{Effect, Journal, KeyGen, MAX_PENDING, Message, Pending},
+    keygen::{Effect, Joined, Journal, KeyGen, Message, Pending},
 };
 use countersign_types::{
     Activation, AttemptId, B256, Bytes, Identifier, NodeKey, NodeSignature, Scheme,
@@ -77,6 +77,7 @@ struct Play {
 
 #[derive(Default)]
 struct Disk {
+    joined: Option<Joined>,
     pending: Vec<Pending>,
     activated: Option<(AttemptId, Vec<NodeSignature>)>,
     complete: Vec<Activation>,
@@ -85,6 +86,7 @@ struct Disk {
 }
 
 enum Write {
+    Joined(Joined),
     Pending(Pending),
     Activation(AttemptId, Vec<NodeSignature>),
 }
@@ -119,6 +121,7 @@ impl Play {
         let disk = self.disks.entry(me).or_default();
         disk.writing.clear();
         let journal = Journal {
+            joined: disk.joined,
             pending: disk.pending.clone(),
             activated: disk.activated.iter().cloned().collect(),
             complete: disk.complete.clone(),
@@ -154,8 +157,6 @@ impl Play {
                 self.tick();
             }
             5 => self.connect(*choices.pick(world().members()), choices.rarely(2)),
-            // a first member that lies may number attempts ahead of a member's restart, and make it take part twice
-            6 if self.liar == Some(world().members()[0]) => {}
             6 => {
                 let member = *choices.pick(world().members());
                 self.now += 1;
@@ -203,8 +204,15 @@ impl Play {
         for me in world().members() {
             let writing = std::mem::take(&mut self.disks.entry(*me).or_default().writing);
             for write in writing {
+                let now = self.now;
                 let disk = self.disks.entry(*me).or_default();
                 let effects = match write {
+                    Write::Joined(joined) => {
+                        if disk.joined.is_none_or(|before| before.number < joined.number) {
+                            disk.joined = Some(joined);
+                        }
+                        self.machine(*me).stored_joined(joined.attempt, now)
+                    }
                     Write::Pending(pending) => {
                         let attempt = pending.terms.id(world().network());
                         disk.pending.push(pending);
@@ -240,12 +248,14 @@ impl Play {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => self.send(me, to, message),
+                Effect::StoreJoined(joined) => {
+                    self.disks.entry(me).or_default().writing.push(Write::Joined(joined));
+                }
                 Effect::StorePending { pending, shares } => {
                     let roots = shares.iter().map(|share| share.root_key());
                     assert!(roots.eq(pending.roots.iter().cloned()));
                     assert!(shares.iter().all(|share| share.identifier() == me));
                     let disk = self.disks.entry(me).or_default();
-                    assert!(disk.pending.len() < MAX_PENDING);
                     disk.writing.push(Write::Pending(pending));
                 }
                 Effect::StoreActivation { attempt, confirmations } => {
@@ -254,7 +264,11 @@ impl Play {
                     disk.writing.push(Write::Activation(attempt, confirmations));
                 }
                 Effect::Completed(activation) => self.completed(me, *activation),
-                Effect::GivenUp { culprits, reason, .. } => {
+                Effect::Contradiction(contradiction) => {
+                    let by = contradiction.refusal.by;
+                    assert_eq!(Some(by), self.liar, "{me} has two words of {by}");
+                }
+                Effect::GivenUp { culprits, reason, .. } | Effect::Blamed { culprits, reason, .. } => {
                     let named_right = culprits.iter().all(|culprit| Some(*culprit) == self.liar);
                     assert!(named_right, "{culprits:?} named by {me}: {reason}");
                 }
@@ -269,9 +283,12 @@ impl Play {
             Message::Round1 { attempt, packages, .. } => {
                 let first = self.broadcasts.entry((me, *attempt)).or_insert_with(|| packages.clone());
                 assert_eq!(first, packages, "two sets of packages for one attempt");
+                let joined = disk.joined.map(|joined| joined.attempt);
+                assert_eq!(joined, Some(*attempt), "took part before it was stored");
             }
-            Message::Confirm { attempt, .. } => {
-                let is_it = |pending: &Pending| pending.terms.id(world().network()) == *attempt;
+            Message::Confirm { terms, .. } => {
+                let attempt = terms.id(world().network());
+                let is_it = |pending: &Pending| pending.terms.id(world().network()) == attempt;
                 assert!(disk.pending.iter().any(is_it), "confirmed before it was stored");
             }
             Message::Activate { attempt, .. } => {
@@ -282,6 +299,7 @@ impl Play {
             | Message::Echo { .. }
             | Message::Round2 { .. }
             | Message::Abort { .. }
+            | Message::Refuse(_)
             | Message::Activated(_) => {}
         }
         if self.sent.len() < 256 {
@@ -361,15 +379,27 @@ impl Play {
                     }
                 }
             }
-            Message::Confirm { attempt: of, roots, signature } => {
-                *of = attempt;
+            Message::Confirm { terms, roots, signature } => {
+                if choices.rarely(4) {
+                    terms.number = terms.number.wrapping_add(choices.byte().into());
+                }
                 if choices.rarely(2) {
                     *roots = choices.word();
                 }
                 if resigned {
+                    let attempt = terms.id(world().network());
                     let digest = sol_types::Confirm { attempt: attempt.0, roots: *roots };
                     let digest = digest.eip712_signing_hash(&domain(world().network()));
                     *signature = world().identity(liar).sign(digest);
+                }
+            }
+            Message::Refuse(refusal) => {
+                refusal.attempt = attempt;
+                refusal.by = liar;
+                if resigned {
+                    let digest = sol_types::Refuse { attempt: attempt.0 };
+                    let digest = digest.eip712_signing_hash(&domain(world().network()));
+                    refusal.signature = world().identity(liar).sign(digest);
                 }
             }
             Message::Activate { attempt: of, confirmations, .. } => {

@@ -5,9 +5,9 @@ use std::fs;
 use countersign_network::Lane;
 use countersign_session::{
     Millis,
-    keygen::{Effect, Message},
+    keygen::{Contradiction, Effect, Message},
 };
-use countersign_store::{ActivateError, PendingShares};
+use countersign_store::{ActivateError, JoinedRecord, PendingShares};
 use countersign_threshold::RootShare;
 use countersign_types::{Activation, Identifier, RootKey, RootKeys};
 use rand_core::OsRng;
@@ -66,6 +66,14 @@ impl Driver {
                 }
                 self.send(to, Lane::Background, &BackgroundFrame::KeyGeneration(message));
             }
+            Effect::StoreJoined(joined) => {
+                let note = postcard::to_allocvec(&joined).map_err(fatal)?.into();
+                let record = JoinedRecord { number: joined.number, note };
+                self.parts.store.record_joined(epoch, &record).map_err(fatal)?;
+                let now = self.parts.clock.now();
+                let effects = self.parts.keygen.stored_joined(joined.attempt, now);
+                self.keygen_effects(effects);
+            }
             Effect::StorePending { pending, shares } => {
                 let attempt = pending.terms.id(self.parts.membership.network);
                 let record = PendingShares {
@@ -94,6 +102,18 @@ impl Driver {
                 }
             }
             Effect::Completed(activation) => self.completed(*activation)?,
+            Effect::Contradiction(Contradiction { roots, confirmation, refusal }) => {
+                let (member, attempt) = (refusal.by.get(), refusal.attempt);
+                tracing::error!(
+                    member, %attempt, %roots, ?confirmation, refusal = ?refusal.signature,
+                    "a member signed that it confirms an attempt and that it never does: it broke the protocol, or \
+                     lost its disk"
+                );
+            }
+            Effect::Blamed { attempt, reason, culprits } => {
+                let culprits: Vec<u16> = culprits.iter().map(|id| id.get()).collect();
+                tracing::warn!(%attempt, reason, ?culprits, "members broke the protocol of key generation");
+            }
             Effect::GivenUp { attempt, reason, culprits } => {
                 let culprits: Vec<u16> = culprits.iter().map(|id| id.get()).collect();
                 tracing::warn!(%attempt, reason, ?culprits, "an attempt at key generation was given up");

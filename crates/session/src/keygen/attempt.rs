@@ -28,6 +28,8 @@ pub(super) struct Running {
     pub(super) terms: AttemptTerms,
     pub(super) ends: Millis,
     pub(super) step: Step,
+    /// Whether this member's part is stored: before that it sends nothing.
+    is_open: bool,
     /// Confirmations of members that are faster than this one.
     pub(super) early_confirmations: BTreeMap<Identifier, (B256, NodeSignature)>,
     me: Identifier,
@@ -100,6 +102,7 @@ impl Running {
             terms,
             ends,
             step: Step::First(states),
+            is_open: false,
             early_confirmations: BTreeMap::new(),
             me: membership.me,
             broadcasts,
@@ -109,12 +112,36 @@ impl Running {
         })
     }
 
+    /// This member's part is stored (K2).
+    pub(super) fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// From whom something is missing for the next step.
+    pub(super) fn missing(&self, membership: &Membership) -> Vec<Identifier> {
+        let lacks = |id: &Identifier| match self.step {
+            Step::First(_) if self.broadcasts.len() < usize::from(membership.committee.size()) => {
+                !self.broadcasts.contains_key(id)
+            }
+            Step::First(_) => !self.echoes.contains_key(id),
+            Step::Second(_) => !self.private.contains_key(id),
+            Step::Storing { .. } | Step::Over => false,
+        };
+        others(membership).filter(lacks).collect()
+    }
+
     /// This member's own broadcast.
     pub(super) fn broadcast(&self) -> Message {
         let (packages, signature) = self.broadcasts[&self.me].clone();
         Message::Round1 { attempt: self.id, packages, signature }
     }
 
+    /// K3: a broadcast has the number of packages and the lengths that it must have, and its sender's signature;
+    /// there is one of each member.
     pub(super) fn take_broadcast(
         &mut self,
         membership: &Membership,
@@ -178,7 +205,7 @@ impl Running {
         Ok(())
     }
 
-    /// Moves on as far as what has arrived allows.
+    /// Moves on as far as what has arrived allows: K4, K5, K6.
     pub(super) fn advance(
         &mut self,
         membership: &Membership,
@@ -186,6 +213,9 @@ impl Running {
     ) -> Result<Vec<Effect>, Failed> {
         let size = usize::from(membership.committee.size());
         let mut effects = Vec::new();
+        if !self.is_open {
+            return Ok(effects);
+        }
         if self.broadcasts.len() == size && !self.echoes.contains_key(&self.me) {
             let echo = self.own_echo();
             self.echoes.insert(self.me, echo);
@@ -212,7 +242,7 @@ impl Running {
         Some(Message::Echo { attempt: self.id, packages })
     }
 
-    /// Everybody must have seen the same packages. Two signed ones of one sender prove who lied.
+    /// K4: everybody must have seen the same packages. Two signed ones of one sender prove who lied.
     fn check_echoes(&self, membership: &Membership) -> Result<(), Failed> {
         let own = self.own_echo();
         if broken(Mutant::SkipsEcho) {
@@ -233,6 +263,7 @@ impl Running {
         Ok(())
     }
 
+    /// K5: checks the proofs of possession, and makes the shares for the others.
     fn deal(&mut self) -> Result<(), Failed> {
         let Step::First(states) = std::mem::replace(&mut self.step, Step::Over) else { return Ok(()) };
         let (mut next, mut all) = (Vec::new(), BTreeMap::<Identifier, Vec<PrivatePackage>>::new());
@@ -265,6 +296,7 @@ impl Running {
             .collect()
     }
 
+    /// K6: checks what others dealt, and adds it up.
     fn finish(&mut self) -> Result<Effect, Failed> {
         let Step::Second(states) = std::mem::replace(&mut self.step, Step::Over) else {
             return Err(Failed { reason: "out of order".into(), culprits: Vec::new(), complaint: None });
@@ -321,6 +353,9 @@ impl Running {
 
     /// Everything that this member has sent in this attempt.
     pub(super) fn resend(&self, membership: &Membership, identity: &NodeKey) -> Vec<Effect> {
+        if !self.is_open {
+            return Vec::new();
+        }
         let mut effects = to_others(membership, &self.broadcast());
         effects.extend(self.echo_message().into_iter().flat_map(|m| to_others(membership, &m)));
         effects.extend(self.deal_messages(membership, identity));

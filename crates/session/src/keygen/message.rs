@@ -4,10 +4,12 @@ use alloy_primitives::keccak256;
 use alloy_sol_types::SolStruct;
 use countersign_threshold::dkg::PrivatePackage;
 use countersign_types::{
-    Activation, AttemptId, AttemptTerms, B256, Bytes, Identifier, NetworkId, NodeSignature, Scheme,
+    Activation, AttemptId, AttemptTerms, B256, Bytes, Identifier, NetworkId, NodeKey, NodeSignature, Scheme,
     canonical::{domain, sol_types},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::Membership;
 
 /// The most bytes of a reason for giving up; longer ones are cut.
 pub const MAX_REASON_BYTES: usize = 512;
@@ -54,15 +56,17 @@ pub enum Message {
         /// A package that does not match its sender's broadcast, for everybody to see.
         complaint: Option<Box<Complaint>>,
     },
-    /// The sender has stored its pending shares of these roots.
+    /// The sender has stored its pending shares of these roots (K7).
     Confirm {
-        /// The attempt.
-        attempt: AttemptId,
+        /// What the attempt is, so that a member that knows nothing of it can tell that it never will.
+        terms: AttemptTerms,
         /// The hash of all root keys.
         roots: B256,
         /// Over attempt and roots.
         signature: NodeSignature,
     },
+    /// A member never confirms the attempt (K8). Anybody may hand it on.
+    Refuse(Refusal),
     /// The sender activates the roots of this attempt, and of no other for any of its schemes.
     Activate {
         /// The attempt.
@@ -79,6 +83,31 @@ pub enum Message {
 impl Message {
     pub(super) fn abort(attempt: AttemptId, reason: String) -> Self {
         Self::Abort { attempt, reason, complaint: None }
+    }
+}
+
+/// A member's signed word that it never confirms an attempt: so nobody ever activates it. A member signs that, or a
+/// confirmation, never both; two such signatures prove that it broke the protocol, or lost its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The member.
+    pub by: Identifier,
+    /// Over the attempt.
+    pub signature: NodeSignature,
+}
+
+impl Refusal {
+    pub(super) fn sign(membership: &Membership, identity: &NodeKey, attempt: AttemptId) -> Self {
+        let signature = identity.sign(refuse_digest(membership.network, attempt));
+        Self { attempt, by: membership.me, signature }
+    }
+
+    pub(super) fn is_signed(&self, membership: &Membership) -> bool {
+        let digest = refuse_digest(membership.network, self.attempt);
+        let member = membership.committee.member(self.by);
+        member.is_some_and(|member| member.verify(digest, &self.signature).is_ok())
     }
 }
 
@@ -132,4 +161,9 @@ pub(super) fn content(hashes: &[B256]) -> B256 {
 /// What a member signs when it confirms the roots of an attempt.
 pub(super) fn confirm_digest(network: NetworkId, attempt: AttemptId, roots: B256) -> B256 {
     sol_types::Confirm { attempt: attempt.0, roots }.eip712_signing_hash(&domain(network))
+}
+
+/// What a member signs when it will never confirm an attempt.
+fn refuse_digest(network: NetworkId, attempt: AttemptId) -> B256 {
+    sol_types::Refuse { attempt: attempt.0 }.eip712_signing_hash(&domain(network))
 }

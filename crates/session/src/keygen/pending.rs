@@ -1,6 +1,6 @@
 //! Root keys on their way: who confirmed them, and who activated them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_types::{
     Activation, AttemptId, AttemptTerms, B256, Identifier, NodeKey, NodeSignature, RootKey,
@@ -9,7 +9,7 @@ use countersign_types::{
     roots_hash,
 };
 
-use super::{Message, confirm_digest, sign_activation};
+use super::{Message, Refusal, confirm_digest, sign_activation};
 use crate::Membership;
 
 /// The stored shares of an attempt without their secrets.
@@ -21,22 +21,77 @@ pub struct Pending {
     pub roots: Vec<RootKey>,
 }
 
+/// What a member signed about one attempt that does not go together: anybody can check that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The hash of the roots that it confirmed.
+    pub roots: B256,
+    /// Its confirmation.
+    pub confirmation: NodeSignature,
+    /// That it never confirms the attempt.
+    pub refusal: Refusal,
+}
+
+/// A member confirms other roots. All that take part saw the same broadcasts, which fix the roots.
+pub(super) struct OtherRoots;
+
 /// What is known of roots whose shares are stored here.
 pub(super) struct Candidate {
+    terms: AttemptTerms,
     roots: Vec<RootKey>,
     hash: B256,
     confirmations: BTreeMap<Identifier, NodeSignature>,
     activations: BTreeMap<Identifier, NodeSignature>,
+    /// The first that came.
+    refusal: Option<Refusal>,
+    /// Who contradicted itself about this attempt.
+    reported: BTreeSet<Identifier>,
 }
 
 impl Candidate {
-    pub(super) fn new(roots: Vec<RootKey>) -> Self {
+    pub(super) fn new(terms: AttemptTerms, roots: Vec<RootKey>) -> Self {
         let hash = roots_hash(&roots);
-        Self { roots, hash, confirmations: BTreeMap::new(), activations: BTreeMap::new() }
+        Self {
+            terms,
+            roots,
+            hash,
+            confirmations: BTreeMap::new(),
+            activations: BTreeMap::new(),
+            refusal: None,
+            reported: BTreeSet::new(),
+        }
     }
 
     pub(super) fn roots(&self) -> &[RootKey] {
         &self.roots
+    }
+
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
+    /// Takes a refusal whose signature was checked: whether it is the first.
+    pub(super) fn refuse(&mut self, refusal: Refusal) -> bool {
+        let is_first = self.refusal.is_none();
+        self.refusal.get_or_insert(refusal);
+        is_first
+    }
+
+    /// An activation that all confirmed outweighs a refusal, whose signer also confirmed.
+    pub(super) fn revive(&mut self) {
+        self.refusal = None;
+    }
+
+    /// Whether the member signed this refusal and a confirmation, which is told once.
+    pub(super) fn contradiction(&mut self, refusal: &Refusal) -> Option<Contradiction> {
+        let confirmation = *self.confirmations.get(&refusal.by)?;
+        let is_new = self.reported.insert(refusal.by);
+        is_new.then_some(Contradiction { roots: self.hash, confirmation, refusal: *refusal })
+    }
+
+    /// Whether the member is told for the first time as one that confirms other roots.
+    fn report(&mut self, member: Identifier) -> bool {
+        self.reported.insert(member)
     }
 
     pub(super) fn confirm_own(&mut self, membership: &Membership, identity: &NodeKey, attempt: AttemptId) {
@@ -64,7 +119,9 @@ impl Candidate {
     ) {
         for (from, (roots, signature)) in confirmations {
             // one that does not fit is sent again, and answered then
-            let _ = self.confirmed(membership, attempt, from, roots, signature);
+            if roots == self.hash {
+                let _ = self.confirmed(membership, attempt, from, roots, signature);
+            }
         }
     }
 
@@ -75,16 +132,26 @@ impl Candidate {
         from: Identifier,
         roots: B256,
         signature: NodeSignature,
-    ) -> Result<(), String> {
+    ) -> Result<(), OtherRoots> {
         let digest = confirm_digest(membership.network, attempt, roots);
         if !signed(membership, from, digest, &signature) {
             return Ok(());
         }
         if roots != self.hash {
-            return Err(format!("member {from} confirms other root keys"));
+            return if self.report(from) { Err(OtherRoots) } else { Ok(()) };
         }
         self.confirmations.insert(from, signature);
         Ok(())
+    }
+
+    /// Members whose confirmation is not here.
+    pub(super) fn unconfirmed(&self, membership: &Membership) -> Vec<Identifier> {
+        membership.committee.identifiers().filter(|id| !self.confirmations.contains_key(id)).collect()
+    }
+
+    /// Members whose activation is not here.
+    pub(super) fn inactive(&self, membership: &Membership) -> Vec<Identifier> {
+        membership.committee.identifiers().filter(|id| !self.activations.contains_key(id)).collect()
     }
 
     /// Takes the confirmations of all members, if they are.
@@ -114,9 +181,9 @@ impl Candidate {
         all.then(|| self.confirmations.values().copied().collect())
     }
 
-    pub(super) fn confirmation(&self, membership: &Membership, attempt: AttemptId) -> Option<Message> {
+    pub(super) fn confirmation(&self, membership: &Membership) -> Option<Message> {
         let signature = *self.confirmations.get(&membership.me)?;
-        Some(Message::Confirm { attempt, roots: self.hash, signature })
+        Some(Message::Confirm { terms: self.terms.clone(), roots: self.hash, signature })
     }
 
     pub(super) fn activate_own(&mut self, membership: &Membership, identity: &NodeKey, attempt: AttemptId) {
@@ -124,17 +191,20 @@ impl Candidate {
         self.activations.insert(membership.me, signature);
     }
 
+    /// Takes a member's activation: whether it is one.
     pub(super) fn activated(
         &mut self,
         membership: &Membership,
         attempt: AttemptId,
         from: Identifier,
         signature: NodeSignature,
-    ) {
+    ) -> bool {
         let digest = activation_digest(&self.roots, membership.network, membership.epoch, attempt);
-        if signed(membership, from, digest, &signature) {
+        let is_signed = signed(membership, from, digest, &signature);
+        if is_signed {
             self.activations.insert(from, signature);
         }
+        is_signed
     }
 
     /// This member's activation, with all confirmations, so that any member can follow.

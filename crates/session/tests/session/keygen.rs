@@ -5,11 +5,18 @@ use std::{
     sync::Arc,
 };
 
+use alloy_primitives::keccak256;
+use alloy_sol_types::SolStruct;
 use countersign_session::{
     Millis,
-    keygen::{ATTEMPT_MS, Effect, Journal, KeyGen, LONGEST_BACKOFF_MS, Message},
+    keygen::{
+        ATTEMPT_MS, Effect, JOIN_MS, Joined, Journal, KeyGen, LONGEST_BACKOFF_MS, Message, Pending, Refusal,
+    },
 };
-use countersign_types::{Activation, AttemptId, Identifier, Scheme};
+use countersign_types::{
+    Activation, AttemptId, AttemptTerms, Identifier, NetworkId, Scheme,
+    canonical::{domain, sol_types},
+};
 use rand_chacha::ChaCha20Rng;
 
 use crate::committee::{NETWORK, NOW, SIZE, id, identity, membership, rng};
@@ -21,6 +28,9 @@ struct Ring {
     holds: fn(&Message) -> bool,
     held: Vec<(Identifier, Identifier, Message)>,
     sent: Vec<(Identifier, Identifier, Message)>,
+    /// What is on the disks.
+    joined: BTreeMap<Identifier, Joined>,
+    stored: BTreeMap<Identifier, Vec<Pending>>,
     activations: Vec<(Identifier, AttemptId)>,
     culprits: Vec<Identifier>,
     now: Millis,
@@ -46,6 +56,8 @@ impl Ring {
             holds,
             held: Vec::new(),
             sent: Vec::new(),
+            joined: BTreeMap::new(),
+            stored: BTreeMap::new(),
             activations: Vec::new(),
             culprits: Vec::new(),
             now: NOW,
@@ -80,8 +92,13 @@ impl Ring {
                         self.queue.push_back((me, to, message));
                     }
                 }
+                Effect::StoreJoined(joined) => {
+                    self.joined.insert(me, joined);
+                    self.with(me, |machine, now, _| machine.stored_joined(joined.attempt, now));
+                }
                 Effect::StorePending { pending, .. } => {
                     let attempt = pending.terms.id(NETWORK);
+                    self.stored.entry(me).or_default().push(pending);
                     self.with(me, |machine, _, _| machine.stored_pending(attempt));
                 }
                 Effect::StoreActivation { attempt, .. } => {
@@ -89,7 +106,10 @@ impl Ring {
                     self.with(me, |machine, _, _| machine.stored_activation(attempt));
                 }
                 Effect::Completed(_) => {}
-                Effect::GivenUp { culprits, .. } => self.culprits.extend(culprits),
+                Effect::Contradiction(contradiction) => self.culprits.push(contradiction.refusal.by),
+                Effect::Blamed { culprits, .. } | Effect::GivenUp { culprits, .. } => {
+                    self.culprits.extend(culprits)
+                }
             }
         }
     }
@@ -127,8 +147,30 @@ impl Ring {
     }
 }
 
-fn confirms(attempt: AttemptId) -> impl Fn(&Message) -> bool {
-    move |message| matches!(message, Message::Confirm { attempt: of, .. } if *of == attempt)
+fn is_confirmation(message: &Message) -> bool {
+    matches!(message, Message::Confirm { .. })
+}
+
+/// All members, with nothing but what is on their disks, and connected.
+fn restarted(ring: &Ring, holds: fn(&Message) -> bool) -> Ring {
+    let mut next = Ring::of(holds, |me| {
+        let pending = ring.stored.get(&me).cloned().unwrap_or_default();
+        let journal = Journal { joined: ring.joined.get(&me).copied(), pending, ..Journal::default() };
+        KeyGen::resume(membership(me), Arc::new(identity(me)), Scheme::ALL, journal, ring.now)
+    });
+    (next.joined, next.stored, next.now) = (ring.joined.clone(), ring.stored.clone(), ring.now);
+    next
+}
+
+/// A member's word that it never confirms an attempt.
+fn refusal(by: Identifier, signer: Identifier, attempt: AttemptId) -> Message {
+    let digest = sol_types::Refuse { attempt: attempt.0 }.eip712_signing_hash(&domain(NETWORK));
+    Message::Refuse(Refusal { attempt, by, signature: identity(signer).sign(digest) })
+}
+
+fn refusals(ring: &Ring, by: Identifier) -> usize {
+    let is_one = |message: &Message| matches!(message, Message::Refuse(refusal) if refusal.by == by);
+    ring.sent.iter().filter(|(from, _, message)| *from == by && is_one(message)).count()
 }
 
 #[test]
@@ -170,33 +212,244 @@ fn a_member_that_started_after_an_attempt_does_not_join_it() {
 }
 
 #[test]
-fn whoever_confirmed_a_later_attempt_does_not_activate_an_earlier_one_by_itself() {
-    let mut ring = Ring::new(|message| matches!(message, Message::Confirm { .. }));
+fn nothing_begins_while_an_attempt_may_still_be_activated() {
+    let mut ring = Ring::new(is_confirmation);
     ring.tick();
     ring.now += ATTEMPT_MS + LONGEST_BACKOFF_MS;
     ring.tick();
-    let starts = ring.starts();
-    let ids: Vec<AttemptId> = starts
-        .iter()
-        .filter_map(|start| match start {
-            Message::Start { terms } => Some(terms.id(NETWORK)),
-            Message::Round1 { .. }
-            | Message::Echo { .. }
-            | Message::Round2 { .. }
-            | Message::Abort { .. }
-            | Message::Confirm { .. }
-            | Message::Activate { .. }
-            | Message::Activated(_) => None,
-        })
-        .collect();
-    let [earlier, later] = ids[..] else { panic!("{} attempts", ids.len()) };
-    ring.release(id(2), confirms(earlier));
-    assert!(ring.activations.is_empty(), "another may activate the later: neither would ever be complete");
-    ring.release(id(3), confirms(later));
-    // it follows as soon as one member has activated
-    assert!(ring.activations.iter().all(|(_, attempt)| *attempt == later));
+    assert_eq!(ring.starts().len(), 1, "who knows whether one member has all confirmations?");
+    let described = ring.members[&id(1)].describe();
+    assert!(described.contains("waits for members 2, 3, 4, 5 to confirm or refuse"), "{described}");
+    assert_eq!(ring.members[&id(2)].waits_for(), [1, 3, 4, 5].map(id));
+    // one member has them, and hands them on
+    ring.release(id(3), is_confirmation);
     assert_eq!(ring.activations.len(), usize::from(SIZE));
-    assert!(ring.members.values().all(|machine| machine.is_done()));
+    assert!(ring.members.values().all(KeyGen::is_done));
+}
+
+#[test]
+fn a_restart_goes_on_with_what_was_confirmed() {
+    let mut ring = Ring::new(is_confirmation);
+    ring.tick();
+    ring.now += ATTEMPT_MS + LONGEST_BACKOFF_MS;
+    let mut ring = restarted(&ring, |_| false);
+    ring.tick();
+    assert!(ring.members.values().all(KeyGen::is_done));
+    assert!(ring.starts().is_empty());
+}
+
+#[test]
+fn whoever_lost_an_attempt_refuses_it_and_a_further_one_begins() {
+    // member 2 gets no private packages, so it never has shares
+    let mut ring = Ring::new(|message| matches!(message, Message::Round2 { .. }));
+    ring.tick();
+    for me in [1, 3, 4, 5] {
+        ring.release(id(me), |_| true);
+    }
+    ring.held.clear();
+    ring.now += 1;
+    let mut ring = restarted(&ring, |_| false);
+    ring.tick();
+    assert!(refusals(&ring, id(2)) >= 4, "everybody else confirmed, and asks");
+    ring.now += LONGEST_BACKOFF_MS;
+    ring.tick();
+    assert!(ring.members.values().all(KeyGen::is_done));
+    assert_eq!(ring.starts().len(), 1);
+    assert!(ring.culprits.is_empty());
+}
+
+#[test]
+fn whoever_confirmed_never_refuses() {
+    let mut ring = Ring::new(is_confirmation);
+    ring.tick();
+    let (_, _, confirmation) = ring.held.iter().find(|(from, _, _)| *from == id(2)).cloned().expect("sent");
+    let mut ring = restarted(&ring, |_| true);
+    ring.with(id(1), |machine, now, rng| machine.receive(id(2), confirmation.clone(), now, rng));
+    ring.with(id(1), |machine, now, _| machine.disconnected(id(2), now));
+    assert_eq!(refusals(&ring, id(1)), 0);
+    // nor does it say anything of an attempt of the future, which it may join
+    let Message::Confirm { mut terms, roots, signature } = confirmation else { panic!("it is one") };
+    terms.number = ring.now + 1;
+    let future = Message::Confirm { terms, roots, signature };
+    ring.with(id(1), |machine, now, rng| machine.receive(id(2), future.clone(), now, rng));
+    assert_eq!(refusals(&ring, id(1)), 0);
+    ring.with(id(1), |machine, now, rng| machine.receive(id(2), future, now + 2 + JOIN_MS, rng));
+    assert_eq!(refusals(&ring, id(1)), 1, "and of one that is over it does");
+}
+
+#[test]
+fn a_refusal_counts_with_its_members_signature() {
+    let mut ring = Ring::new(is_confirmation);
+    ring.tick();
+    let Message::Start { terms } = ring.starts().pop().expect("started") else { panic!("a start") };
+    let attempt = terms.id(NETWORK);
+    let other = AttemptTerms { number: 1, ..terms }.id(NETWORK);
+    let outsider = Identifier::new(99).expect("not zero");
+    for forged in
+        [refusal(id(3), id(2), attempt), refusal(outsider, id(2), attempt), refusal(id(3), id(3), other)]
+    {
+        ring.with(id(1), |machine, now, rng| machine.receive(id(2), forged, now, rng));
+    }
+    ring.now += LONGEST_BACKOFF_MS;
+    ring.tick();
+    assert_eq!(ring.starts().len(), 1);
+    // any member may hand it on
+    let genuine = refusal(id(3), id(3), attempt);
+    ring.with(id(1), |machine, now, rng| machine.receive(id(2), genuine, now, rng));
+    assert!(ring.members[&id(1)].held_up_by().contains(&id(3)));
+    ring.now += LONGEST_BACKOFF_MS;
+    ring.tick();
+    assert_eq!(ring.starts().len(), 2);
+    // the others ask the first member, and it tells them
+    ring.now += 1_000;
+    ring.release(id(1), is_confirmation);
+    ring.tick();
+    assert!(ring.stored.values().all(|stored| stored.len() == 2), "all take part in the second");
+}
+
+#[test]
+fn a_refusal_that_released_a_member_survives_its_restart() {
+    let mut ring = Ring::new(is_confirmation);
+    ring.tick();
+    let Message::Start { terms } = ring.starts().pop().expect("started") else { panic!("a start") };
+    let word = refusal(id(3), id(3), terms.id(NETWORK));
+    for me in 1..=SIZE {
+        let from = id(if me == 2 { 4 } else { 2 });
+        ring.with(id(me), |machine, now, rng| machine.receive(from, word.clone(), now, rng));
+    }
+    ring.holds = |message| matches!(message, Message::Round1 { .. });
+    ring.now += LONGEST_BACKOFF_MS;
+    ring.tick();
+    assert_eq!(ring.starts().len(), 2);
+    ring.now += LONGEST_BACKOFF_MS;
+    let mut ring = restarted(&ring, |_| false);
+    ring.tick();
+    assert_eq!(ring.starts().len(), 1, "nobody waits again");
+    let described: Vec<String> = ring.members.values().map(KeyGen::describe).collect();
+    assert!(ring.members.values().all(KeyGen::is_done), "{described:?}");
+}
+
+#[test]
+fn whoever_refuses_and_confirms_is_named_and_only_others_make_a_member_turn_back() {
+    let mut ring =
+        Ring::new(|message| is_confirmation(message) || matches!(message, Message::Activate { .. }));
+    ring.tick();
+    let Message::Start { terms } = ring.starts().pop().expect("started") else { panic!("a start") };
+    let word = refusal(id(3), id(3), terms.id(NETWORK));
+    ring.with(id(1), |machine, now, rng| machine.receive(id(3), word, now, rng));
+    // member 3 has all confirmations, and so has member 4
+    for me in [3, 4] {
+        ring.release(id(me), is_confirmation);
+    }
+    let mut activations: Vec<_> = ring
+        .held
+        .iter()
+        .filter(|(_, to, message)| *to == id(1) && matches!(message, Message::Activate { .. }))
+        .cloned()
+        .collect();
+    activations.sort_by_key(|(from, _, _)| *from);
+    let [(three, _, liars), (four, _, honest)] = &activations[..] else { panic!("two activations") };
+    assert_eq!((*three, *four), (id(3), id(4)));
+    ring.with(id(1), |machine, now, rng| machine.receive(id(3), liars.clone(), now, rng));
+    assert!(ring.activations.iter().all(|(member, _)| *member != id(1)));
+    assert_eq!(ring.culprits, [id(3)]);
+    ring.with(id(1), |machine, now, rng| machine.receive(id(4), honest.clone(), now, rng));
+    assert!(ring.activations.iter().any(|(member, _)| *member == id(1)));
+    assert_eq!(ring.culprits, [id(3)], "told once");
+}
+
+#[test]
+fn what_an_older_version_left_is_followed_until_this_one_has_shares() {
+    // 256 attempts that an older version stored, of which the others activated the first
+    let mut ring = Ring::new(|message| matches!(message, Message::Activate { .. }));
+    ring.tick();
+    let attempt = ring.activations.first().expect("activated").1;
+    let (_, _, activation) = ring.held.iter().find(|(from, _, _)| *from == id(2)).cloned().expect("sent");
+    let mut pending = ring.stored[&id(1)].clone();
+    for number in 1..256 {
+        let mut later = pending[0].clone();
+        later.terms.number += number;
+        pending.push(later);
+    }
+    let journal = Journal { pending, ..Journal::default() };
+    let now = NOW + ATTEMPT_MS;
+    let mut old = KeyGen::resume(membership(id(1)), Arc::new(identity(id(1))), Scheme::ALL, journal, now);
+    assert!(old.waits_for().len() == 4 && old.describe().contains("to connect"), "{}", old.describe());
+    for other in 2..=SIZE {
+        assert!(old.connected(id(other)).is_empty());
+    }
+    // it begins another attempt, which nobody joins who has activated
+    let effects = old.tick(now, &mut ring.rng);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::StoreJoined(_))), "{effects:?}");
+    let effects = old.receive(id(2), activation, now, &mut ring.rng);
+    let follows =
+        |effect: &Effect| matches!(effect, Effect::StoreActivation { attempt: own, .. } if *own == attempt);
+    assert!(effects.iter().any(follows), "{effects:?}");
+}
+
+#[test]
+fn a_part_in_an_attempt_is_stored_before_anything_is_sent() {
+    let mut machine = member(id(1), &Scheme::ALL, &[]);
+    for other in 2..=SIZE {
+        machine.connected(id(other));
+    }
+    let effects = machine.tick(NOW, &mut rng(4));
+    let [Effect::StoreJoined(first)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(machine.tick(NOW + 1_000, &mut rng(4)).is_empty(), "nothing is sent again either");
+    // it crashes, and its clock is behind what it stored
+    let journal = Journal { joined: Some(*first), ..Journal::default() };
+    let identity = Arc::new(identity(id(1)));
+    let early = first.number - 10_000;
+    let mut machine = KeyGen::resume(membership(id(1)), identity, Scheme::ALL, journal, early);
+    for other in 2..=SIZE {
+        machine.connected(id(other));
+    }
+    let effects = machine.tick(early, &mut rng(5));
+    let [Effect::StoreJoined(second)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(second.number > first.number);
+}
+
+#[test]
+fn attempts_and_packages_of_another_network_or_epoch_are_none() {
+    let mut ring = Ring::new(|message| matches!(message, Message::Round1 { .. }));
+    ring.tick();
+    let Message::Start { terms } = ring.starts().pop().expect("started") else { panic!("a start") };
+    let elsewhere =
+        Message::Start { terms: AttemptTerms { epoch: 2, number: terms.number + 1, ..terms.clone() } };
+    ring.sent.clear();
+    ring.with(id(2), |machine, now, rng| machine.receive(id(1), elsewhere, now, rng));
+    assert!(ring.sent.is_empty());
+    // the same attempt's packages, signed in another network
+    let (attempt, packages) = ring
+        .held
+        .iter()
+        .filter(|(from, _, _)| *from == id(3))
+        .find_map(|(_, _, message)| {
+            let Message::Round1 { attempt, packages, .. } = message else { return None };
+            Some((*attempt, packages.clone()))
+        })
+        .expect("broadcast");
+    let hashes: Vec<u8> = packages.iter().flat_map(|package| keccak256(package).0).collect();
+    let content = keccak256(hashes);
+    let package = sol_types::KeyGenerationPackage { attempt: attempt.0, round: 1, from: 3, to: 0, content };
+    let signature = identity(id(3)).sign(package.eip712_signing_hash(&domain(NetworkId::from([9; 32]))));
+    let foreign = Message::Round1 { attempt, packages, signature };
+    ring.with(id(2), |machine, now, rng| machine.receive(id(3), foreign, now, rng));
+    assert_eq!(ring.culprits, [id(3)]);
+}
+
+#[test]
+fn only_members_are_heard() {
+    assert_eq!(Identifier::new(0), None);
+    let mut ring = Ring::new(|_| true);
+    ring.tick();
+    let start = ring.starts().pop().expect("started");
+    ring.sent.clear();
+    for stranger in [99, 2] {
+        let stranger = Identifier::new(stranger).expect("not zero");
+        ring.with(id(2), |machine, now, rng| machine.receive(stranger, start.clone(), now, rng));
+    }
+    assert!(ring.sent.is_empty());
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::roots;
 pub(super) enum Event {
     /// A message arrives, if the connection that it was sent on still stands.
     Deliver { from: Identifier, to: Identifier, lives: (u64, u64), message: Box<Message> },
+    /// A liar's machine is told its own word.
+    Tell { node: Identifier, life: u64, from: Identifier, message: Box<Message> },
     /// Something is on the disk.
     Write { node: Identifier, life: u64, write: Box<Write> },
     /// A member's timer.
@@ -39,7 +41,12 @@ impl fmt::Display for Event {
                 write!(f, "{from} -> {to} ")?;
                 describe(f, message)
             }
+            Self::Tell { node, message, .. } => {
+                write!(f, "{node} tells itself ")?;
+                describe(f, message)
+            }
             Self::Write { node, write, .. } => match write.as_ref() {
+                Write::Joined(joined) => write!(f, "{node} stores its part in {}", short(joined.attempt)),
                 Write::Pending { pending, .. } => {
                     write!(f, "{node} stores its shares of {}", short(pending.terms.id(roots::NETWORK)))
                 }
@@ -74,7 +81,8 @@ fn describe(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
                 .map_or(String::new(), |c| format!(" (about {} of {})", c.scheme, c.dealer));
             write!(f, "abort of {}: {reason}{about}", short(*attempt))
         }
-        Message::Confirm { attempt, .. } => write!(f, "confirm {}", short(*attempt)),
+        Message::Confirm { terms, .. } => write!(f, "confirm {}", short(terms.id(roots::NETWORK))),
+        Message::Refuse(refusal) => write!(f, "refuse {} by {}", short(refusal.attempt), refusal.by),
         Message::Activate { attempt, .. } => write!(f, "activate {}", short(*attempt)),
         Message::Activated(activation) => write!(f, "activated {}", short(activation.attempt)),
     }

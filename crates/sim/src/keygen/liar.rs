@@ -1,17 +1,20 @@
 //! What a dishonest member does: it runs an honest member's machine, and falsifies what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use alloy_primitives::{B256, keccak256};
 use alloy_sol_types::SolStruct;
 use countersign_session::keygen::{Complaint, Message};
 use countersign_threshold::dkg::{self, PrivatePackage};
 use countersign_types::{
-    AttemptId, Bytes, Committee, Identifier, NodeKey, NodeSignature, Scheme,
+    AttemptId, Bytes, Committee, Identifier, NodeKey, NodeSignature, RootKey, Scheme,
     canonical::{domain, sol_types},
 };
 
-use super::Lie;
+use super::{
+    Lie,
+    withheld::{Withheld, refusal},
+};
 use crate::{chance::Chance, roots::NETWORK};
 
 /// What stands for packages in a signature.
@@ -40,6 +43,11 @@ pub(super) struct Liar {
     /// A polynomial of a degree too high, until its shares are dealt.
     raised: BTreeMap<AttemptId, dkg::Round1>,
     raised_shares: BTreeMap<(AttemptId, Identifier), PrivatePackage>,
+    withheld: Withheld,
+    /// Its first broadcast.
+    earlier: Option<(AttemptId, Vec<Bytes>, NodeSignature)>,
+    /// What it said before.
+    said: VecDeque<Message>,
 }
 
 impl Liar {
@@ -65,10 +73,14 @@ impl Liar {
             broadcasts: BTreeMap::new(),
             raised: BTreeMap::new(),
             raised_shares: BTreeMap::new(),
+            withheld: Withheld::default(),
+            earlier: None,
+            said: VecDeque::new(),
         }
     }
 
-    pub(super) fn hears(&mut self, from: Identifier, message: &Message) {
+    /// Whether its machine shall hear this too.
+    pub(super) fn hears(&mut self, from: Identifier, message: &Message) -> bool {
         if let Message::Round2 { attempt, packages, signature } = message {
             self.dealt.insert((*attempt, from), (packages.clone(), *signature));
         }
@@ -78,6 +90,28 @@ impl Liar {
             self.broadcasts.extend(packages.get(place).map(|package| ((*attempt, from), package.clone())));
         }
         self.knows(message);
+        if let Message::Confirm { terms, signature, .. } = message
+            && self.lie.withholds()
+        {
+            // its machine would activate
+            self.withheld.takes(from, terms.id(NETWORK), *signature);
+            return false;
+        }
+        true
+    }
+
+    /// What it tells its own machine, so that this goes on.
+    pub(super) fn tells_itself(&mut self) -> Option<Message> {
+        if matches!(self.lie, Lie::RefusesForSome | Lie::RefusesForAll) {
+            self.withheld.tells_itself(self.me, &self.identity)
+        } else {
+            None
+        }
+    }
+
+    /// Its machine has shares.
+    pub(super) fn computed(&mut self, attempt: AttemptId, roots: Vec<RootKey>) {
+        self.withheld.computed(attempt, roots);
     }
 
     fn knows(&mut self, message: &Message) {
@@ -95,6 +129,12 @@ impl Liar {
 
     /// What it sends in place of what its machine would.
     pub(super) fn twist(&mut self, to: Identifier, message: Message) -> Vec<Message> {
+        let mut messages = self.falsify(to, message);
+        messages.extend(self.adds(to));
+        messages
+    }
+
+    fn falsify(&mut self, to: Identifier, message: Message) -> Vec<Message> {
         let victim = self.victim();
         self.knows(&message);
         match (self.lie, message) {
@@ -134,9 +174,51 @@ impl Liar {
                 let signature = self.sign(attempt, Some(to), content(&packages));
                 vec![Message::Round2 { attempt, packages, signature }]
             }
+            (Lie::LowersThreshold, Message::Round1 { attempt, mut packages, .. }) => {
+                if let Some((place, scheme)) = self.scheme(attempt) {
+                    packages[place] = packages[place].slice(scheme.root_key_len()..);
+                }
+                vec![self.broadcast(attempt, packages)]
+            }
+            (Lie::IdentityPoint, Message::Round1 { attempt, mut packages, .. }) => {
+                if let Some((place, scheme)) = self.scheme(attempt) {
+                    let (length, mut bytes) = (scheme.root_key_len(), packages[place].to_vec());
+                    // the last coefficient, which the proof of possession does not cover
+                    let from = length * usize::from(self.committee.threshold() - 1);
+                    bytes[from..from + length].fill(0);
+                    if scheme == Scheme::Ed25519 {
+                        bytes[from] = 1;
+                    }
+                    packages[place] = bytes.into();
+                }
+                vec![self.broadcast(attempt, packages)]
+            }
+            (Lie::Oversize, Message::Round1 { attempt, mut packages, .. }) => {
+                let place = self.place % packages.len();
+                packages[place] = vec![2; 64 << 10].into();
+                vec![self.broadcast(attempt, packages)]
+            }
             (Lie::LeavesOut, Message::Round1 { attempt, mut packages, .. }) => {
                 packages.pop();
                 vec![self.broadcast(attempt, packages)]
+            }
+            (Lie::EchoesTooMany, Message::Echo { attempt, mut packages }) => {
+                packages.extend(packages.clone());
+                vec![Message::Echo { attempt, packages }]
+            }
+            (Lie::Relabels, Message::Round1 { attempt, packages, signature }) => {
+                // what it signed for an earlier attempt, as if it were for this one
+                let (first, packages, signature) =
+                    self.earlier.get_or_insert((attempt, packages, signature)).clone();
+                if first == attempt && to == victim {
+                    return Vec::new();
+                }
+                vec![Message::Round1 { attempt, packages, signature }]
+            }
+            (Lie::Replays, message) => {
+                self.said.push_back(message.clone());
+                let old = if self.said.len() > 200 { self.said.pop_front() } else { None };
+                [message].into_iter().chain(old).collect()
             }
             (Lie::DealsTooFew, Message::Round2 { attempt, mut packages, .. }) if to == victim => {
                 packages.pop();
@@ -153,8 +235,8 @@ impl Liar {
             }
             (
                 Lie::FalseComplaint | Lie::ForgedComplaint | Lie::UnshownComplaint,
-                Message::Confirm { attempt, .. },
-            ) => self.complaint(attempt, victim).into_iter().collect(),
+                Message::Confirm { terms, .. },
+            ) => self.complaint(terms.id(NETWORK), victim).into_iter().collect(),
             // the accusation comes before everybody is done
             (
                 Lie::FalseComplaint | Lie::ForgedComplaint | Lie::UnshownComplaint,
@@ -165,11 +247,19 @@ impl Liar {
                 messages.extend(complaint);
                 messages
             }
-            (Lie::FalseConfirmation, Message::Confirm { attempt, .. }) => {
-                let roots = B256::repeat_byte(6);
-                let digest =
-                    sol_types::Confirm { attempt: attempt.0, roots }.eip712_signing_hash(&domain(NETWORK));
-                vec![Message::Confirm { attempt, roots, signature: self.identity.sign(digest) }]
+            (Lie::FalseConfirmation, Message::Confirm { terms, .. }) => {
+                let (attempt, roots) = (terms.id(NETWORK).0, B256::repeat_byte(6));
+                let digest = sol_types::Confirm { attempt, roots }.eip712_signing_hash(&domain(NETWORK));
+                vec![Message::Confirm { terms, roots, signature: self.identity.sign(digest) }]
+            }
+            (Lie::ForgesRefusal, Message::Confirm { terms, roots, signature }) => {
+                // in the name of another, who may have confirmed
+                let forged = refusal(terms.id(NETWORK), victim, &self.identity);
+                vec![forged, Message::Confirm { terms, roots, signature }]
+            }
+            (lie, Message::Confirm { terms, signature, .. }) if lie.withholds() => {
+                self.withheld.takes(self.me, terms.id(NETWORK), signature);
+                Vec::new()
             }
             (Lie::ActivatesForSome, Message::Activate { .. }) if to == victim => Vec::new(),
             (Lie::StaleStarts, message @ Message::Start { .. }) => {
@@ -182,6 +272,29 @@ impl Liar {
             }
             (_, message) => vec![message],
         }
+    }
+
+    /// What it says besides, whatever its machine sends, and in answer to what that does not hear.
+    pub(super) fn adds(&mut self, to: Identifier) -> Vec<Message> {
+        if !self.lie.withholds() {
+            return Vec::new();
+        }
+        let (full, is_victim) = (self.withheld.full(&self.committee), to == self.victim());
+        let last = self.committee.identifiers().filter(|id| *id != self.me).last();
+        let refusals = self.withheld.refusals(self.me, &self.identity);
+        let shown = match (self.lie, &full[..]) {
+            // to one that all confirmed an attempt, to another that all confirmed a later one
+            (_, [first, _, ..]) if is_victim => Some(*first),
+            (_, [_, second, ..]) if Some(to) == last => Some(*second),
+            // to one member only
+            (Lie::Withholds, [only]) if is_victim && self.withheld.is_time() => Some(*only),
+            (Lie::RefusesForSome, [only]) if is_victim => Some(*only),
+            _ => None,
+        };
+        let shown = shown.and_then(|attempt| self.withheld.shown(attempt, &self.identity));
+        let refuses = self.lie == Lie::RefusesForAll || (self.lie == Lie::RefusesForSome && !is_victim);
+        let refusals = if refuses { refusals } else { Vec::new() };
+        refusals.into_iter().chain(shown).collect()
     }
 
     /// The lowest of the others.

@@ -4,6 +4,7 @@ mod disk;
 mod events;
 mod liar;
 mod watch;
+mod withheld;
 mod world;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,11 @@ pub struct Scenario {
     pub partitions: u64,
     /// How one member lies until the faults end; none: all are honest.
     pub lies: Vec<Lie>,
+    /// How far members' clocks are apart at most, in milliseconds.
+    pub skew_ms: Millis,
+    /// Whether the liar goes on when all other faults end. Then the others need not end with keys, but say who keeps
+    /// them from it.
+    pub unrepentant: bool,
     /// Whether the members begin with a version that lacks a scheme, and are upgraded one after the other.
     pub upgrades: bool,
     /// Whether a lie must name its liar: where nothing else goes wrong, and all can see it.
@@ -63,6 +69,8 @@ impl Default for Scenario {
             random_crashes: 2,
             partitions: 2,
             lies: Vec::new(),
+            skew_ms: 20_000,
+            unrepentant: false,
             upgrades: false,
             named: false,
             left_out: BTreeSet::new(),
@@ -76,7 +84,14 @@ impl Default for Scenario {
 impl Scenario {
     /// No faults, and a liar if it is told to lie.
     pub fn calm() -> Self {
-        Self { links: Links::calm(), crashes: 0, random_crashes: 0, partitions: 0, ..Self::default() }
+        Self {
+            links: Links::calm(),
+            crashes: 0,
+            random_crashes: 0,
+            partitions: 0,
+            skew_ms: 0,
+            ..Self::default()
+        }
     }
 
     /// Messages between two members keep their order, and members crash often.
@@ -145,13 +160,35 @@ pub enum Lie {
     FalseConfirmation,
     /// It tells only some that it activates.
     ActivatesForSome,
+    /// It keeps its confirmation back, and shows those of all to one member only.
+    Withholds,
+    /// It shows the confirmations of all to one member, and tells the others, and its own machine, that it never
+    /// confirms.
+    RefusesForSome,
+    /// It says to everybody that it never confirms, and when all have confirmed a later attempt, too, it shows to one
+    /// member that all confirmed the first, to another that all confirmed the second.
+    RefusesForAll,
+    /// It says in the name of another that that one never confirms.
+    ForgesRefusal,
+    /// It broadcasts fewer coefficients than there should be.
+    LowersThreshold,
+    /// One of its coefficients is the identity.
+    IdentityPoint,
+    /// One of its packages is as long as frames may be.
+    Oversize,
+    /// It echoes more packages than there are members.
+    EchoesTooMany,
+    /// It broadcasts in an attempt what it signed in an earlier one.
+    Relabels,
+    /// It says everything again later, in other attempts too.
+    Replays,
     /// It starts old attempts again, if starting is its part.
     StaleStarts,
 }
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 23] = [
         Self::BadPrivate,
         Self::Equivocates,
         Self::BadProof,
@@ -164,6 +201,16 @@ impl Lie {
         Self::UnshownComplaint,
         Self::FalseConfirmation,
         Self::ActivatesForSome,
+        Self::Withholds,
+        Self::RefusesForSome,
+        Self::RefusesForAll,
+        Self::ForgesRefusal,
+        Self::LowersThreshold,
+        Self::IdentityPoint,
+        Self::Oversize,
+        Self::EchoesTooMany,
+        Self::Relabels,
+        Self::Replays,
         Self::StaleStarts,
     ];
 
@@ -178,7 +225,7 @@ impl Lie {
     ];
 
     /// Those that honest members can prove to each other.
-    pub const PROVABLE: [Self; 9] = [
+    pub const PROVABLE: [Self; 14] = [
         Self::BadPrivate,
         Self::Equivocates,
         Self::BadProof,
@@ -188,7 +235,17 @@ impl Lie {
         Self::FalseComplaint,
         Self::ForgedComplaint,
         Self::UnshownComplaint,
+        Self::FalseConfirmation,
+        Self::LowersThreshold,
+        Self::IdentityPoint,
+        Self::Oversize,
+        Self::EchoesTooMany,
     ];
+
+    /// Whether it keeps its confirmations back, and others' from its own machine.
+    pub(crate) fn withholds(self) -> bool {
+        matches!(self, Self::Withholds | Self::RefusesForSome | Self::RefusesForAll)
+    }
 }
 
 /// A member whose driver is built wrong around the right machine.
@@ -196,6 +253,8 @@ impl Lie {
 pub enum Mutant {
     /// It says that the activation is stored before it is.
     ActivatesBeforeStoring,
+    /// It says that its part in an attempt is stored before it is.
+    JoinsBeforeStoring,
     /// It says that the pending share is stored before it is.
     ConfirmsBeforeStoring,
     /// Its disk loses that it activated.

@@ -14,15 +14,11 @@ pub(super) struct Watch {
     activated: BTreeMap<(Identifier, Scheme), AttemptId>,
     broadcasts: BTreeMap<(Identifier, AttemptId), Vec<Bytes>>,
     complete: BTreeMap<Scheme, Activation>,
-    /// Whether all are honest, so that no two may even activate different attempts.
-    all_honest: bool,
+    /// Whether a member confirms an attempt; else it refuses it.
+    words: BTreeMap<(Identifier, AttemptId), bool>,
 }
 
 impl Watch {
-    pub(super) fn new(all_honest: bool) -> Self {
-        Self { all_honest, ..Self::default() }
-    }
-
     /// An honest member sends a message.
     pub(super) fn sends(
         &mut self,
@@ -34,19 +30,18 @@ impl Watch {
         match message {
             Message::Round1 { attempt, packages, .. } => {
                 let first = self.broadcasts.entry((node, *attempt)).or_insert_with(|| packages.clone());
-                if first == packages {
-                    Ok(())
-                } else {
-                    Err(Violation::Equivocated { node, attempt: *attempt })
+                if first != packages {
+                    return Err(Violation::Equivocated { node, attempt: *attempt });
                 }
+                if disk.has_joined(*attempt) { Ok(()) } else { Err(not_stored(*attempt, "its part")) }
             }
-            Message::Confirm { attempt, .. } => {
-                if disk.has_pending(*attempt) {
-                    Ok(())
-                } else {
-                    Err(not_stored(*attempt, "its shares"))
-                }
+            Message::Confirm { terms, .. } => {
+                let attempt = terms.id(NETWORK);
+                self.says(node, attempt, true)?;
+                if disk.has_pending(attempt) { Ok(()) } else { Err(not_stored(attempt, "its shares")) }
             }
+            // others' words are handed on
+            Message::Refuse(refusal) if refusal.by == node => self.says(node, refusal.attempt, false),
             Message::Activate { attempt, .. } => {
                 for scheme in disk.schemes(*attempt) {
                     self.activates(node, *scheme, *attempt)?;
@@ -61,7 +56,16 @@ impl Watch {
             | Message::Echo { .. }
             | Message::Round2 { .. }
             | Message::Abort { .. }
+            | Message::Refuse(_)
             | Message::Activated(_) => Ok(()),
+        }
+    }
+
+    fn says(&mut self, node: Identifier, attempt: AttemptId, confirms: bool) -> Result<(), Violation> {
+        if *self.words.entry((node, attempt)).or_insert(confirms) == confirms {
+            Ok(())
+        } else {
+            Err(Violation::TwoWords { node, attempt })
         }
     }
 
@@ -72,7 +76,7 @@ impl Watch {
         }
         let others = self.activated.iter().filter(|((_, of), other)| *of == scheme && **other != attempt);
         let other = others.map(|(_, other)| *other).next();
-        match other.filter(|_| self.all_honest) {
+        match other {
             Some(other) => Err(Violation::Split { node, attempt, other }),
             None => Ok(()),
         }

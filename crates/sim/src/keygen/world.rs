@@ -1,15 +1,15 @@
 //! The world of key generation: members, their disks and links, from one seed.
 
+mod effects;
+mod lives;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
 
-use countersign_session::{
-    Millis,
-    keygen::{Effect, Journal, KeyGen, Message},
-};
+use countersign_session::{Millis, keygen::KeyGen};
 use countersign_types::{Committee, Identifier, NodeKey, Scheme};
 
 use super::{
@@ -67,6 +67,8 @@ struct Host {
     disk: Disk,
     secrets: Chance,
     wake_at: Millis,
+    /// How far its clock is ahead of the world's.
+    ahead: Millis,
     /// What the version that is installed knows.
     schemes: Vec<Scheme>,
 }
@@ -105,7 +107,7 @@ impl World {
             faults: Faults::without(&left_out),
             hosts: BTreeMap::new(),
             noticed: BTreeMap::new(),
-            watch: Watch::new(liar.is_none()),
+            watch: Watch::default(),
             lie: liar.as_ref().map(|liar| (liar.me, liar.lie)),
             liar,
             trace: Trace::default(),
@@ -133,9 +135,14 @@ impl World {
             if let Err(violation) = self.step(event) {
                 return Err(self.broken(violation));
             }
-            if self.hosts.values().all(|host| host.disk.is_complete(&self.scenario.schemes)) {
+            let mut hosts = self.hosts.iter().filter(|(id, _)| self.counts(**id));
+            if hosts.all(|(_, host)| host.disk.is_complete(&self.scenario.schemes)) {
                 return self.finish();
             }
+        }
+        if self.names_the_liar() {
+            self.report.trace = self.trace;
+            return Ok(self.report);
         }
         let states: Vec<String> = self
             .hosts
@@ -147,9 +154,25 @@ impl World {
         Err(self.broken(Violation::Incomplete { why: states.join("; ") }))
     }
 
+    /// Whether a member must end with the keys: not one that lies to the end.
+    fn counts(&self, id: Identifier) -> bool {
+        !(self.scenario.unrepentant && self.report.liar == Some(id))
+    }
+
+    /// Whether key generation that a liar holds up for ever is blamed on it: proven, or by an
+    /// honest member's word on whom it waits for.
+    fn names_the_liar(&self) -> bool {
+        let Some(liar) = self.report.liar.filter(|_| self.scenario.unrepentant) else { return false };
+        let mut honest = self.hosts.iter().filter(|(id, _)| **id != liar);
+        let blames =
+            |host: &Host| host.machine.as_ref().is_some_and(|machine| machine.held_up_by().contains(&liar));
+        !self.report.accusers.is_empty() || honest.any(|(_, host)| blames(host))
+    }
+
     fn finish(mut self) -> Result<Report, Box<Broken>> {
-        let first = self.hosts.values().next().map(|host| host.disk.complete.clone()).unwrap_or_default();
-        if let Some((node, _)) = self.hosts.iter().find(|(_, host)| host.disk.complete != first) {
+        let honest = || self.hosts.iter().filter(|(id, _)| self.counts(**id));
+        let first = honest().next().map(|(_, host)| host.disk.complete.clone()).unwrap_or_default();
+        if let Some((node, _)) = honest().find(|(_, host)| host.disk.complete != first) {
             let node = *node;
             return Err(self.broken(Violation::TwoRoots { node }));
         }
@@ -169,10 +192,11 @@ impl World {
     }
 
     fn check_shares(&mut self, scheme: Scheme) -> Result<(), Violation> {
-        let shares: BTreeMap<Identifier, _> =
-            self.hosts.iter().filter_map(|(id, host)| Some((*id, host.disk.share(scheme)?))).collect();
-        if shares.len() != usize::from(self.scenario.members) {
-            let why = format!("{} of {} shares for {scheme} are there", shares.len(), self.scenario.members);
+        let members: Vec<Identifier> = self.hosts.keys().copied().filter(|id| self.counts(*id)).collect();
+        let share = |id: &Identifier| Some((*id, self.hosts[id].disk.share(scheme)?));
+        let shares: BTreeMap<Identifier, _> = members.iter().filter_map(share).collect();
+        if shares.len() != members.len() {
+            let why = format!("{} of {} shares for {scheme} are there", shares.len(), members.len());
             return Err(Violation::Incomplete { why });
         }
         shares_sign(&shares, self.scenario.threshold, &mut self.chance)
@@ -195,12 +219,14 @@ impl World {
     fn found(&mut self, members: &[Identifier]) {
         for me in members {
             let stream = SECRETS + u64::from(me.get());
+            let ahead = self.chance.between(0, self.scenario.skew_ms);
             let host = Host {
                 life: 0,
                 machine: None,
                 disk: Disk::default(),
                 secrets: Chance::of(self.seed, stream),
                 wake_at: Millis::MAX,
+                ahead,
                 schemes: if self.scenario.upgrades {
                     OLD_SCHEMES.to_vec()
                 } else {
@@ -252,7 +278,9 @@ impl World {
             Event::Deliver { from, to, lives, .. } => {
                 gone(to, &lives.1) || self.hosts.get(from).is_none_or(|host| host.life != lives.0)
             }
-            Event::Write { node, life, .. } | Event::Notice { node, life, .. } => gone(node, life),
+            Event::Write { node, life, .. }
+            | Event::Notice { node, life, .. }
+            | Event::Tell { node, life, .. } => gone(node, life),
             Event::Wake { node, life } => {
                 gone(node, life) || self.hosts.get(node).is_none_or(|host| host.wake_at != self.now)
             }
@@ -270,16 +298,23 @@ impl World {
         self.note(&event);
         match event {
             Event::Deliver { from, to, message, .. } => {
-                if let Some(liar) = self.liar.as_mut().filter(|liar| liar.me == to) {
-                    liar.hears(from, &message);
+                let is_heard = |liar: &mut Liar| liar.me != to || liar.hears(from, &message);
+                if !self.liar.as_mut().is_none_or(is_heard) {
+                    let answer = self.liar.as_mut().map(|liar| liar.adds(from)).unwrap_or_default();
+                    self.post(to, from, &answer);
+                    return Ok(());
                 }
                 self.with(to, |machine, now, secrets| machine.receive(from, *message, now, &mut secrets.0))
+            }
+            Event::Tell { node, from, message, .. } => {
+                self.with(node, |machine, now, secrets| machine.receive(from, *message, now, &mut secrets.0))
             }
             Event::Write { node, write, .. } => self.write(node, *write),
             Event::Wake { node, .. } => {
                 self.with(node, |machine, now, secrets| machine.tick(now, &mut secrets.0))?;
-                let host = self.hosts.get(&node).and_then(|host| host.machine.as_ref());
-                if host.is_some_and(|machine| machine.next_timeout() <= self.now) {
+                let host = self.hosts.get(&node);
+                let timeout = |host: &Host| Some(host.machine.as_ref()?.next_timeout());
+                if host.is_some_and(|host| timeout(host).is_some_and(|at| at <= self.now + host.ahead)) {
                     return Err(Violation::Spins { node });
                 }
                 Ok(())
@@ -317,215 +352,6 @@ impl World {
                 Ok(())
             }
         }
-    }
-
-    fn calm(&mut self) {
-        self.faulty = false;
-        self.network.calm();
-        self.liar = None;
-        let members: Vec<Identifier> = self.committee.identifiers().collect();
-        for node in &members {
-            self.queue.plan(self.now, Event::Restart { node: *node });
-            for about in members.iter().filter(|about| *about != node) {
-                self.plan_notice(*node, *about, true);
-            }
-        }
-    }
-
-    fn start(&mut self, me: Identifier) -> Result<(), Violation> {
-        let membership = Arc::new(roots::membership(&self.committee, me));
-        let identity = NodeKey::from_bytes(self.identities[&me]).expect("a scalar");
-        let mutant = self.mutant(me);
-        let Some(host) = self.hosts.get_mut(&me) else { return Ok(()) };
-        host.life += 1;
-        let mut journal: Journal = host.disk.journal();
-        if mutant == Some(Mutant::ForgetsActivation) {
-            host.disk.activated.clear();
-        }
-        if matches!(mutant, Some(Mutant::ForgetsActivation | Mutant::IgnoresActivation)) {
-            journal.activated.clear();
-        }
-        if mutant == Some(Mutant::LosesPendingShares) && host.disk.activated.is_empty() {
-            host.disk.pending.clear();
-            journal.pending.clear();
-        }
-        let machine =
-            KeyGen::resume(membership, Arc::new(identity), host.schemes.iter().copied(), journal, self.now);
-        host.machine = Some(machine);
-        host.wake_at = Millis::MAX;
-        let up: Vec<Identifier> = self
-            .hosts
-            .iter()
-            .filter(|(id, host)| **id != me && host.machine.is_some() && !self.network.is_cut(me, **id))
-            .map(|(id, _)| *id)
-            .collect();
-        for other in up {
-            self.plan_notice(me, other, true);
-            self.plan_notice(other, me, true);
-        }
-        self.with(me, |_, _, _| Vec::new())
-    }
-
-    fn crash(&mut self, me: Identifier) {
-        let Some(host) = self.hosts.get_mut(&me).filter(|host| host.machine.is_some()) else { return };
-        host.machine = None;
-        self.report.crashes += 1;
-        for other in self.committee.identifiers().filter(|id| *id != me).collect::<Vec<_>>() {
-            self.plan_notice(other, me, false);
-        }
-        let at = self.now + self.chance.between(0, 6_000);
-        self.queue.plan(at.min(self.faults_end.max(self.now)), Event::Restart { node: me });
-    }
-
-    fn may_crash(&mut self, me: Identifier, point: &str) -> bool {
-        let up = self.hosts.get(&me).is_some_and(|host| host.machine.is_some());
-        let drawn = up && self.faulty && self.chance.permille(self.crash_rate);
-        let crashes = self.faults.happens(Class::Crash, drawn);
-        if crashes {
-            self.note(format_args!("{me} crashes {point}"));
-            self.crash(me);
-        }
-        crashes
-    }
-
-    fn plan_notice(&mut self, node: Identifier, about: Identifier, up: bool) {
-        let Some(host) = self.hosts.get(&node).filter(|host| host.machine.is_some()) else { return };
-        let life = host.life;
-        let last = self.noticed.entry((node, about)).or_default();
-        let at = (self.now + self.chance.between(1, 500)).max(*last + 1);
-        *last = at;
-        self.queue.plan(at, Event::Notice { node, life, about, up });
-    }
-
-    fn with(
-        &mut self,
-        me: Identifier,
-        act: impl FnOnce(&mut KeyGen, Millis, &mut Chance) -> Vec<Effect>,
-    ) -> Result<(), Violation> {
-        let now = self.now;
-        let Some(host) = self.hosts.get_mut(&me) else { return Ok(()) };
-        let Some(machine) = host.machine.as_mut() else { return Ok(()) };
-        let effects = act(machine, now, &mut host.secrets);
-        for effect in effects {
-            self.carry_out(me, effect)?;
-        }
-        self.plan_wake(me);
-        Ok(())
-    }
-
-    fn carry_out(&mut self, me: Identifier, effect: Effect) -> Result<(), Violation> {
-        match effect {
-            Effect::Send { to, message } => self.send(me, to, message),
-            Effect::StorePending { pending, shares } => {
-                let shares = shares.iter().map(|share| share.to_bytes().to_vec()).collect();
-                self.store(me, Write::Pending { pending, shares })
-            }
-            Effect::StoreActivation { attempt, confirmations } => {
-                self.store(me, Write::Activation { attempt, confirmations })
-            }
-            Effect::Completed(activation) => {
-                if !self.lies(me) {
-                    self.watch.completes(me, &activation, &self.committee)?;
-                }
-                self.note(format_args!("{me} has the keys of {}", short(activation.attempt)));
-                self.store(me, Write::Complete(activation))
-            }
-            Effect::GivenUp { attempt, reason, culprits } => {
-                let named: Vec<String> = culprits.iter().map(ToString::to_string).collect();
-                self.note(format_args!("{me} gives {} up: {reason} [{}]", short(attempt), named.join(" ")));
-                self.given_up(me, reason, &culprits)
-            }
-        }
-    }
-
-    fn given_up(&mut self, me: Identifier, reason: String, culprits: &[Identifier]) -> Result<(), Violation> {
-        if self.lies(me) {
-            return Ok(());
-        }
-        self.report.given_up += 1;
-        if !culprits.is_empty() {
-            self.report.accusers.insert(me);
-        }
-        match culprits.iter().find(|id| self.report.liar != Some(**id)) {
-            Some(node) => Err(Violation::Accused { by: me, node: *node, reason }),
-            None => Ok(()),
-        }
-    }
-
-    fn send(&mut self, me: Identifier, to: Identifier, message: Message) -> Result<(), Violation> {
-        let messages = match self.liar.as_mut().filter(|liar| liar.me == me) {
-            Some(liar) => liar.twist(to, message),
-            None => {
-                if self.report.liar != Some(me) {
-                    let host = &self.hosts[&me];
-                    self.watch.sends(me, &message, &host.disk)?;
-                }
-                vec![message]
-            }
-        };
-        let life = |id: &Identifier| self.hosts.get(id).map_or(0, |host| host.life);
-        let lives = (life(&me), life(&to));
-        for message in messages {
-            for at in self.network.fates(me, to, self.now) {
-                let message = Box::new(message.clone());
-                self.queue.plan(at, Event::Deliver { from: me, to, lives, message });
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands something to the disk, which takes its time.
-    fn store(&mut self, me: Identifier, write: Write) -> Result<(), Violation> {
-        if self.may_crash(me, "before it stores") {
-            return Ok(());
-        }
-        let Some(host) = self.hosts.get(&me) else { return Ok(()) };
-        let life = host.life;
-        let early = match (self.mutant(me), &write) {
-            (Some(Mutant::ActivatesBeforeStoring), Write::Activation { attempt, .. }) => {
-                Some((*attempt, false))
-            }
-            (Some(Mutant::ConfirmsBeforeStoring), Write::Pending { pending, .. }) => {
-                Some((pending.terms.id(roots::NETWORK), true))
-            }
-            _ => None,
-        };
-        let at = self.now + self.chance.between(1, 50);
-        self.queue.plan(at, Event::Write { node: me, life, write: Box::new(write) });
-        match early {
-            Some((attempt, true)) => self.with(me, |machine, _, _| machine.stored_pending(attempt)),
-            Some((attempt, false)) => self.with(me, |machine, _, _| machine.stored_activation(attempt)),
-            None => Ok(()),
-        }
-    }
-
-    fn write(&mut self, me: Identifier, write: Write) -> Result<(), Violation> {
-        let stored = match &write {
-            Write::Pending { pending, .. } => Some((pending.terms.id(roots::NETWORK), true)),
-            Write::Activation { attempt, .. } => Some((*attempt, false)),
-            Write::Complete(_) => None,
-        };
-        let Some(host) = self.hosts.get_mut(&me) else { return Ok(()) };
-        if !host.disk.write(write) || self.may_crash(me, "after it stored") {
-            return Ok(());
-        }
-        match stored {
-            Some((attempt, true)) => self.with(me, |machine, _, _| machine.stored_pending(attempt)),
-            Some((attempt, false)) => self.with(me, |machine, _, _| machine.stored_activation(attempt)),
-            None => Ok(()),
-        }
-    }
-
-    fn plan_wake(&mut self, me: Identifier) {
-        let now = self.now;
-        let Some(host) = self.hosts.get_mut(&me) else { return };
-        let Some(machine) = &host.machine else { return };
-        let at = machine.next_timeout();
-        if at == Millis::MAX || at.max(now) == host.wake_at {
-            return;
-        }
-        host.wake_at = at.max(now);
-        self.queue.plan(host.wake_at, Event::Wake { node: me, life: host.life });
     }
 
     fn lies(&self, me: Identifier) -> bool {

@@ -3,13 +3,15 @@
 use std::sync::Barrier;
 
 use countersign_store::{
-    ActivateError, ActiveShare, MAX_CONFIRMATIONS_BYTES, MAX_PENDING_SHARES, MAX_SHARE_BYTES, PendingShares,
-    Put, PutRootKeysError, PutShareError,
+    ActivateError, ActiveShare, JoinError, JoinedRecord, MAX_CONFIRMATIONS_BYTES, MAX_NOTE_BYTES,
+    MAX_PENDING_SHARES, MAX_SHARE_BYTES, PendingShares, Put, PutRootKeysError, PutShareError,
 };
 use countersign_types::{AttemptTerms, B256, Bytes, NetworkId, RootKeys, Scheme};
 use zeroize::Zeroizing;
 
-use crate::fixture::{SCHEMES, attempt, ceremony, create, pending, pending_for, root_keys, roots, under};
+use crate::fixture::{
+    SCHEMES, attempt, ceremony, create, open, pending, pending_for, root_keys, roots, under,
+};
 
 #[test]
 fn a_share_is_never_replaced() {
@@ -88,10 +90,51 @@ fn shares_and_confirmations_are_bounded() {
         let share = under(AttemptTerms { entropy, ..pending(2).terms }, pending(2));
         store.put_pending_shares(&share).expect("below the bound");
     }
-    let error = store.put_pending_shares(&pending(3)).expect_err("at the bound");
-    assert!(matches!(error, PutShareError::TooMany { .. }), "{error}");
     let shorter = store.put_pending_shares(&pending(1));
     assert!(matches!(shorter, Err(PutShareError::Different { .. })), "{shorter:?}");
+    // a later one takes the place of the oldest, and that has no way back
+    assert_eq!(store.put_pending_shares(&pending(3)).expect("the latest"), Put::Stored);
+    assert_eq!(store.pending_shares_of(1, attempt(1)).expect("readable"), None);
+    let error = store.put_pending_shares(&pending(1)).expect_err("at the bound");
+    assert!(matches!(error, PutShareError::TooMany { .. }), "{error}");
+    assert_eq!(store.pending_shares(1).expect("readable").len(), MAX_PENDING_SHARES);
+}
+
+#[test]
+fn what_is_activated_is_never_dropped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store");
+    let store = create(&path);
+    store.put_pending_shares(&pending(1)).expect("new");
+    store.record_activation(1, attempt(1), Bytes::new()).expect("the first");
+    for number in 1..MAX_PENDING_SHARES {
+        let entropy = B256::left_padding_from(&number.to_be_bytes());
+        let share = under(AttemptTerms { entropy, ..pending(2).terms }, pending(2));
+        store.put_pending_shares(&share).expect("below the bound");
+    }
+    store.put_pending_shares(&pending(3)).expect("the latest");
+    assert_eq!(store.pending_shares_of(1, attempt(1)).expect("readable"), Some(pending(1)));
+    drop(store);
+    let store = open(&path).expect("the head counts what is there");
+    assert_eq!(store.pending_shares(1).expect("readable").len(), MAX_PENDING_SHARES);
+}
+
+#[test]
+fn the_latest_attempt_only_rises() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store");
+    let store = create(&path);
+    let joined = |number: u64| JoinedRecord { number, note: number.to_be_bytes().to_vec().into() };
+    assert_eq!(store.joined(1).expect("readable"), None);
+    assert_eq!(store.record_joined(1, &joined(5)).expect("the first"), Put::Stored);
+    assert_eq!(store.record_joined(1, &joined(4)).expect("an earlier one"), Put::AlreadyThere);
+    assert_eq!(store.record_joined(2, &joined(3)).expect("another epoch"), Put::Stored);
+    let long = JoinedRecord { number: 9, note: vec![0; MAX_NOTE_BYTES + 1].into() };
+    assert!(matches!(store.record_joined(1, &long), Err(JoinError::TooLong { .. })));
+    drop(store);
+    let store = open(&path).expect("whole");
+    assert_eq!(store.joined(1).expect("readable"), Some(joined(5)));
+    assert_eq!(store.joined(2).expect("readable"), Some(joined(3)));
 }
 
 #[test]
