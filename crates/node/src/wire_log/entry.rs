@@ -124,7 +124,8 @@ pub(super) fn key_generation(message: &keygen::Message, network: NetworkId) -> E
         keygen::Message::Echo { attempt, .. } => ("echo", *attempt),
         keygen::Message::Round2 { attempt, .. } => ("round-2", *attempt),
         keygen::Message::Abort { attempt, .. } => ("abort", *attempt),
-        keygen::Message::Confirm { attempt, .. } => ("confirm", *attempt),
+        keygen::Message::Confirm { terms, .. } => ("confirm", terms.id(network)),
+        keygen::Message::Refuse(refusal) => ("refuse", refusal.attempt),
         keygen::Message::Activate { attempt, .. } => ("activate", *attempt),
         keygen::Message::Activated(activation) => ("activated", activation.attempt),
     };

@@ -64,6 +64,7 @@ fn decision(
 pub(super) fn failure(coordinator: &Coordinator) -> Failure {
     let committee = &coordinator.setup.membership.committee;
     let (size, threshold) = (usize::from(committee.size()), usize::from(committee.threshold()));
+    // C8
     let refusals = coordinator.standings.refusals();
     if refusals > size - threshold {
         let detail =

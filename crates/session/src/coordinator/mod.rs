@@ -248,6 +248,7 @@ impl Coordinator {
         if self.is_done() {
             return Vec::new();
         }
+        // C9
         if now >= self.setup.deadline {
             return self.finish(Err(answer::deadline(self)));
         }
@@ -303,6 +304,7 @@ impl Coordinator {
         }
         let allows = matches!(observation.decision, Provisional::Allow);
         let count = observation.commitments.len();
+        // C1
         let fits = observation.record.is_bounded()
             && if allows { (1..=MAX_PAYLOADS).contains(&count) } else { count == 0 };
         if !fits {
@@ -387,6 +389,7 @@ impl Coordinator {
         if !matches!(self.phase, Phase::Observing) || self.awaits_own_run() {
             return Vec::new();
         }
+        // C2
         let prospects = match self.search() {
             Ok(signers) => return self.start_attempt(signers, now),
             Err(prospects) => prospects,
@@ -427,6 +430,7 @@ impl Coordinator {
     }
 
     fn start_attempt(&mut self, signers: BTreeSet<Identifier>, now: Millis) -> Vec<Effect> {
+        // C3, C7
         self.attempt += 1;
         if self.attempt > MAX_ATTEMPTS {
             return self.finish(Err(answer::exhausted(self)));

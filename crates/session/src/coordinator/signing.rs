@@ -61,7 +61,7 @@ impl Signing {
         Effect::Send { to, message: ToParticipant::Sign { package, send_verdict: to == self.speaker } }
     }
 
-    /// Checks everything about an answer that can be checked alone.
+    /// Checks everything about an answer that can be checked alone (C4).
     fn check(
         &self,
         membership: &Membership,
@@ -182,6 +182,7 @@ impl Coordinator {
         let Phase::Signing { signing, .. } = std::mem::replace(&mut self.phase, Phase::Observing) else {
             return Vec::new();
         };
+        // C5
         let differing = differing_outcomes(&signing);
         let messages = signing.outcome.as_ref().map(Outcome::messages).unwrap_or_default();
         if differing || messages.len() != signing.package.payloads() {
@@ -196,6 +197,7 @@ impl Coordinator {
                 .collect();
             match self.setup.public.aggregate(&signing_package(&signing.package, index, message), &shares) {
                 Ok(signature) => signatures.push(signature),
+                // C6
                 Err(AggregateError::BadShares { culprits }) => {
                     for culprit in culprits {
                         self.standings.misbehaved(culprit, "its signature share is wrong");

@@ -11,7 +11,7 @@ use super::{KeyError, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant};
 use crate::Millis;
 
 /// Authenticates a request: form, signatures, owner. It costs a signature check for each caller and needs nothing of a
-/// node, so that it can be done beside the participant, which then [admits](Participant::admit_request) the request.
+/// node (P3), so that it can be done beside the participant, which then [admits](Participant::admit_request) the request.
 pub fn authenticate(signed: SignedRequest) -> Result<ValidRequest, Failure> {
     signed.validate().map_err(|error| {
         let kind = if error.is_unauthorised() { FailureKind::Unauthorised } else { FailureKind::Invalid };
@@ -30,6 +30,8 @@ impl<R> Participant<R> {
     }
 
     /// As [`Participant::admit_request`], for a request that a coordinator brings.
+    ///
+    /// Steps P5 and P6.
     pub(super) fn admit_brought(
         &mut self,
         valid: &ValidRequest,
@@ -70,7 +72,7 @@ impl<R> Participant<R> {
         self.memory.release(request);
     }
 
-    /// Checks what the coordinator fixed, and that it does not ask for too much at once.
+    /// Checks what the coordinator fixed, and that it does not ask for too much at once (P2).
     pub(super) fn check_terms(
         &self,
         from: Identifier,

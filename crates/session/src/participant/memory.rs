@@ -85,7 +85,7 @@ impl RequestMemory {
     }
 
     /// Remembers that a coordinator opens a session for a request. Its sessions for one request have rising times, so
-    /// that none is opened twice, whatever becomes of it meanwhile: a node signs one record and one vote in a session.
+    /// that none is opened twice, whatever becomes of it meanwhile: a node signs one record and one vote in a session (P7).
     pub(super) fn open(
         &mut self,
         digest: RequestDigest,

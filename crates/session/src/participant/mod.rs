@@ -217,6 +217,7 @@ impl<R> Participant<R> {
 
     fn proposed(&mut self, from: Identifier, proposal: Proposal, now: Millis) -> Vec<Effect<R>> {
         let id = proposal.terms.id(self.membership.network);
+        // P1
         if let Some(open) = self.sessions.get(&(from, id)) {
             return open.answer(id);
         }
@@ -224,11 +225,12 @@ impl<R> Participant<R> {
             vec![declined(from, id, Decline::Abstain { kind: failure.kind, reason: failure.detail })]
         };
         let terms = proposal.terms;
+        // P2 to P7
         let judged = self
             .check_terms(from, &terms, now)
             .and_then(|()| authenticate(proposal.request))
             .and_then(|request| {
-                // before it is remembered: what no session comes of must fill no memory
+                // P4, before it is remembered: what no session comes of must fill no memory
                 if request.digest() != terms.request {
                     return Err(judge::other_request(terms.request, request.digest()));
                 }
@@ -285,6 +287,7 @@ impl<R> Participant<R> {
         if !matches!(session.phase, Phase::Observing) {
             return Vec::new();
         }
+        // P9
         let most = MAX_RECORDED_BYTES / usize::from(self.membership.committee.size());
         if held > 0 && held.saturating_add(live.recorded_bytes) > most {
             let reason = format!(
@@ -303,6 +306,7 @@ impl<R> Participant<R> {
                 return session.answer(id);
             }
         };
+        // P10
         let eager = session.eager.take();
         let scheme = session.run.request.request().key.scheme;
         if payloads > 0
@@ -432,7 +436,7 @@ impl<R> Participant<R> {
         };
         let hash = package.hash(self.membership.network);
         match session.attempts.get(&package.attempt) {
-            // the same package again: the answer was lost, or is not there yet
+            // S1: the answer was lost, or is not there yet
             Some(Attempt::Answered { package, answer }) if *package == hash => {
                 return vec![Effect::Send { to: from, message: answer.as_ref().clone() }];
             }
@@ -482,6 +486,7 @@ impl<R> Participant<R> {
             Ok(Outcome::Refused { reason }) => declined(None, Decline::Refused { reason }),
             Err(LocalFailure { kind, reason }) => declined(None, Decline::Abstain { kind, reason }),
             Ok(outcome @ Outcome::Allowed { .. }) => {
+                // S11
                 let keys = judge::still_valid(&run.request, now)
                     .and_then(|()| self.memory.bind(&run.request, &outcome.messages()))
                     .and_then(|()| keys_of(&mut self.keys, &run.request).map_err(judge::internal));
@@ -591,31 +596,36 @@ impl<R> Session<R> {
         send_verdict: bool,
         seen: &mut Seen,
     ) -> Result<Effect<R>, String> {
+        // S2
         let skips_seen = broken(Mutant::AcceptsSeenCommitments) || broken(Mutant::UsesNoncesTwice);
         if let Some(reused) = seen.find(self.run.coordinator, &package, hash).filter(|_| !skips_seen) {
             return Err(format!("the commitments of member {reused} stood in another package"));
         }
+        // S3
         package.validate(&membership.committee).map_err(|error| error.to_string())?;
         let Phase::Observed { observation, recorded, .. } = &self.phase else {
             return Err("this node has no record in this session".into());
         };
+        // S4
         let is_own = package.records.get(&membership.me) == Some(&observation.record);
         if !is_own && !broken(Mutant::SkipsOwnRecord) {
             return Err("the package does not hold this node's record".into());
         }
         let agreed = agree(&package.base_records());
-        // those of the base that do not sign included: what is signed is what a threshold agreed on and accepted
+        // S5, for those of the base that do not sign too: what is signed is what a threshold agreed on and accepted
         let stands = |record: &Record| check_own(&agreed, record).map_err(|error| error.to_string());
         package.records.values().try_for_each(stands)?;
+        // S6
         let changes = self.agreed.as_ref().is_some_and(|first| first.entries != agreed.entries);
         if changes && !broken(Mutant::ChangesAgreedRecord) {
             return Err("a further attempt keeps what was agreed in the first, and this one does not".into());
         }
+        // S7
         let number = package.attempt;
         if !matches!(self.attempts.get(&number), Some(Attempt::Committed { .. })) {
             return Err(format!("this node has no unused commitments for attempt {number}"));
         }
-        // a package of this node's own coordinator holds records that it has checked when they came
+        // S8; a package of this node's own coordinator holds records that it has checked when they came
         if self.run.coordinator != membership.me && !broken(Mutant::SkipsRecordSignatures) {
             check_signatures(&mut self.verified, membership, &package)?;
         }
@@ -623,6 +633,7 @@ impl<R> Session<R> {
             return Err(format!("this node did not commit to attempt {number}"));
         };
         seen.remember(self.run.coordinator, &package, hash);
+        // S9
         let (attempt, result) = attempt.bind(membership, package, hash, send_verdict);
         self.attempts.insert(number, attempt);
         result?;
