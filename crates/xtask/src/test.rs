@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     command::{run, run_keeping},
-    guests, mutants,
+    guests,
     places::Places,
     report::{Report, Went},
     setup::{self, Consent, Scope},
@@ -24,7 +24,6 @@ pub(crate) fn run_tests(places: &Places, consent: Consent) -> Result<()> {
     if report.step("set-up", || setup::run(places, Scope::Test, consent).map(|()| Went::well())) {
         report.step("actions", || guests::check(places).map(Went::Well));
         report.step("tests", || tests(places));
-        report.step("mutants of the core", || mutants::hunt(places).map(|()| Went::well()));
         report.step("documentation's examples", || {
             run(cargo().args(["test", "--workspace", "--locked", "--doc"]).current_dir(&places.root))?;
             Ok(Went::well())
