@@ -336,7 +336,7 @@ impl Driver {
     /// Sends on the signing lane; to this node itself directly.
     fn send_to_participant(&mut self, to: Identifier, message: ToParticipant, now: Millis) {
         if let Some(log) = &mut self.parts.wire_log {
-            log.to_participant(true, to, &message, now);
+            log.for_participant(true, to, &message, now);
         }
         if to == self.parts.membership.me {
             return self.participant_received(to, message, now);
@@ -346,7 +346,7 @@ impl Driver {
 
     fn send_to_coordinator(&mut self, to: Identifier, message: ToCoordinator, now: Millis) {
         if let Some(log) = &mut self.parts.wire_log {
-            log.to_coordinator(true, to, &message, now);
+            log.for_coordinator(true, to, &message, now);
         }
         if to == self.parts.membership.me {
             return self.coordinator_received(to, message, now);

@@ -77,7 +77,7 @@ impl WireLog {
         Some(log)
     }
 
-    pub(crate) fn to_participant(
+    pub(crate) fn for_participant(
         &mut self,
         sent: bool,
         peer: Identifier,
@@ -90,7 +90,7 @@ impl WireLog {
         }
     }
 
-    pub(crate) fn to_coordinator(
+    pub(crate) fn for_coordinator(
         &mut self,
         sent: bool,
         peer: Identifier,
@@ -192,7 +192,7 @@ mod tests {
 
     fn close(log: &mut WireLog, byte: u8) {
         let message = ToParticipant::Close { session: SessionId::from([byte; 32]) };
-        log.to_participant(true, Identifier::new(1).expect("an identifier"), &message, 2_000);
+        log.for_participant(true, Identifier::new(1).expect("an identifier"), &message, 2_000);
     }
 
     fn lines(path: &Path) -> Vec<serde_json::Value> {
