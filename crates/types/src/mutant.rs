@@ -1,7 +1,7 @@
 //! Deliberate defects of the core, for the simulator: an invariant that none of them breaks proves nothing.
 //!
 //! They exist only where the compiler is told `--cfg countersign_mutants`. Everywhere else [`broken`] is the constant
-//! `false`, and what it guards is no part of the program; the [markers](Mutant::marker) are not even text in it.
+//! `false`, and what it guards is no part of the program; their marks are not even text in it.
 
 /// One defect. Each is one idea that a guard of the core is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
