@@ -63,6 +63,15 @@ impl Decides {
         })
     }
 
+    /// What asks for one signature.
+    fn params(self) -> Bytes {
+        let message = Bytes::from_static(b"benchmark");
+        match self {
+            Self::BalanceGate => message,
+            Self::TimeLock => json!({ "messages": [message] }).to_string().into_bytes().into(),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::BalanceGate => "balance-gate (one chain read)",
@@ -104,8 +113,8 @@ impl Bench<'_> {
     /// New requests, all for one key.
     fn requests(&self, count: usize) -> Result<Vec<SignedRequest>> {
         let key = self.arguments.action.key(&self.network, &self.stage)?;
-        let message = Bytes::from_static(b"benchmark");
-        let one = |_| demonstrations::request(&self.network, key.clone(), message.clone(), &self.stage.alice);
+        let params = self.arguments.action.params();
+        let one = |_| demonstrations::request(&self.network, key.clone(), params.clone(), &self.stage.alice);
         (0..count).map(one).collect()
     }
 
