@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use countersign_threshold::Commitments;
-use countersign_types::{ActionId, Identifier, Scheme};
+use countersign_types::{ActionId, Identifier, Outcome, Scheme};
 
 use crate::{
     Millis,
-    participant::{MAX_ADVANCE, MAX_BATCH},
+    message::Preprocess,
+    participant::{LiveRun, MAX_ADVANCE, MAX_BATCH, Run},
 };
 
 /// With this many commitments of a member or fewer, more are asked for. What is in stock leaves room at the member for twice
@@ -33,6 +34,25 @@ struct Shelf {
 }
 
 impl Stock {
+    /// Learns from this node's own run in a session that it coordinates whether the next one over the action may take one
+    /// round; says which members to ask for commitments for that, and what.
+    pub fn learn_from<R>(
+        &mut self,
+        run: &Run,
+        live: &LiveRun<R>,
+        members: impl IntoIterator<Item = Identifier>,
+        now: Millis,
+    ) -> Vec<(Identifier, Preprocess)> {
+        let Ok(Outcome::Allowed { payloads, .. }) = &live.end else { return Vec::new() };
+        let (action, scheme) = (run.context.action, run.context.scheme);
+        self.learn(action, live.record.is_identical().then_some(payloads.len()));
+        let ask = |member| {
+            let count = self.ask(action, scheme, member, now)?;
+            Some((member, Preprocess::Ask { scheme, count }))
+        };
+        members.into_iter().filter_map(ask).collect()
+    }
+
     /// Remembers how this node's own run of an action went: how many payloads it signs, if all that it read must be
     /// identical everywhere; none otherwise.
     pub fn learn(&mut self, action: ActionId, payloads: Option<usize>) {

@@ -180,19 +180,12 @@ impl Node {
 
     /// What a run of this node's own session says of sessions to come.
     fn learn(&mut self, run: &Run, live: &LiveRun<Values>, now: Millis) -> Vec<Act> {
-        let Ok(Outcome::Allowed { payloads, .. }) = &live.end else { return Vec::new() };
         if run.coordinator != self.me {
             return Vec::new();
         }
-        let (action, scheme) = (run.context.action, run.context.scheme);
-        self.stock.learn(action, live.record.is_identical().then_some(payloads.len()));
-        let mut asks = Vec::new();
-        for to in self.connected.iter().filter(|id| **id != self.me) {
-            if let Some(count) = self.stock.ask(action, scheme, *to, now) {
-                asks.push(Act::Send { to: *to, wire: Wire::Preprocess(Preprocess::Ask { scheme, count }) });
-            }
-        }
-        asks
+        let others = self.connected.iter().copied().filter(|id| *id != self.me);
+        let asks = self.stock.learn_from(run, live, others, now);
+        asks.into_iter().map(|(to, ask)| Act::Send { to, wire: Wire::Preprocess(ask) }).collect()
     }
 
     pub(crate) fn replayed(

@@ -6,31 +6,23 @@ use countersign_session::{
     message::Preprocess,
     participant::{LiveRun, Run},
 };
-use countersign_types::{Identifier, Outcome};
+use countersign_types::Identifier;
 use rand_core::OsRng;
 
 use super::Driver;
 use crate::{runs::Recorded, wire::SigningFrame};
 
 impl Driver {
-    /// This node's own run of an action tells whether the next session over it may take one round; for that, the other members'
-    /// commitments are fetched in the background.
+    /// Learns from this node's own run, and fetches the other members' commitments in the background.
     pub(super) fn learn(&mut self, run: &Run, live: &LiveRun<Recorded>, now: Millis) {
-        let Ok(Outcome::Allowed { payloads, .. }) = &live.end else { return };
-        let (action, scheme) = (run.context.action, run.context.scheme);
-        self.stock.learn(action, live.record.is_identical().then_some(payloads.len()));
         let members: Vec<Identifier> = self.equals().collect();
-        for member in members {
-            if let Some(count) = self.stock.ask(action, scheme, member, now) {
-                self.send_preprocess(member, Preprocess::Ask { scheme, count }, now);
-            }
+        for (member, ask) in self.stock.learn_from(run, live, members, now) {
+            self.send_preprocess(member, ask, now);
         }
     }
 
     pub(super) fn preprocess(&mut self, from: Identifier, message: Preprocess, now: Millis) {
-        if let Some(log) = &mut self.parts.wire_log {
-            log.preprocess(false, from, &message, now);
-        }
+        self.parts.wire_log.received(from, &message, now);
         match message {
             Preprocess::Ask { scheme, count } => {
                 let commitments = self.parts.participant.hand_out(from, scheme, count, &mut OsRng);
@@ -41,9 +33,7 @@ impl Driver {
     }
 
     fn send_preprocess(&mut self, to: Identifier, message: Preprocess, now: Millis) {
-        if let Some(log) = &mut self.parts.wire_log {
-            log.preprocess(true, to, &message, now);
-        }
+        self.parts.wire_log.sent(to, &message, now);
         self.send(to, Lane::Signing, &SigningFrame::Preprocess(message));
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use countersign_agreement::agree;
 use countersign_types::Identifier;
 
 use super::{Coordinator, Effect, Kept, Phase, signing::Signing};
@@ -25,8 +24,8 @@ pub(super) enum OneRound {
     No(Fallback),
     /// This node's own run is under way.
     OwnRun,
-    /// The proposals are out, with this.
-    Proposed(Eager),
+    /// The proposals are out, with this, and the attempt may have failed.
+    Proposed { eager: Eager, failed: Option<Fallback> },
 }
 
 /// Why a session took more than one round.
@@ -74,19 +73,14 @@ impl Coordinator {
         };
         self.attempt = 1;
         let package = eager.clone().package(self.id);
-        self.kept = Some(Kept {
-            agreed: agree(&package.base_records()),
-            records: package.records.clone(),
-            signatures: BTreeMap::new(),
-            payloads: package.payloads(),
-        });
+        self.kept = Some(Kept::new(package.records.clone(), BTreeMap::new(), package.payloads()));
         let signing = Signing::new(package, self.setup.membership.network, me);
         let mut effects = vec![signing.request(me)];
         for other in eager.signers.keys().filter(|id| **id != me) {
             self.standings.ask_one(*other);
             effects.push(Effect::Send { to: *other, message: self.proposal(Some(&eager)) });
         }
-        self.one_round = OneRound::Proposed(eager);
+        self.one_round = OneRound::Proposed { eager, failed: None };
         self.phase = Phase::Signing { signing: Box::new(signing), ends: now.saturating_add(ONE_ROUND_MS) };
         effects
     }
@@ -110,35 +104,37 @@ impl Coordinator {
             && others.all(|id| self.standings.is_held_back(*id))
     }
 
-    /// The first attempt is over: where its package went out with the proposals, it failed for this reason.
+    /// The current attempt is over: where it is the one whose package went out with the proposals, it failed for this reason.
     pub(super) fn fell_back(&mut self, why: Fallback) {
-        if self.attempt == 1 && matches!(self.one_round, OneRound::Proposed(_)) {
-            self.fallback.get_or_insert(why);
+        if self.attempt == 1
+            && let OneRound::Proposed { failed, .. } = &mut self.one_round
+        {
+            failed.get_or_insert(why);
         }
     }
 
     /// Why this session took more than one round, if it did.
     pub(super) fn fallback(&self) -> Option<Fallback> {
         match self.one_round {
-            OneRound::No(why) => Some(self.fallback.unwrap_or(why)),
+            OneRound::No(why) => Some(why),
             OneRound::OwnRun => Some(Fallback::OwnRun),
-            OneRound::Proposed(_) => self.fallback,
+            OneRound::Proposed { failed, .. } => failed,
         }
     }
 
     /// What goes with the proposal to a member, while one round is tried.
     pub(super) fn eager_for(&self, to: Identifier) -> Option<&Eager> {
         match (&self.one_round, &self.phase) {
-            (OneRound::Proposed(eager), Phase::Signing { .. }) if self.attempt == 1 => {
+            (OneRound::Proposed { eager, .. }, Phase::Signing { .. }) if self.attempt == 1 => {
                 eager.signers.contains_key(&to).then_some(eager)
             }
-            (OneRound::No(_) | OneRound::OwnRun | OneRound::Proposed(_), _) => None,
+            (OneRound::No(_) | OneRound::OwnRun | OneRound::Proposed { .. }, _) => None,
         }
     }
 
     /// A signer signed at once: so it has read what the others have.
     pub(super) fn signed_at_once(&mut self, member: Identifier) {
-        let OneRound::Proposed(eager) = &self.one_round else { return };
+        let OneRound::Proposed { eager, .. } = &self.one_round else { return };
         let Some(commitments) = eager.signers.get(&member).cloned() else { return };
         if self.standings.is_waiting(member) {
             let record = eager.record.clone();
@@ -152,13 +148,11 @@ impl Coordinator {
     /// Where no threshold reads what this node has read, the others agree without it: what was kept for one round is
     /// dropped. Members that signed over it refuse everything else, so none gives shares for both.
     pub(super) fn drop_eager_record(&mut self) -> bool {
-        let proposed = matches!(self.one_round, OneRound::Proposed(_));
-        if proposed {
-            self.one_round = OneRound::No(Fallback::Observed);
-            self.kept = None;
-            self.tried.clear();
-        }
-        proposed
+        let OneRound::Proposed { failed, .. } = self.one_round else { return false };
+        self.one_round = OneRound::No(failed.unwrap_or(Fallback::Observed));
+        self.kept = None;
+        self.tried.clear();
+        true
     }
 }
 

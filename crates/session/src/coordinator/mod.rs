@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use countersign_agreement::AgreedRecord;
+use countersign_agreement::{AgreedRecord, agree};
 use countersign_threshold::{Commitments, DerivedPublic};
 use countersign_types::{
     Failure, FailureKind, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, Record, SessionId,
@@ -72,8 +72,6 @@ pub struct Coordinator {
     phase: Phase,
     /// Where the attempt at one round stands.
     one_round: OneRound,
-    /// Why it failed, once it has.
-    fallback: Option<Fallback>,
     /// The records behind the agreed record, from the first attempt on.
     kept: Option<Kept>,
     attempt: u32,
@@ -95,6 +93,18 @@ struct Kept {
     signatures: BTreeMap<Identifier, NodeSignature>,
     agreed: AgreedRecord,
     payloads: usize,
+}
+
+impl Kept {
+    /// Of the records of a first attempt's signers, with their signatures where they need one.
+    fn new(
+        records: BTreeMap<Identifier, Record>,
+        signatures: BTreeMap<Identifier, NodeSignature>,
+        payloads: usize,
+    ) -> Self {
+        let agreed = agree(&records.iter().map(|(id, record)| (*id, record)).collect());
+        Self { records, signatures, agreed, payloads }
+    }
 }
 
 enum Phase {
@@ -156,7 +166,6 @@ impl Coordinator {
             standings,
             phase: Phase::Observing,
             one_round: OneRound::No(Fallback::NotTried),
-            fallback: None,
             kept: None,
             attempt: 0,
             tried: BTreeSet::new(),

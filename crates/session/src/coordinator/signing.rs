@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_agreement::agree;
 use countersign_threshold::{AggregateError, Commitments, DerivedPublic, PackageError, SignatureShare};
 use countersign_types::{
     Bytes, Identifier, NetworkId, Outcome, PackageHash, Signature,
@@ -10,7 +9,7 @@ use countersign_types::{
 };
 
 use super::{
-    Coordinator, Effect, Fallback, Phase, SIGN_MS, Signed, answer,
+    Coordinator, Effect, Fallback, Kept, Phase, SIGN_MS, Signed, answer,
     standing::{records_of, signatures_of},
 };
 use crate::{
@@ -100,12 +99,7 @@ impl Coordinator {
         let payloads = signers.values().next().map_or(0, Vec::len);
         let mut records = records_of(&self.standings, &set);
         let mut signatures = signatures_of(&self.standings, &set);
-        let kept = self.kept.get_or_insert_with(|| super::Kept {
-            agreed: agree(&records.iter().map(|(id, record)| (*id, record)).collect()),
-            records: records.clone(),
-            signatures: signatures.clone(),
-            payloads,
-        });
+        let kept = self.kept.get_or_insert_with(|| Kept::new(records.clone(), signatures.clone(), payloads));
         if self.attempt > 1 {
             // where a member of the base has come back with another record, the kept one counts
             records.extend(kept.records.clone());

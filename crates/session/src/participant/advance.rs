@@ -11,6 +11,9 @@ use countersign_types::{
     Identifier, Scheme,
     mutant::{Mutant, broken},
 };
+use rand_core::{CryptoRng, RngCore};
+
+use super::Participant;
 
 /// The most unused nonces for one coordinator and scheme; beyond, the oldest are wiped. Far more than a coordinator keeps in
 /// stock: what it has taken out of there and is on its way here is the oldest.
@@ -94,5 +97,37 @@ impl Advance {
     /// How many nonces are kept.
     pub(super) fn len(&self) -> usize {
         self.of.values().map(|pool| pool.nonces.len()).sum()
+    }
+}
+
+impl<R> Participant<R> {
+    /// Hands out commitments for sessions that a member will coordinate, at most [`MAX_BATCH`]; none without a root key
+    /// of the scheme.
+    pub fn hand_out(
+        &mut self,
+        to: Identifier,
+        scheme: Scheme,
+        count: u16,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Vec<Commitments> {
+        let Some(share) = self.keys.root(scheme) else { return Vec::new() };
+        let one = |_| {
+            let (nonces, commitments) = share.commit(rng);
+            #[cfg(countersign_mutants)]
+            crate::mutant::hands_out(self.membership.me, to, scheme, &nonces, &commitments);
+            self.advance.keep(to, scheme, nonces, commitments.clone());
+            commitments
+        };
+        (0..usize::from(count).min(MAX_BATCH)).map(one).collect()
+    }
+
+    /// A member's connection is gone: what it was handed out is wiped.
+    pub fn disconnected(&mut self, member: Identifier) {
+        self.advance.forget(member);
+    }
+
+    /// How many unused nonces are kept for commitments that were handed out.
+    pub fn nonces_in_advance(&self) -> usize {
+        self.advance.len()
     }
 }

@@ -13,15 +13,17 @@ mod judge;
 mod keys;
 mod memory;
 mod seen;
+mod session;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use countersign_agreement::{AgreedRecord, agree, check_own};
+use countersign_agreement::AgreedRecord;
 use countersign_threshold::{DerivedPublic, RootShare};
+#[cfg(countersign_mutants)]
+use countersign_types::mutant::{Mutant, broken};
 use countersign_types::{
-    B256, Context, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Record, Scheme, SessionId,
-    SessionTerms, ValidRequest,
-    mutant::{Mutant, broken},
+    B256, Context, FailureKind, Identifier, NodeKey, Outcome, Record, Scheme, SessionId, SessionTerms,
+    ValidRequest,
 };
 use rand_core::{CryptoRng, RngCore};
 
@@ -42,6 +44,7 @@ use keys::{KeyCache, KeyPair};
 pub use memory::MAX_REQUESTS;
 use memory::RequestMemory;
 use seen::Seen;
+use session::{Phase, Session, fitting};
 
 /// The most sessions that one coordinator may have open here.
 pub const MAX_SESSIONS_PER_COORDINATOR: usize = 256;
@@ -127,33 +130,6 @@ pub struct LocalFailure {
     pub kind: FailureKind,
     /// Why, for the caller.
     pub reason: String,
-}
-
-struct Session<R> {
-    run: Run,
-    ends: Millis,
-    phase: Phase<R>,
-    attempts: BTreeMap<u32, Attempt>,
-    /// The package that came with the proposal, until the live run shows whether it fits.
-    eager: Option<Eager>,
-    /// Whether it did: then its answer is the answer to the proposal.
-    one_round: bool,
-    /// What was agreed in the first package that this node accepted. Every further attempt keeps it.
-    agreed: Option<Arc<AgreedRecord>>,
-    /// The digests under which other members' records were found signed: further attempts bring the same ones.
-    verified: BTreeMap<Identifier, B256>,
-    /// What a mutant keeps of nonces that made a share.
-    #[cfg(countersign_mutants)]
-    spent: BTreeMap<u32, Attempt>,
-}
-
-enum Phase<R> {
-    /// The live run is under way.
-    Observing,
-    /// It gave a record.
-    Observed { observation: Box<Observation>, recorded: Arc<R>, recorded_bytes: usize },
-    /// This node takes no part.
-    Declined(Decline),
 }
 
 impl<R> Participant<R> {
@@ -307,34 +283,23 @@ impl<R> Participant<R> {
             }
         };
         // P10
-        let eager = session.eager.take();
         let scheme = session.run.request.request().key.scheme;
-        if payloads > 0
-            && let Some(package) = eager.and_then(|eager| fitting(eager, id, &live.record, &self.membership))
-            && let Some(commitments) = package.signers.get(&self.membership.me).cloned()
-            && commitments.len() == payloads
-            && let Some(nonces) = self.advance.take(run.coordinator, scheme, &commitments)
-        {
-            session.attempts.insert(1, Attempt::Committed { nonces, commitments: commitments.clone() });
-            let observation = Box::new(Observation {
-                session: id,
-                record: live.record,
-                signature: None,
-                decision,
-                commitments,
-            });
-            session.phase = Phase::Observed {
-                observation,
-                recorded: Arc::new(live.recorded),
-                recorded_bytes: live.recorded_bytes,
-            };
-            session.one_round = true;
-            return self.package(run.coordinator, package, false);
-        }
-        let commitments = match keys_of(&mut self.keys, &session.run.request) {
-            Ok(keys) if payloads > 0 => session.start_attempt(1, payloads, &keys, rng),
-            Ok(_) => Vec::new(),
-            Err(error) => {
+        let at_once = session.eager.take().filter(|_| payloads > 0).and_then(|eager| {
+            let package = fitting(eager, id, &live.record, &self.membership)?;
+            let commitments = package.signers.get(&self.membership.me).cloned()?;
+            let enough = commitments.len() == payloads;
+            let nonces =
+                if enough { self.advance.take(run.coordinator, scheme, &commitments) } else { None }?;
+            Some((package, nonces, commitments))
+        });
+        let (package, commitments) = match (at_once, keys_of(&mut self.keys, &session.run.request)) {
+            (Some((package, nonces, commitments)), _) => {
+                session.attempts.insert(1, Attempt::Committed { nonces, commitments: commitments.clone() });
+                (Some(package), commitments)
+            }
+            (None, Ok(keys)) if payloads > 0 => (None, session.start_attempt(1, payloads, &keys, rng)),
+            (None, Ok(_)) => (None, Vec::new()),
+            (None, Err(error)) => {
                 let reason = error.to_string();
                 session.phase = Phase::Declined(Decline::Abstain { kind: FailureKind::Internal, reason });
                 return session.answer(id);
@@ -348,32 +313,11 @@ impl<R> Participant<R> {
             recorded: Arc::new(live.recorded),
             recorded_bytes: live.recorded_bytes,
         };
+        if let Some(package) = package {
+            session.one_round = true;
+            return self.package(run.coordinator, package, false);
+        }
         session.answer(id)
-    }
-
-    /// Hands out commitments for sessions that a member will coordinate, at most [`MAX_BATCH`]; none without a root key
-    /// of the scheme.
-    pub fn hand_out(
-        &mut self,
-        to: Identifier,
-        scheme: Scheme,
-        count: u16,
-        rng: &mut (impl RngCore + CryptoRng),
-    ) -> Vec<countersign_threshold::Commitments> {
-        let Some(share) = self.keys.root(scheme) else { return Vec::new() };
-        let one = |_| {
-            let (nonces, commitments) = share.commit(rng);
-            #[cfg(countersign_mutants)]
-            crate::mutant::hands_out(self.membership.me, to, scheme, &nonces, &commitments);
-            self.advance.keep(to, scheme, nonces, commitments.clone());
-            commitments
-        };
-        (0..usize::from(count).min(MAX_BATCH)).map(one).collect()
-    }
-
-    /// A member's connection is gone: what it was handed out is wiped.
-    pub fn disconnected(&mut self, member: Identifier) {
-        self.advance.forget(member);
     }
 
     /// Wipes every nonce that is not spent, and gives up the sessions that it was for: this process may have stood still, and
@@ -389,11 +333,6 @@ impl<R> Participant<R> {
             .filter(|(_, session)| session.awaits())
             .map(|((coordinator, id), _)| declined(*coordinator, *id, gone()))
             .collect()
-    }
-
-    /// How many unused nonces are kept for commitments that were handed out.
-    pub fn nonces_in_advance(&self) -> usize {
-        self.advance.len()
     }
 
     fn commit(
@@ -539,135 +478,6 @@ impl<R> Participant<R> {
     fn key_pair(&mut self, request: &ValidRequest) -> Result<Arc<KeyPair>, countersign_types::Failure> {
         keys_of(&mut self.keys, request).map_err(judge::no_key)
     }
-}
-
-impl<R> Session<R> {
-    /// Whether its coordinator counts on this node: it awaits a record, or shares.
-    fn awaits(&self) -> bool {
-        let unspent = |attempt: &Attempt| match attempt {
-            Attempt::Committed { .. } | Attempt::Replaying(_) => true,
-            Attempt::Answered { .. } => false,
-        };
-        match &self.phase {
-            Phase::Observing => true,
-            Phase::Observed { .. } => self.attempts.values().any(unspent),
-            Phase::Declined(_) => false,
-        }
-    }
-
-    fn answer(&self, id: SessionId) -> Vec<Effect<R>> {
-        let to = self.run.coordinator;
-        match &self.phase {
-            Phase::Observing => Vec::new(),
-            Phase::Observed { .. } if self.one_round => match self.attempts.get(&1) {
-                Some(Attempt::Answered { answer, .. }) => {
-                    vec![Effect::Send { to, message: answer.as_ref().clone() }]
-                }
-                Some(Attempt::Committed { .. } | Attempt::Replaying(_)) | None => Vec::new(),
-            },
-            Phase::Observed { observation, .. } => {
-                vec![Effect::Send { to, message: ToCoordinator::Observed(observation.clone()) }]
-            }
-            Phase::Declined(decline) => vec![declined(to, id, decline.clone())],
-        }
-    }
-
-    fn start_attempt(
-        &mut self,
-        attempt: u32,
-        payloads: usize,
-        keys: &KeyPair,
-        rng: &mut (impl RngCore + CryptoRng),
-    ) -> Vec<countersign_threshold::Commitments> {
-        let fresh: Vec<_> = (0..payloads).map(|_| keys.share.commit(rng)).collect();
-        #[cfg(countersign_mutants)]
-        let fresh = crate::mutant::repeated(keys.share.identifier(), self.run.session, attempt, fresh);
-        let (nonces, commitments): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
-        self.attempts.insert(attempt, Attempt::Committed { nonces, commitments: commitments.clone() });
-        commitments
-    }
-
-    /// Binds the attempt's nonces to this package, if it fits what this node committed to and read.
-    fn accept(
-        &mut self,
-        membership: &Membership,
-        package: Package,
-        hash: PackageHash,
-        send_verdict: bool,
-        seen: &mut Seen,
-    ) -> Result<Effect<R>, String> {
-        // S2
-        let skips_seen = broken(Mutant::AcceptsSeenCommitments) || broken(Mutant::UsesNoncesTwice);
-        if let Some(reused) = seen.find(self.run.coordinator, &package, hash).filter(|_| !skips_seen) {
-            return Err(format!("the commitments of member {reused} stood in another package"));
-        }
-        // S3
-        package.validate(&membership.committee).map_err(|error| error.to_string())?;
-        let Phase::Observed { observation, recorded, .. } = &self.phase else {
-            return Err("this node has no record in this session".into());
-        };
-        // S4
-        let is_own = package.records.get(&membership.me) == Some(&observation.record);
-        if !is_own && !broken(Mutant::SkipsOwnRecord) {
-            return Err("the package does not hold this node's record".into());
-        }
-        let agreed = agree(&package.base_records());
-        // S5, for those of the base that do not sign too: what is signed is what a threshold agreed on and accepted
-        let stands = |record: &Record| check_own(&agreed, record).map_err(|error| error.to_string());
-        package.records.values().try_for_each(stands)?;
-        // S6
-        let changes = self.agreed.as_ref().is_some_and(|first| first.entries != agreed.entries);
-        if changes && !broken(Mutant::ChangesAgreedRecord) {
-            return Err("a further attempt keeps what was agreed in the first, and this one does not".into());
-        }
-        // S7
-        let number = package.attempt;
-        if !matches!(self.attempts.get(&number), Some(Attempt::Committed { .. })) {
-            return Err(format!("this node has no unused commitments for attempt {number}"));
-        }
-        // S8; a package of this node's own coordinator holds records that it has checked when they came
-        if self.run.coordinator != membership.me && !broken(Mutant::SkipsRecordSignatures) {
-            check_signatures(&mut self.verified, membership, &package)?;
-        }
-        let Some(attempt) = self.attempts.remove(&number) else {
-            return Err(format!("this node did not commit to attempt {number}"));
-        };
-        seen.remember(self.run.coordinator, &package, hash);
-        // S9
-        let (attempt, result) = attempt.bind(membership, package, hash, send_verdict);
-        self.attempts.insert(number, attempt);
-        result?;
-        let (run, recorded, agreed) = (self.run.clone(), Arc::clone(recorded), Arc::new(agreed));
-        self.agreed = Some(Arc::clone(&agreed));
-        Ok(Effect::Replay { run, attempt: number, recorded, agreed })
-    }
-}
-
-/// The package of an eager proposal, if this node read what it is about, which must be identical everywhere.
-fn fitting(eager: Eager, session: SessionId, own: &Record, membership: &Membership) -> Option<Package> {
-    let package = (own.is_identical() && eager.record == *own).then(|| eager.package(session))?;
-    package.validate(&membership.committee).is_ok().then_some(package)
-}
-
-/// Checks that the other members read in this session what the package says they did; the own record was compared with
-/// what was sent. `verified` holds what was found signed before.
-fn check_signatures(
-    verified: &mut BTreeMap<Identifier, B256>,
-    membership: &Membership,
-    package: &Package,
-) -> Result<(), String> {
-    for (id, signature) in package.signatures.iter().filter(|(id, _)| **id != membership.me) {
-        let unsigned = || format!("the record of member {id} is not one that it signed in this session");
-        let record = package.records.get(id).ok_or_else(unsigned)?;
-        let digest = record.observed_digest(membership.network, package.session);
-        if verified.get(id) == Some(&digest) {
-            continue;
-        }
-        let member = membership.committee.member(*id).ok_or_else(unsigned)?;
-        member.verify(digest, signature).map_err(|_| unsigned())?;
-        verified.insert(*id, digest);
-    }
-    Ok(())
 }
 
 fn keys_of(keys: &mut KeyCache, request: &ValidRequest) -> Result<Arc<KeyPair>, KeyError> {
