@@ -17,9 +17,7 @@ use crate::{causes::with_causes, wire::BackgroundFrame};
 
 impl Driver {
     pub(super) fn key_generation(&mut self, from: Identifier, message: Message, now: Millis) {
-        if let Some(log) = &mut self.parts.wire_log {
-            log.key_generation(false, from, &message, now);
-        }
+        self.parts.wire_log.received(from, &message, now);
         let effects = self.parts.keygen.receive(from, message, now, &mut OsRng);
         self.keygen_effects(effects);
     }
@@ -61,9 +59,7 @@ impl Driver {
         match effect {
             Effect::Send { to, message } => {
                 let now = self.parts.clock.now();
-                if let Some(log) = &mut self.parts.wire_log {
-                    log.key_generation(true, to, &message, now);
-                }
+                self.parts.wire_log.sent(to, &message, now);
                 self.send(to, Lane::Background, &BackgroundFrame::KeyGeneration(message));
             }
             Effect::StoreJoined(joined) => {

@@ -96,7 +96,7 @@ pub(crate) struct Parts {
     pub(crate) deadline_ms: Millis,
     /// Where the root keys are written for operators and clients.
     pub(crate) root_keys_file: std::path::PathBuf,
-    pub(crate) wire_log: Option<WireLog>,
+    pub(crate) wire_log: WireLog,
 }
 
 /// A session that this node coordinates.
@@ -187,9 +187,7 @@ impl Driver {
         tracing::warn!(%gap, advance, sessions, "wiping all nonces: this process may have been copied meanwhile");
         metrics::counter!("countersign_nonces_purged_total").increment(1);
         let now = self.parts.clock.now();
-        if let Some(log) = &mut self.parts.wire_log {
-            log.purged(now);
-        }
+        self.parts.wire_log.purged(now);
         let effects = self.parts.participant.purge();
         self.participant_effects(effects);
     }
@@ -335,9 +333,7 @@ impl Driver {
 
     /// Sends on the signing lane; to this node itself directly.
     fn send_to_participant(&mut self, to: Identifier, message: ToParticipant, now: Millis) {
-        if let Some(log) = &mut self.parts.wire_log {
-            log.for_participant(true, to, &message, now);
-        }
+        self.parts.wire_log.sent(to, &message, now);
         if to == self.parts.membership.me {
             return self.participant_received(to, message, now);
         }
@@ -345,9 +341,7 @@ impl Driver {
     }
 
     fn send_to_coordinator(&mut self, to: Identifier, message: ToCoordinator, now: Millis) {
-        if let Some(log) = &mut self.parts.wire_log {
-            log.for_coordinator(true, to, &message, now);
-        }
+        self.parts.wire_log.sent(to, &message, now);
         if to == self.parts.membership.me {
             return self.coordinator_received(to, message, now);
         }

@@ -99,9 +99,7 @@ impl Driver {
     }
 
     pub(super) fn participant_received(&mut self, from: Identifier, message: ToParticipant, now: Millis) {
-        if let Some(log) = &mut self.parts.wire_log {
-            log.for_participant(false, from, &message, now);
-        }
+        self.parts.wire_log.received(from, &message, now);
         let effects = self.parts.participant.receive(from, message, now, &mut rand_core::OsRng);
         self.participant_effects(effects);
     }
@@ -120,9 +118,7 @@ impl Driver {
     }
 
     pub(super) fn coordinator_received(&mut self, from: Identifier, message: ToCoordinator, now: Millis) {
-        if let Some(log) = &mut self.parts.wire_log {
-            log.for_coordinator(false, from, &message, now);
-        }
+        self.parts.wire_log.received(from, &message, now);
         let session = message.session();
         let Some(coordinating) = self.coordinators.get_mut(&session) else { return };
         let effects = coordinating.coordinator.receive(from, message, now);

@@ -40,7 +40,7 @@ type Signers = Vec<(u16, Vec<Bytes>)>;
 /// What happened.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     Started { member: u16, generation: u64 },
     Purged,
     Propose { session: SessionId, request: RequestDigest, eager: Option<Sign> },
@@ -56,80 +56,96 @@ pub(super) enum Entry {
     KeyGeneration { step: &'static str, attempt: AttemptId },
 }
 
+/// What has a line of its own.
+pub(crate) trait Logged {
+    /// What the line says of it.
+    fn entry(&self, network: NetworkId) -> Entry;
+}
+
 /// A package, by its hash.
 #[derive(Serialize)]
-pub(super) struct Sign {
+pub(crate) struct Sign {
     session: SessionId,
     attempt: u32,
     package: PackageHash,
     signers: Signers,
 }
 
-pub(super) fn to_participant(message: &ToParticipant, network: NetworkId) -> Entry {
-    let session = message.session(network);
-    match message {
-        ToParticipant::Propose(proposal) => {
-            let eager =
-                proposal.eager.as_ref().map(|eager| sign(&eager.as_ref().clone().package(session), network));
-            Entry::Propose { session, request: proposal.request.request.digest(), eager }
-        }
-        ToParticipant::Commit { attempt, .. } => Entry::Commit { session, attempt: *attempt },
-        ToParticipant::Sign { package, .. } => Entry::Sign(sign(package, network)),
-        ToParticipant::Close { .. } => Entry::Close { session },
-    }
-}
-
-pub(super) fn to_coordinator(message: &ToCoordinator) -> Entry {
-    let session = message.session();
-    match message {
-        ToCoordinator::Observed(observation) => Entry::Observed {
-            session,
-            allows: matches!(observation.decision, Provisional::Allow),
-            commitments: bytes(&observation.commitments),
-        },
-        ToCoordinator::Declined { attempt, decline, .. } => {
-            let why = match decline {
-                Decline::Refused { .. } => "refused",
-                Decline::Abstain { kind, .. } => kind.name(),
-            };
-            Entry::Declined { session, attempt: *attempt, why }
-        }
-        ToCoordinator::Committed { attempt, commitments, .. } => {
-            Entry::Committed { session, attempt: *attempt, commitments: bytes(commitments) }
-        }
-        ToCoordinator::Signed(signed) => Entry::Signed {
-            session,
-            attempt: signed.attempt,
-            package: signed.vote.vote.package,
-            outcome: signed.vote.vote.outcome,
-            // of what is sent, whatever the vote says of it
-            shares: signed.shares.iter().map(|share| shares_hash(std::slice::from_ref(share))).collect(),
-        },
-    }
-}
-
-pub(super) fn preprocess(message: &Preprocess) -> Entry {
-    match message {
-        Preprocess::Ask { scheme, count } => Entry::Ask { scheme: *scheme, count: *count },
-        Preprocess::HandOut { scheme, commitments } => {
-            Entry::HandOut { scheme: *scheme, commitments: bytes(commitments) }
+impl Logged for ToParticipant {
+    fn entry(&self, network: NetworkId) -> Entry {
+        let session = self.session(network);
+        match self {
+            ToParticipant::Propose(proposal) => {
+                let eager = proposal
+                    .eager
+                    .as_ref()
+                    .map(|eager| sign(&eager.as_ref().clone().package(session), network));
+                Entry::Propose { session, request: proposal.request.request.digest(), eager }
+            }
+            ToParticipant::Commit { attempt, .. } => Entry::Commit { session, attempt: *attempt },
+            ToParticipant::Sign { package, .. } => Entry::Sign(sign(package, network)),
+            ToParticipant::Close { .. } => Entry::Close { session },
         }
     }
 }
 
-pub(super) fn key_generation(message: &keygen::Message, network: NetworkId) -> Entry {
-    let (step, attempt) = match message {
-        keygen::Message::Start { terms } => ("start", terms.id(network)),
-        keygen::Message::Round1 { attempt, .. } => ("round-1", *attempt),
-        keygen::Message::Echo { attempt, .. } => ("echo", *attempt),
-        keygen::Message::Round2 { attempt, .. } => ("round-2", *attempt),
-        keygen::Message::Abort { attempt, .. } => ("abort", *attempt),
-        keygen::Message::Confirm { terms, .. } => ("confirm", terms.id(network)),
-        keygen::Message::Refuse(refusal) => ("refuse", refusal.attempt),
-        keygen::Message::Activate { attempt, .. } => ("activate", *attempt),
-        keygen::Message::Activated(activation) => ("activated", activation.attempt),
-    };
-    Entry::KeyGeneration { step, attempt }
+impl Logged for ToCoordinator {
+    fn entry(&self, _: NetworkId) -> Entry {
+        let session = self.session();
+        match self {
+            ToCoordinator::Observed(observation) => Entry::Observed {
+                session,
+                allows: matches!(observation.decision, Provisional::Allow),
+                commitments: bytes(&observation.commitments),
+            },
+            ToCoordinator::Declined { attempt, decline, .. } => {
+                let why = match decline {
+                    Decline::Refused { .. } => "refused",
+                    Decline::Abstain { kind, .. } => kind.name(),
+                };
+                Entry::Declined { session, attempt: *attempt, why }
+            }
+            ToCoordinator::Committed { attempt, commitments, .. } => {
+                Entry::Committed { session, attempt: *attempt, commitments: bytes(commitments) }
+            }
+            ToCoordinator::Signed(signed) => Entry::Signed {
+                session,
+                attempt: signed.attempt,
+                package: signed.vote.vote.package,
+                outcome: signed.vote.vote.outcome,
+                // of what is sent, whatever the vote says of it
+                shares: signed.shares.iter().map(|share| shares_hash(std::slice::from_ref(share))).collect(),
+            },
+        }
+    }
+}
+
+impl Logged for Preprocess {
+    fn entry(&self, _: NetworkId) -> Entry {
+        match self {
+            Preprocess::Ask { scheme, count } => Entry::Ask { scheme: *scheme, count: *count },
+            Preprocess::HandOut { scheme, commitments } => {
+                Entry::HandOut { scheme: *scheme, commitments: bytes(commitments) }
+            }
+        }
+    }
+}
+
+impl Logged for keygen::Message {
+    fn entry(&self, network: NetworkId) -> Entry {
+        let (step, attempt) = match self {
+            keygen::Message::Start { terms } => ("start", terms.id(network)),
+            keygen::Message::Round1 { attempt, .. } => ("round-1", *attempt),
+            keygen::Message::Echo { attempt, .. } => ("echo", *attempt),
+            keygen::Message::Round2 { attempt, .. } => ("round-2", *attempt),
+            keygen::Message::Abort { attempt, .. } => ("abort", *attempt),
+            keygen::Message::Confirm { terms, .. } => ("confirm", terms.id(network)),
+            keygen::Message::Refuse(refusal) => ("refuse", refusal.attempt),
+            keygen::Message::Activate { attempt, .. } => ("activate", *attempt),
+            keygen::Message::Activated(activation) => ("activated", activation.attempt),
+        };
+        Entry::KeyGeneration { step, attempt }
+    }
 }
 
 fn sign(package: &Package, network: NetworkId) -> Sign {

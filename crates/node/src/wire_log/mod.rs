@@ -14,14 +14,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use countersign_session::{
-    Millis, keygen,
-    message::{Preprocess, ToCoordinator, ToParticipant},
-};
+use countersign_session::Millis;
 use countersign_types::{Identifier, NetworkId};
 use serde::{Deserialize, Serialize};
 
-use entry::{Entry, Line, Way};
+use entry::{Entry, Line, Logged, Way};
 
 /// The smallest bound of a log, in MiB.
 const MIN_MIB: u64 = 1;
@@ -42,15 +39,16 @@ impl Default for DebugConfig {
     }
 }
 
-/// The log, while it can be written.
+/// The log: nothing, unless it is asked for and can be written.
 pub(crate) struct WireLog {
-    path: PathBuf,
-    most: u64,
     network: NetworkId,
     open: Option<Open>,
 }
 
 struct Open {
+    path: PathBuf,
+    /// In bytes.
+    most: u64,
     file: File,
     bytes: u64,
     /// The next line's number, from 0 in each process.
@@ -58,98 +56,80 @@ struct Open {
 }
 
 impl WireLog {
-    /// Opens the log that a configuration asks for, and begins this process's part of it.
+    /// Opens the log, if a configuration asks for one, and begins this process's part of it.
     pub(crate) fn open(
         config: &DebugConfig,
         network: NetworkId,
         me: Identifier,
         generation: u64,
         now: Millis,
-    ) -> Option<Self> {
-        let path = config.wire_log.clone()?;
+    ) -> Self {
         let most = config.wire_log_mib.max(MIN_MIB) << 20;
-        let mut log = Self { path, most, network, open: None };
-        match append(&log.path).and_then(|mut file| Ok((end_line(&mut file)?, file))) {
-            Ok((bytes, file)) => log.open = Some(Open { file, bytes, next: 0 }),
-            Err(error) => log.failed(&error),
-        }
-        log.write(Way::Here, None, now, Entry::Started { member: me.get(), generation });
-        Some(log)
+        let open = config
+            .wire_log
+            .as_ref()
+            .and_then(|path| Open::go_on(path, most).inspect_err(|error| failed(path, error)).ok());
+        let mut log = Self { network, open };
+        log.write(Way::Here, None, now, |_| Entry::Started { member: me.get(), generation });
+        log
     }
 
-    pub(crate) fn for_participant(
-        &mut self,
-        sent: bool,
-        peer: Identifier,
-        message: &ToParticipant,
-        now: Millis,
-    ) {
-        if self.open.is_some() {
-            let entry = entry::to_participant(message, self.network);
-            self.write(way(sent), Some(peer), now, entry);
-        }
+    /// This node sends a message.
+    pub(crate) fn sent(&mut self, to: Identifier, message: &impl Logged, now: Millis) {
+        self.write(Way::Sent, Some(to), now, |network| message.entry(network));
     }
 
-    pub(crate) fn for_coordinator(
-        &mut self,
-        sent: bool,
-        peer: Identifier,
-        message: &ToCoordinator,
-        now: Millis,
-    ) {
-        self.write(way(sent), Some(peer), now, entry::to_coordinator(message));
-    }
-
-    pub(crate) fn preprocess(&mut self, sent: bool, peer: Identifier, message: &Preprocess, now: Millis) {
-        self.write(way(sent), Some(peer), now, entry::preprocess(message));
-    }
-
-    pub(crate) fn key_generation(
-        &mut self,
-        sent: bool,
-        peer: Identifier,
-        message: &keygen::Message,
-        now: Millis,
-    ) {
-        self.write(way(sent), Some(peer), now, entry::key_generation(message, self.network));
+    /// This node has received a message.
+    pub(crate) fn received(&mut self, from: Identifier, message: &impl Logged, now: Millis) {
+        self.write(Way::Received, Some(from), now, |network| message.entry(network));
     }
 
     /// All nonces were wiped.
     pub(crate) fn purged(&mut self, now: Millis) {
-        self.write(Way::Here, None, now, Entry::Purged);
+        self.write(Way::Here, None, now, |_| Entry::Purged);
     }
 
-    fn write(&mut self, way: Way, peer: Option<Identifier>, now: Millis, entry: Entry) {
+    fn write(
+        &mut self,
+        way: Way,
+        peer: Option<Identifier>,
+        ms: Millis,
+        entry: impl FnOnce(NetworkId) -> Entry,
+    ) {
         let Some(open) = &mut self.open else { return };
-        let line = Line { n: open.next, ms: now, way, peer: peer.map(Identifier::get), entry };
-        if let Err(error) = self.append(&line) {
-            self.failed(&error);
+        let line =
+            Line { n: open.next, ms, way, peer: peer.map(Identifier::get), entry: entry(self.network) };
+        if let Err(error) = open.append(&line) {
+            failed(&open.path, &error);
+            self.open = None;
         }
-    }
-
-    fn append(&mut self, line: &Line) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if open.bytes > 0 && open.bytes.saturating_add(length) > self.most {
-            std::fs::rename(&self.path, old(&self.path))?;
-            (open.file, open.bytes) = (append(&self.path)?, 0);
-        }
-        open.file.write_all(&bytes)?;
-        open.bytes += length;
-        open.next += 1;
-        Ok(())
-    }
-
-    fn failed(&mut self, error: &io::Error) {
-        self.open = None;
-        tracing::error!(path = %self.path.display(), %error, "the wire log cannot be written: it stays off until the next start");
     }
 }
 
-fn way(sent: bool) -> Way {
-    if sent { Way::Sent } else { Way::Received }
+impl Open {
+    fn go_on(path: &Path, most: u64) -> io::Result<Self> {
+        let mut file = append(path)?;
+        let bytes = end_line(&mut file)?;
+        Ok(Self { path: path.into(), most, file, bytes, next: 0 })
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if self.bytes > 0 && self.bytes.saturating_add(length) > self.most {
+            std::fs::rename(&self.path, old(&self.path))?;
+            (self.file, self.bytes) = (append(&self.path)?, 0);
+        }
+        self.file.write_all(&bytes)?;
+        self.bytes += length;
+        self.next += 1;
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) {
+    tracing::error!(path = %path.display(), %error, "the wire log cannot be written: it stays off until the next start");
 }
 
 /// Where a log is put aside when it is full.
@@ -181,18 +161,19 @@ fn end_line(file: &mut File) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_session::message::ToParticipant;
     use countersign_types::SessionId;
 
     use super::*;
 
     fn log(config: &DebugConfig) -> WireLog {
         let me = Identifier::new(2).expect("an identifier");
-        WireLog::open(config, NetworkId::from([1; 32]), me, 7, 1_000).expect("it is on")
+        WireLog::open(config, NetworkId::from([1; 32]), me, 7, 1_000)
     }
 
     fn close(log: &mut WireLog, byte: u8) {
         let message = ToParticipant::Close { session: SessionId::from([byte; 32]) };
-        log.for_participant(true, Identifier::new(1).expect("an identifier"), &message, 2_000);
+        log.sent(Identifier::new(1).expect("an identifier"), &message, 2_000);
     }
 
     fn lines(path: &Path) -> Vec<serde_json::Value> {
