@@ -3,7 +3,15 @@
 //! A mutant is one build of the core with one guard gone. Each is hunted in scenarios where the guard matters, and must
 //! break an invariant within [`MOST`] seeds; the right core passes the seeds around the one that caught it.
 
-use std::fmt;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use countersign_types::{Scheme, mutant::Mutant};
 
@@ -54,6 +62,26 @@ pub fn hunt(mutant: Mutant) -> Result<Caught, HuntError> {
         right.run(seed).map_err(|broken| HuntError::RightFails { mutant, broken })?;
     }
     Ok(Caught { mutant, seed, broken })
+}
+
+/// Hunts all mutants on so many threads, and tells of each as soon as it is known.
+pub fn hunt_all(
+    threads: usize,
+    tell: impl Fn(&Result<Caught, HuntError>) + Sync,
+) -> BTreeMap<Mutant, Result<Caught, HuntError>> {
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let went = hunt(*mutant);
+                    tell(&went);
+                    all.lock().unwrap_or_else(PoisonError::into_inner).insert(*mutant, went);
+                }
+            });
+        }
+    });
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn with(setting: Setting, mutant: Mutant) -> Setting {

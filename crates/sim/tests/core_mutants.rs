@@ -3,17 +3,11 @@
 //! `cargo xtask mutants` builds and runs this; no other build holds the defects.
 #![cfg(countersign_mutants)]
 
-use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::thread;
 
 use countersign_sim::{
     CoreMutant,
-    hunt::{heading, hunt},
+    hunt::{heading, hunt_all},
 };
 
 /// Not caught so far: whoever broadcasts a polynomial of a degree too high is named by the echo, since its own machine echoes
@@ -22,30 +16,15 @@ const ESCAPES: [CoreMutant; 1] = [CoreMutant::AcceptsAnyLength];
 
 #[test]
 fn every_other_mutant_of_the_core_is_caught() {
-    let (next, lines) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(mutant) = CoreMutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let line = match hunt(*mutant) {
-                        Ok(caught) => (mutant, Ok(caught.to_string())),
-                        Err(error) => (mutant, Err(error.to_string())),
-                    };
-                    lines.lock().expect("no thread panics").push(line);
-                }
-            });
-        }
-    });
-    let mut lines = lines.into_inner().expect("no thread panics");
-    lines.sort();
+    let all = hunt_all(thread::available_parallelism().map_or(1, usize::from), |_| {});
     println!("{}", heading());
-    for (_, line) in &lines {
-        let (Ok(line) | Err(line)) = line;
-        println!("{line}");
+    for went in all.values() {
+        match went {
+            Ok(caught) => println!("{caught}"),
+            Err(error) => println!("{error}"),
+        }
     }
-    let escaped: Vec<CoreMutant> =
-        lines.iter().filter(|(_, line)| line.is_err()).map(|(mutant, _)| **mutant).collect();
-    assert_eq!(escaped, ESCAPES);
-    assert_eq!(lines.len(), CoreMutant::ALL.len());
+    let escaped = all.iter().filter(|(_, went)| went.is_err()).map(|(mutant, _)| *mutant);
+    assert_eq!(escaped.collect::<Vec<_>>(), ESCAPES);
+    assert_eq!(all.len(), CoreMutant::ALL.len());
 }

@@ -1,23 +1,15 @@
 //! Key generation under faults, crashes at every write, and one dishonest member.
 
+mod ceremonies;
+mod seeds;
+
 use countersign_sim::{
     Links,
-    keygen::{Lie, Report, Scenario, World},
+    keygen::{Lie, Scenario, World},
 };
 
-/// How many seeds: `COUNTERSIGN_SEEDS`, or so many.
-fn seeds(usually: u64) -> u64 {
-    std::env::var("COUNTERSIGN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
-}
-
-fn run(scenario: &Scenario, seeds: impl Iterator<Item = u64>) -> Vec<Report> {
-    seeds
-        .map(|seed| match World::new(scenario.clone(), seed).run() {
-            Ok(report) => report,
-            Err(broken) => panic!("{broken}"),
-        })
-        .collect()
-}
+use ceremonies::run;
+use seeds::seeds;
 
 #[test]
 fn all_end_with_the_same_roots_whatever_crashes() {

@@ -25,25 +25,17 @@
 //! | messages of an earlier attempt, again or under a new name | K2, K3 | numbers rise; signatures cover the attempt | all agree, or culprit | `StaleStarts`, `Replays`, `Relabels` |
 //! | messages of another network or epoch | K2, K3 | both are in the id and the domain | culprit, or no attempt | `session`, test `keygen` |
 
+mod ceremonies;
+mod seeds;
+
 use countersign_sim::{
     Links,
-    keygen::{Lie, Report, Scenario, World},
+    keygen::{Lie, Scenario},
 };
 use countersign_types::Scheme;
 
-/// How many seeds: `COUNTERSIGN_SEEDS`, or so many.
-fn seeds(usually: u64) -> u64 {
-    std::env::var("COUNTERSIGN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
-}
-
-fn run(scenario: &Scenario, seeds: impl Iterator<Item = u64>) -> Vec<Report> {
-    seeds
-        .map(|seed| match World::new(scenario.clone(), seed).run() {
-            Ok(report) => report,
-            Err(broken) => panic!("{broken}"),
-        })
-        .collect()
-}
+use ceremonies::run;
+use seeds::seeds;
 
 /// What is attacked here has nothing to do with how many roots there are, and one is made faster.
 fn one_scheme() -> Scenario {

@@ -1,14 +1,13 @@
 //! Signing under faults and attackers: every invariant holds for every seed.
 
+mod seeds;
+
 use std::collections::BTreeMap;
 
 use countersign_sim::{Links, Report, Scenario, World};
 use countersign_types::FailureKind;
 
-/// How many seeds: `COUNTERSIGN_SEEDS`, or so many.
-fn seeds(usually: u64) -> u64 {
-    std::env::var("COUNTERSIGN_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
-}
+use seeds::seeds;
 
 fn run(scenario: &Scenario, seeds: impl Iterator<Item = u64>) -> Totals {
     let mut totals = Totals::default();

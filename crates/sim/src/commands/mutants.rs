@@ -1,38 +1,19 @@
-//! All defects of the core, each hunted on a thread of its own.
+//! All defects of the core, hunted on all threads.
 
-use std::{
-    process::ExitCode,
-    sync::atomic::{AtomicUsize, Ordering},
-    thread,
-};
+use std::process::ExitCode;
 
-use countersign_sim::{
-    CoreMutant,
-    hunt::{heading, hunt},
-};
+use countersign_sim::hunt::{heading, hunt_all};
 
 use super::Threads;
 
 /// Prints a table: mutant, first seed that caught it, violation.
 pub(crate) fn mutants(threads: Threads) -> ExitCode {
     println!("{}", heading());
-    let (next, escaped) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for _ in 0..threads.count() {
-            scope.spawn(|| {
-                while let Some(mutant) = CoreMutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match hunt(*mutant) {
-                        Ok(caught) => println!("{caught}"),
-                        Err(error) => {
-                            println!("{error}");
-                            escaped.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
-                }
-            });
-        }
+    let all = hunt_all(threads.count(), |went| match went {
+        Ok(caught) => println!("{caught}"),
+        Err(error) => println!("{error}"),
     });
-    let escaped = escaped.into_inner();
-    println!("{} of {} caught", CoreMutant::ALL.len() - escaped, CoreMutant::ALL.len());
-    if escaped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let caught = all.values().filter(|went| went.is_ok()).count();
+    println!("{caught} of {} caught", all.len());
+    if caught == all.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -269,6 +269,7 @@ impl Mutant {
     /// All of them.
     pub const ALL: &[Self] = &[
         Self::ActivatesBeforeStoring,
+        Self::JoinsBeforeStoring,
         Self::ConfirmsBeforeStoring,
         Self::ForgetsActivation,
         Self::IgnoresActivation,
