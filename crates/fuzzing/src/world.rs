@@ -11,8 +11,8 @@ use countersign_threshold::{
 };
 use countersign_types::{
     ActionId, Address, B256, Bytes, Caller, CallerKind, CallerSignature, Committee, EngineId, Identifier,
-    KeyOptions, KeySpec, NetworkId, NodeKey, PayloadKind, Policy, Request, Scheme, SignedRequest,
-    ValidRequest,
+    KeyOptions, KeySpec, NetworkId, NodeKey, PayloadKind, Policy, Request, Scheme, SessionTerms,
+    SignedRequest, ValidRequest,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -200,6 +200,12 @@ impl World {
 }
 
 impl Asked {
+    /// The terms of a session for it at this time.
+    pub(crate) fn terms(&self, time_ms: Millis) -> SessionTerms {
+        let request = self.request.digest();
+        SessionTerms { request, epoch: 1, engine: engine(), time_ms, pins: Vec::new() }
+    }
+
     /// A member's nonces of a seed, and their commitments: the same each time.
     pub(crate) fn nonces(&self, member: Identifier, seed: u64) -> (SigningNonces, Commitments) {
         self.shares[&member].commit(&mut seeded(seed << 8 | u64::from(member.get())))

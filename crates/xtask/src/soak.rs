@@ -64,7 +64,8 @@ fn fuzz_all(places: &Places, lengths: &Lengths, report: &mut Report) -> bool {
 fn simulate(places: &Places, seeds: u64) -> Result<Went> {
     let mut command = NEXTEST.command(places)?;
     command.args(["nextest", "run", "--locked", "--profile", "soak", "--cargo-quiet"]);
-    command.args(["--package", "countersign-sim", "--no-fail-fast"]);
+    // of the whole workspace, whose features are those of the tests: another choice of packages compiles everything anew
+    command.args(["--workspace", "--filterset", "package(countersign-sim)", "--no-fail-fast"]);
     run(command.env("COUNTERSIGN_SEEDS", seeds.to_string()).current_dir(&places.root))?;
     Ok(Went::Well(format!("{seeds} seeds of each scenario")))
 }
@@ -75,7 +76,7 @@ fn kill(places: &Places, cycles: u64) -> Result<Went> {
     run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))?;
     let mut command = NEXTEST.command(places)?;
     command.args(["nextest", "run", "--locked", "--profile", "soak", "--no-fail-fast"]);
-    command.args(["--package", "countersign-testnet", "--filterset", "test(kill_cycles)"]);
+    command.args(["--workspace", "--filterset", "package(countersign-testnet) & test(kill_cycles)"]);
     command.env("COUNTERSIGN_KILL_CYCLES", cycles.to_string()).current_dir(&places.root);
     let command = with_anvil(places, &mut command)?;
     let (status, _) = run_keeping(command, |_| false)?;
@@ -86,7 +87,7 @@ fn kill(places: &Places, cycles: u64) -> Result<Went> {
         }
         Some(_) | None => anyhow::bail!(
             "{status}: run it again with COUNTERSIGN_KILL_CYCLES={cycles} cargo nextest run --profile soak \
-             -p countersign-testnet -E 'test(kill_cycles)'"
+             --workspace -E 'test(kill_cycles)'"
         ),
     }
 }

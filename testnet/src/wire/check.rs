@@ -2,8 +2,8 @@
 //!
 //! Nonces are used once. What is seen of that on the wire: a member commits to a commitment in one place only (a session's
 //! attempt, or what it handed out to a coordinator), gives shares for it in one package only, with one outcome, and
-//! only in the life of the life of the process that made it. And each share is for a package that came before, of the coordinator that
-//! asked, in which these commitments stand.
+//! only in the life of the process that made it. And each share is for a package that came before, of the coordinator
+//! that asked, in which these commitments stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@ use countersign_session::message::{
 };
 use countersign_threshold::{Commitments, SigningPackage};
 use countersign_types::{
-    Address, B256, FailureKind, Identifier, Record, Scheme, SessionTerms, U256, Vote,
+    Address, B256, FailureKind, Identifier, Record, Scheme, U256, Vote,
     evm::{EvmRead, EvmValue, Log, Receipt},
 };
 use serde::Serialize;
@@ -18,7 +18,7 @@ use super::Seed;
 use crate::{
     session::{allowed, honest_messages, identical, quote},
     wire::{own_boot, own_hello},
-    world::{Asked, NOW, engine, world},
+    world::{Asked, NOW, world},
 };
 
 pub(super) fn seeds() -> Vec<Seed> {
@@ -44,13 +44,7 @@ fn greetings() -> Vec<Seed> {
 
 fn signing() -> Vec<Seed> {
     let asked = &world().requests(Scheme::Bip340)[0];
-    let terms = SessionTerms {
-        request: asked.request.digest(),
-        epoch: 1,
-        engine: engine(),
-        time_ms: NOW,
-        pins: Vec::new(),
-    };
+    let terms = asked.terms(NOW);
     let session = terms.id(world().network());
     let signers = commitments(asked);
     let me = world().members()[0];

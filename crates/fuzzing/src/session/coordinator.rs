@@ -18,13 +18,13 @@ use countersign_session::{
 };
 use countersign_threshold::{Commitments, SignatureShare, SigningPackage};
 use countersign_types::{
-    Bytes, Decision, Failure, FailureKind, Identifier, Scheme, SessionId, SessionTerms, Verdict, Vote,
+    Bytes, Decision, Failure, FailureKind, Identifier, Scheme, SessionId, Verdict, Vote,
 };
 
 use super::{MAX_STEPS, allowed, no_commitments, record};
 use crate::{
     choices::Choices,
-    world::{Asked, NOW, engine, world},
+    world::{Asked, NOW, world},
 };
 
 /// How long a session may take here.
@@ -86,13 +86,7 @@ impl Play {
                 advance.insert(*member, own.collect::<Vec<_>>());
             }
         }
-        let terms = SessionTerms {
-            request: asked.request.digest(),
-            epoch: 1,
-            engine: engine(),
-            time_ms: NOW,
-            pins: Vec::new(),
-        };
+        let terms = asked.terms(NOW);
         let setup = Setup {
             membership: world().membership(me),
             request: Arc::clone(&asked.request),

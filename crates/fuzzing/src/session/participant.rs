@@ -20,14 +20,13 @@ use countersign_session::{
 use countersign_threshold::{Commitments, SigningPackage};
 use countersign_types::{
     Bytes, FailureKind, Identifier, Outcome, PackageHash, Record, RequestDigest, Scheme, SessionId,
-    SessionTerms,
 };
 use rand_chacha::ChaCha20Rng;
 
 use super::{MAX_STEPS, allowed, identical, no_commitments, record};
 use crate::{
     choices::Choices,
-    world::{Asked, NOW, engine, seeded, world},
+    world::{Asked, NOW, seeded, world},
 };
 
 /// A sequence of inputs to a participant; whether it made a share.
@@ -159,13 +158,7 @@ impl Play {
         let from = world().members()[(choices.below(4) + 1) % 4];
         let request = choices.below(4);
         let asked = self.asked(request);
-        let mut terms = SessionTerms {
-            request: asked.request.digest(),
-            epoch: 1,
-            engine: engine(),
-            time_ms: self.now,
-            pins: Vec::new(),
-        };
+        let mut terms = asked.terms(self.now);
         match choices.below(16) {
             10 => terms.request = self.asked((request + 1) % 4).request.digest(),
             11 => terms.epoch = 2,
