@@ -16,5 +16,6 @@ mod providers;
 mod requests;
 mod scripts;
 mod starts;
+mod substitution;
 mod support;
 mod terminal;

@@ -109,9 +109,10 @@ impl<R> Session<R> {
             return Err("this node has no record in this session".into());
         };
         // S4
-        let is_own = package.records.get(&membership.me) == Some(&observation.record);
+        let is_own = package.records.get(&membership.me) == Some(&observation.record)
+            && package.signatures.get(&membership.me) == observation.signature.as_ref();
         if !is_own && !broken(Mutant::SkipsOwnRecord) {
-            return Err("the package does not hold this node's record".into());
+            return Err("the package does not hold this node's record as this node signed it".into());
         }
         let agreed = agree(&package.base_records());
         // S5, for those of the base that do not sign too: what is signed is what a threshold agreed on and accepted
@@ -156,8 +157,8 @@ pub(super) fn fitting(
     package.validate(&membership.committee).is_ok().then_some(package)
 }
 
-/// Checks that the other members read in this session what the package says they did; the own record was compared with
-/// what was sent. `verified` holds what was found signed before.
+/// Checks that the other members read in this session what the package says they did; the own record and its signature were
+/// compared with what was sent. `verified` holds what was found signed before.
 fn check_signatures(
     verified: &mut BTreeMap<Identifier, B256>,
     membership: &Membership,

@@ -500,13 +500,16 @@ fn an_agreed_number_must_be_within_the_tolerance_of_the_base_too() {
 }
 
 #[test]
-fn every_record_of_another_member_must_be_signed_by_it_in_this_session() {
+fn every_record_must_be_signed_by_its_member_in_this_session() {
     let swapped: fn(&mut Package) = |p| {
         let (three, four) = (p.signatures[&id(3)], p.signatures[&id(4)]);
         p.signatures.extend([(id(3), four), (id(4), three)]);
     };
     type Change = fn(&mut Package);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
+        ("the own record with another's signature", |p| {
+            p.signatures.insert(id(1), p.signatures[&id(3)]);
+        }),
         ("a number within the tolerance", |p| drop(p.records.insert(id(3), number_record(101)))),
         ("swapped signatures", swapped),
         ("no signature", |p| {

@@ -1,0 +1,397 @@
+//! A dishonest relay changes each part of each message between a coordinator and two members in turn, one of which must sign.
+//!
+//! The relay has everybody's keys, so it is what a man in the middle could be at worst. Whatever it does: members give shares for
+//! the original message only, and none at all for a package that was changed; the caller gets the right signature or a
+//! failure; and nobody is blamed but the one in whose name the relay spoke.
+
+mod change;
+mod frame;
+mod relay;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use countersign_client::{LocalSigner, Trust};
+use countersign_testnet::{
+    demonstrations::{
+        Stage as Prepared, key_spec, key_spec_of, one_token, prepare, price_config, request, token_config,
+        verify_with,
+    },
+    node::Node,
+    wire::{self, Event, Log, Tail, Way},
+};
+use countersign_types::{
+    B256, Bytes, Decision, KeySpec, NodeDecision, Scheme, SignedRequest, api::SignResponse,
+};
+use tokio::time::sleep;
+
+use self::{
+    change::{Change, How, changes, leaves, place},
+    frame::Frame,
+    relay::{Order, Relay},
+};
+use crate::support::{Running, made};
+
+/// How long a session may take: what fails in every attempt ends then.
+const DEADLINE_MS: u64 = 3_500;
+/// How many requests may go by until a message comes that has the part: commitments in advance go in batches, and a member
+/// that lets the coordinator wait for them is asked again only after a while.
+const TRIES: usize = 400;
+/// The node that is asked. All others stand behind the relay.
+const COORDINATOR: usize = 0;
+const NODES: u16 = 3;
+
+/// A change that does no harm: the member may give its share all the same.
+struct Harmless {
+    /// The part, and what it holds; `#` is the coordinator.
+    at: &'static str,
+    /// In which way; none where it does not matter.
+    how: Option<How>,
+    why: &'static str,
+}
+
+/// Every other change of a package must cost the member's share.
+const HARMLESS: [Harmless; 7] = [
+    Harmless {
+        at: "/ToParticipant/Sign/send_verdict",
+        how: None,
+        why: "it says only whether the answer is to carry the verdict as well",
+    },
+    Harmless { at: "/ToParticipant/Sign/package/signers/#", how: None, why: OWN_COMMITMENTS },
+    Harmless { at: "/ToParticipant/Propose/eager/signers/#", how: None, why: OWN_COMMITMENTS },
+    Harmless {
+        at: "/ToParticipant/Propose/terms/time_ms",
+        how: None,
+        why: "the coordinator's to choose: what is signed in that session is the original message too",
+    },
+    Harmless { at: "/ToParticipant/Propose/eager/signers", how: Some(How::Earlier), why: UNUSED },
+    Harmless {
+        at: "/ToParticipant/Propose/eager/signers",
+        how: Some(How::More),
+        why: "another member as a signer: the coordinator might have chosen it",
+    },
+    Harmless { at: "/ToParticipant/Propose/eager", how: Some(How::Earlier), why: UNUSED },
+];
+const OWN_COMMITMENTS: &str = "the coordinator's own commitments, which are its own to choose: the share is for the original \
+                               message, in a package that nobody else has, and of no use to anybody";
+const UNUSED: &str =
+    "what an earlier proposal brought and the member did not use: the coordinator might have chosen it now";
+
+/// Parts that have no other legal value in these messages, and why.
+const FIXED: [(&str, &str); 5] = [
+    (
+        "/ToParticipant/Propose/eager",
+        "where it is empty: only actions over equal reads have one, and theirs is changed",
+    ),
+    (
+        "/ToParticipant/Propose/terms/pins",
+        "where it is empty: an action that reads no chain has none, and others' are changed",
+    ),
+    ("/ToParticipant/Propose/request/request/key/options/finality", "there is one"),
+    ("/ToParticipant/Propose/request/request/callers/*/kind", "there is one"),
+    ("/ToCoordinator/Signed/verdict", "the coordinator asks its own node for it"),
+];
+
+struct Stage {
+    network: Running,
+    relay: Relay,
+    trust: Trust,
+    key: KeySpec,
+    caller: LocalSigner,
+    /// What is signed, and the hash of that outcome.
+    contents: Vec<Bytes>,
+    outcomes: BTreeSet<B256>,
+    /// What the members write to their wire logs, and what the coordinator does.
+    tails: Vec<Tail>,
+    right: Tail,
+    /// Which members' commitments in advance the relay has changed: it may be found out in any later session.
+    handed_out: BTreeSet<String>,
+}
+
+impl Stage {
+    /// A network whose members hear the coordinator through the relay only.
+    async fn start() -> Result<(Running, Relay, Prepared)> {
+        let mut network = made(NODES, 2)?;
+        network.start_chain().await?;
+        network.start_outside().await?;
+        let relayed = network.nodes[COORDINATOR].public_key;
+        // members do not dial it: the relay comes to them
+        for node in &mut network.nodes[COORDINATOR + 1..] {
+            let mut config = node.config()?;
+            config.network.peers.remove(&relayed);
+            node.write_config(&config)?;
+            node.start()?;
+        }
+        let engine = loop {
+            match network.rpc.network(&network.nodes[COORDINATOR + 1].api).await {
+                Ok(info) => break info.engine,
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        };
+        let id = network.genesis.network_id();
+        let (coordinator, members) = network.nodes.split_first().context("there are nodes")?;
+        let (relay, addresses) = Relay::between(coordinator, members, id, engine).await?;
+        let mut config = coordinator.config()?;
+        config.network.peers = addresses;
+        coordinator.write_config(&config)?;
+        network.nodes[COORDINATOR].start()?;
+        network.wait_ready().await?;
+        let prepared = prepare(&network).await?;
+        // what is published may take longer than a session is to
+        config.api.deadline_ms = DEADLINE_MS;
+        network.nodes[COORDINATOR].write_config(&config)?;
+        network.restart(COORDINATOR)?;
+        network.wait_ready().await?;
+        Ok((network, relay, prepared))
+    }
+
+    async fn begin(network: Running, relay: Relay, key: KeySpec, caller: LocalSigner) -> Result<Self> {
+        let trust = network.trust().await?;
+        let tail = |node: &Node| Ok(Tail::new(&node.wire_log())?);
+        let tails = network.nodes[COORDINATOR + 1..].iter().map(tail).collect::<Result<Vec<_>>>()?;
+        let right = tail(&network.nodes[COORDINATOR])?;
+        let (contents, outcomes, handed_out) = Default::default();
+        let mut stage =
+            Self { network, relay, trust, key, caller, contents, outcomes, tails, right, handed_out };
+        // undisturbed: what is right
+        for _ in 0..6 {
+            let answer = stage.undisturbed().await?;
+            let contents = answer.signatures.iter().map(|signed| signed.content.clone()).collect();
+            ensure!(
+                stage.contents.is_empty() || stage.contents == contents,
+                "the message is another each time"
+            );
+            stage.contents = contents;
+        }
+        stage.learn()?;
+        ensure!(!stage.outcomes.is_empty(), "nothing has been signed");
+        Ok(stage)
+    }
+
+    /// A signature without the relay's doing. A node that has just started may not see its chain yet.
+    async fn undisturbed(&self) -> Result<SignResponse> {
+        let mut last = String::new();
+        for _ in 0..TRIES {
+            let answer = self.network.ask(COORDINATOR, &self.request()?).await?;
+            if answer.status == 200 {
+                return answer.signed();
+            }
+            last = answer.body;
+            sleep(Duration::from_millis(250)).await;
+        }
+        bail!("undisturbed, and not signed: {last}")
+    }
+
+    fn request(&self) -> Result<SignedRequest> {
+        request(&self.network, self.key.clone(), Bytes::from_static(b"hello"), &self.caller)
+    }
+
+    /// Carries out orders with one request; says what of them was done, and whether the caller got its signature.
+    async fn disturb(&mut self, orders: &[Order]) -> Result<(Vec<relay::Done>, bool)> {
+        self.given()?;
+        {
+            let mut mind = self.relay.mind();
+            mind.orders = orders.to_vec();
+            mind.done.clear();
+        }
+        let request = self.request()?;
+        let answer = self.network.ask(COORDINATOR, &request).await?;
+        let done = {
+            let mut mind = self.relay.mind();
+            mind.orders.clear();
+            std::mem::take(&mut mind.done)
+        };
+        let signed = answer.status == 200;
+        let nodes = if signed {
+            let answer = answer.signed()?;
+            verify_with(&self.trust, &request, &answer)?;
+            let contents: Vec<Bytes> =
+                answer.signatures.iter().map(|signed| signed.content.clone()).collect();
+            ensure!(contents == self.contents, "another message was signed");
+            self.outcomes.extend(answer.votes.iter().map(|signer| signer.vote.vote.outcome.0));
+            answer.nodes
+        } else {
+            answer.problem().with_context(|| answer.body.clone())?.nodes
+        };
+        self.blame(&done, &nodes)?;
+        self.shares(&done)?;
+        Ok((done, signed))
+    }
+
+    /// Whom the coordinator blames: only members in whose name the relay spoke.
+    fn blame(&mut self, done: &[relay::Done], nodes: &[NodeDecision]) -> Result<()> {
+        let mut spoke = BTreeSet::new();
+        for done in done {
+            let peer = done.member.peer_id();
+            match done.after {
+                Frame::Preprocess(_) => drop(self.handed_out.insert(peer)),
+                Frame::ToCoordinator(_) => drop(spoke.insert(peer)),
+                Frame::ToParticipant(_) if self.harmless(&done.order.change).is_some() => {
+                    spoke.insert(peer);
+                }
+                Frame::ToParticipant(_) => {}
+            }
+        }
+        for said in nodes.iter().filter(|said| said.decision == Decision::Misbehaved) {
+            let in_its_name = spoke.contains(&said.peer_id) || self.handed_out.contains(&said.peer_id);
+            ensure!(in_its_name, "one that is honest is blamed: {said:?}");
+        }
+        Ok(())
+    }
+
+    /// What is right is what the coordinator's own node signs, which no relay stands before, and what is behind a signature
+    /// that the caller has checked: an outcome tells the caller of the block, or the price, of the time.
+    fn learn(&mut self) -> Result<()> {
+        for line in self.right.lines()? {
+            if let (Way::Sent, Event::Signed { outcome, .. }) = (line.way, line.event) {
+                self.outcomes.insert(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// For which packages members have given shares since they were asked last, and for what outcomes.
+    fn given(&mut self) -> Result<BTreeSet<(B256, B256)>> {
+        let mut given = BTreeSet::new();
+        for tail in &mut self.tails {
+            for line in tail.lines()? {
+                if let (Way::Sent, Event::Signed { package, outcome, .. }) = (line.way, line.event) {
+                    given.insert((package, outcome));
+                }
+            }
+        }
+        Ok(given)
+    }
+
+    /// Checks what members gave shares for.
+    fn shares(&mut self, done: &[relay::Done]) -> Result<()> {
+        self.learn()?;
+        let (given, outcomes): (BTreeSet<B256>, BTreeSet<B256>) = self.given()?.into_iter().unzip();
+        ensure!(outcomes.is_subset(&self.outcomes), "a share for another message");
+        let id = self.network.genesis.network_id();
+        for order in done.iter().filter(|order| self.harmless(&order.order.change).is_none()) {
+            let Some(package) = order.after.package(id) else { continue };
+            // records' signatures are no part of a package's hash: the original may have come later, where more went wrong
+            let told_apart = order.before.package(id) != Some(package) || done.len() == 1;
+            ensure!(!told_apart || !given.contains(&package), "a share for a package that was changed");
+        }
+        Ok(())
+    }
+
+    /// Every change of every part of messages of these kinds, each with a request of its own, after these other orders.
+    async fn all(&mut self, labels: &[&'static str], first: &[Order], report: &mut Report) -> Result<()> {
+        for label in labels {
+            let (found, open) = {
+                let mind = self.relay.mind();
+                let sample = mind.samples.get(label).with_context(|| format!("no {label} has passed by"))?;
+                let found = changes(sample, &mind.seen);
+                // every kind of part gets another value
+                let changed: BTreeSet<String> = found
+                    .iter()
+                    .filter(|change| change.how == How::Other)
+                    .map(|change| place(&change.at))
+                    .collect();
+                let mut open = leaves(sample);
+                open.retain(|leaf| {
+                    !changed.contains(&place(leaf)) && !FIXED.iter().any(|(at, _)| *at == place(leaf))
+                });
+                (found, open)
+            };
+            ensure!(open.is_empty(), "of {label} nothing changes {open:?}");
+            for change in found {
+                let orders = [first, &[Order { label, change: change.clone() }]].concat();
+                let context = || format!("{label} {} ({:?})", change.at, change.how);
+                let mut tries = 0;
+                let signed = loop {
+                    let (done, signed) = self.disturb(&orders).await.with_context(context)?;
+                    if done.len() == orders.len() {
+                        break signed;
+                    }
+                    tries += 1;
+                    ensure!(
+                        tries < TRIES,
+                        "{}: no such message came: {} of {}",
+                        context(),
+                        done.len(),
+                        orders.len()
+                    );
+                };
+                report.add(label, signed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a change does no harm; none where it does.
+    fn harmless(&self, change: &Change) -> Option<&'static str> {
+        let of = |harmless: &&Harmless| {
+            let at = harmless.at.replace('#', &identifier(&self.network, COORDINATOR));
+            let inside = change.at == at || change.at.starts_with(&format!("{at}/"));
+            inside && harmless.how.is_none_or(|how| how == change.how)
+        };
+        HARMLESS.iter().find(of).map(|harmless| harmless.why)
+    }
+
+    /// Ends all, and checks what was on the wires, but that messages arrived as they were sent.
+    fn end(mut self) -> Result<wire::Summary> {
+        self.network.no_panic()?;
+        self.network.network.stop()?;
+        let logs =
+            self.network.nodes.iter().map(|node| Log::read(&node.wire_log())).collect::<Result<Vec<_>>>()?;
+        Ok(wire::check::nonces(&logs)?)
+    }
+}
+
+/// The identifier of a node, as it stands in messages.
+fn identifier(network: &Running, node: usize) -> String {
+    let committee = network.genesis.committee().expect("it makes one");
+    committee.identifier(&network.nodes[node].public_key).expect("a member").to_string()
+}
+
+/// How many changes were made, and after how many of them the caller still got its signature.
+#[derive(Debug, Default)]
+struct Report(BTreeMap<&'static str, (usize, usize)>);
+
+impl Report {
+    fn add(&mut self, label: &'static str, signed: bool) {
+        let (changes, signatures) = self.0.entry(label).or_default();
+        *changes += 1;
+        *signatures += usize::from(signed);
+    }
+}
+
+/// A balance at a pinned block: one round where it can be, else two.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_a_message_over_equal_reads_can_be_changed() -> Result<()> {
+    let (network, relay, prepared) = Stage::start().await?;
+    let key = key_spec(prepared.balance_gate, &token_config(network.token()?, one_token()));
+    let mut stage = Stage::begin(network, relay, key, prepared.alice).await?;
+    let mut report = Report::default();
+    // last what is used in later sessions
+    stage.all(&["eager", "signed", "ask", "hand-out"], &[], &mut report).await?;
+    println!("changes, and signatures all the same: {report:?}");
+    println!("{:?}", stage.end()?);
+    Ok(())
+}
+
+/// A number that each node reads for itself, within a tolerance: two rounds, signed records, and further attempts.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_a_message_over_agreed_reads_can_be_changed() -> Result<()> {
+    let (network, relay, prepared) = Stage::start().await?;
+    let key = key_spec_of(Scheme::Bip340, prepared.price_gate, &price_config(60_000, 50));
+    let mut stage = Stage::begin(network, relay, key, prepared.alice).await?;
+    let mut report = Report::default();
+    stage.all(&["propose", "observed", "sign", "signed", "close"], &[], &mut report).await?;
+    // a first attempt that the member declines leads to a second
+    let at = format!("/ToParticipant/Sign/package/signatures/{}", identifier(&stage.network, COORDINATOR));
+    let spoilt = Order { label: "sign", change: Change { at, how: How::Other } };
+    let (done, _) = stage.disturb(std::slice::from_ref(&spoilt)).await?;
+    ensure!(done.len() == 1, "nothing was spoilt");
+    stage.all(&["commit", "committed", "declined"], &[spoilt], &mut report).await?;
+    println!("changes, and signatures all the same: {report:?}");
+    println!("{:?}", stage.end()?);
+    Ok(())
+}
