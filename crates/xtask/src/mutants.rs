@@ -38,7 +38,10 @@ mod tests {
     #[test]
     fn the_wrapper_adds_the_defects_and_nothing_else() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let said = Command::new(wrapper(&root)).args(["echo", "a b", "c"]).output().expect("a shell");
-        assert_eq!(String::from_utf8_lossy(&said.stdout), "a b c --cfg countersign_mutants\n");
+        let tell = r#"printenv CARGO_BIN_EXE_a-b; for word; do echo "$word"; done"#;
+        let mut command = Command::new(wrapper(&root));
+        command.args(["bash", "-c", tell, "bash", "a b", "c"]).env("CARGO_BIN_EXE_a-b", "there");
+        let said = command.output().expect("a shell");
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "there\na b\nc\n--cfg\ncountersign_mutants\n");
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     command::{run, run_keeping},
-    guests,
+    guests, mutants,
     places::Places,
     report::{Report, Went},
     setup::{self, Consent, Scope},
@@ -18,12 +18,13 @@ use crate::{
     tools::{NEXTEST, with_anvil},
 };
 
-/// Set-up, the actions, all tests, and all examples in the documentation.
+/// Set-up, the actions, all tests, the core's deliberate defects, and all examples in the documentation.
 pub(crate) fn run_tests(places: &Places, consent: Consent) -> Result<()> {
     let mut report = Report::default();
     if report.step("set-up", || setup::run(places, Scope::Test, consent).map(|()| Went::well())) {
         report.step("actions", || guests::check(places).map(Went::Well));
         report.step("tests", || tests(places));
+        report.step("defects of the core", || mutants::hunt(places).map(|()| Went::well()));
         report.step("documentation's examples", || {
             run(cargo().args(["test", "--workspace", "--locked", "--doc"]).current_dir(&places.root))?;
             Ok(Went::well())
