@@ -4,12 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_sol_types::SolStruct;
 use countersign_threshold::{Commitments, SignatureShare};
 use countersign_types::{
     B256, Committee, FailureKind, Identifier, MAX_PAYLOADS, NetworkId, NodeKey, NodePublicKey, NodeSignature,
     PackageHash, Record, Scheme, SessionId, SessionTerms, SignedRequest, SignedVote, Verdict,
-    canonical::{domain, sol_types},
+    canonical::{signing_hash, sol_types},
     mutant::{Mutant, broken},
 };
 use serde::{Deserialize, Serialize};
@@ -341,7 +340,7 @@ impl Package {
             records,
             signers,
         };
-        PackageHash(package.eip712_signing_hash(&domain(network)))
+        PackageHash(signing_hash(network, &package))
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! A field's order, name and type is part of the format: the vectors in `crates/types/vectors` pin them.
 
-use alloy_primitives::B256;
+use std::{any::TypeId, cell::RefCell, collections::BTreeMap};
+
+use alloy_primitives::{B256, Keccak256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct, sol};
 
 use crate::NetworkId;
@@ -18,8 +20,53 @@ pub fn domain(network: NetworkId) -> Eip712Domain {
 }
 
 /// The digest that is signed: EIP-712 over `value` in the domain of `network`.
-pub(crate) fn signing_hash<T: SolStruct>(network: NetworkId, value: &T) -> B256 {
-    value.eip712_signing_hash(&domain(network))
+pub fn signing_hash<T: SolStruct + 'static>(network: NetworkId, value: &T) -> B256 {
+    let separator = MEMO.with_borrow_mut(|memo| memo.separator(network));
+    let mut signed = [0; 2 + 32 + 32];
+    signed[..2].copy_from_slice(&[0x19, 0x01]);
+    signed[2..34].copy_from_slice(separator.as_slice());
+    signed[34..].copy_from_slice(struct_hash(value).as_slice());
+    keccak256(signed)
+}
+
+/// EIP-712's `hashStruct`.
+pub(crate) fn struct_hash<T: SolStruct + 'static>(value: &T) -> B256 {
+    let type_hash = MEMO.with_borrow_mut(|memo| memo.type_hash(value));
+    let mut hasher = Keccak256::new();
+    hasher.update(type_hash);
+    hasher.update(value.eip712_encode_data());
+    hasher.finalize()
+}
+
+thread_local! {
+    static MEMO: RefCell<Memo> = RefCell::default();
+}
+
+/// What one hash has in common with the next, and most of the work of a small one. Both follow from what they are looked
+/// up by, and from nothing else.
+#[derive(Default)]
+struct Memo {
+    separator: Option<(NetworkId, B256)>,
+    types: BTreeMap<TypeId, B256>,
+}
+
+impl Memo {
+    /// The domain separator of a network.
+    fn separator(&mut self, network: NetworkId) -> B256 {
+        match self.separator {
+            Some((of, separator)) if of == network => separator,
+            Some(_) | None => {
+                let separator = domain(network).separator();
+                self.separator = Some((network, separator));
+                separator
+            }
+        }
+    }
+
+    /// The hash of a struct's encoded type.
+    fn type_hash<T: SolStruct + 'static>(&mut self, value: &T) -> B256 {
+        *self.types.entry(TypeId::of::<T>()).or_insert_with(|| value.eip712_type_hash())
+    }
 }
 
 /// The structs themselves; the crate's types convert into them.
@@ -230,7 +277,29 @@ pub mod sol_types {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        sol_types::{Confirm, Observed, Refuse, Session},
+        *,
+    };
+
+    #[test]
+    fn a_remembered_hash_is_the_one_of_eip_712_whatever_came_before() {
+        let word = B256::repeat_byte;
+        let networks = [1, 2, 1, 1, 2].map(|byte| NetworkId::from([byte; 32]));
+        for network in networks {
+            let domain = domain(network);
+            let refuse = Refuse { attempt: word(3) };
+            let observed = Observed { session: word(4), record: word(5) };
+            let confirm = Confirm { attempt: word(3), roots: word(9) };
+            let pins = vec![sol_types::Pin { chainId: 1, number: 2, hash: word(6), timestamp: 3 }];
+            let session = Session { request: word(7), epoch: 1, engine: word(8), time: 9, pins };
+            assert_eq!(signing_hash(network, &refuse), refuse.eip712_signing_hash(&domain));
+            assert_eq!(signing_hash(network, &observed), observed.eip712_signing_hash(&domain));
+            assert_eq!(signing_hash(network, &confirm), confirm.eip712_signing_hash(&domain));
+            assert_eq!(signing_hash(network, &session), session.eip712_signing_hash(&domain));
+            assert_eq!(struct_hash(&session), session.eip712_hash_struct());
+        }
+    }
 
     #[test]
     fn the_domain_commits_to_the_network() {

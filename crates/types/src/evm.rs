@@ -4,10 +4,10 @@
 //! compute a read's id and a value's digest too.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::{SolStruct, SolValue};
+use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
 
-use crate::{ReadId, canonical::sol_types};
+use crate::{ReadId, canonical, canonical::sol_types};
 
 /// The most bytes that one read may bring, in canonical form: 32 KiB.
 pub const MAX_VALUE_BYTES: usize = 32 << 10;
@@ -193,7 +193,7 @@ impl EvmRead {
     /// The read's id: the hash of import and arguments. With its position it says which read this is.
     pub fn id(&self) -> ReadId {
         let read = sol_types::Read { import: self.import().into(), arguments: self.arguments().into() };
-        ReadId(read.eip712_hash_struct())
+        ReadId(canonical::struct_hash(&read))
     }
 }
 

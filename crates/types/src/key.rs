@@ -3,11 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use alloy_primitives::{Address, B256, Bytes};
-use alloy_sol_types::SolStruct;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionId, KeyId, PublicKey, Scheme,
+    ActionId, KeyId, PublicKey, Scheme, canonical,
     canonical::sol_types::{self, Derivation},
     request::MAX_CONFIG_BYTES,
 };
@@ -185,7 +184,7 @@ impl KeySpec {
 
     /// The key's id: the hash of this spec.
     pub fn key_id(&self) -> KeyId {
-        KeyId(self.to_sol().eip712_hash_struct())
+        KeyId(canonical::struct_hash(&self.to_sol()))
     }
 
     pub(crate) fn to_sol(&self) -> sol_types::KeySpec {
@@ -210,7 +209,7 @@ impl KeyId {
     /// What derivation adds to the root, before it is reduced to a scalar: the hash of the root's full
     /// encoding (parity included) and this id, read big-endian modulo the group's order.
     pub fn derivation_digest(&self, root: &PublicKey) -> B256 {
-        Derivation { root: root.0.clone(), key: self.0 }.eip712_hash_struct()
+        canonical::struct_hash(&Derivation { root: root.0.clone(), key: self.0 })
     }
 }
 

@@ -1,11 +1,10 @@
 //! What a run ends with: a decision or a refusal, and the bytes that follow from it.
 
 use alloy_primitives::Bytes;
-use alloy_sol_types::SolStruct;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    KeySpec, MAX_PAYLOADS, OutcomeHash, Payload, PayloadError,
+    KeySpec, MAX_PAYLOADS, OutcomeHash, Payload, PayloadError, canonical,
     canonical::sol_types::{AllowedOutcome, RefusedOutcome, SignedPayload},
 };
 
@@ -124,7 +123,7 @@ impl Outcome {
     /// The outcome's hash, as it stands in a vote.
     pub fn hash(&self) -> OutcomeHash {
         OutcomeHash(match self {
-            Self::Allowed { payloads, response } => AllowedOutcome {
+            Self::Allowed { payloads, response } => canonical::struct_hash(&AllowedOutcome {
                 payloads: payloads
                     .iter()
                     .map(|(payload, bytes)| SignedPayload {
@@ -134,9 +133,8 @@ impl Outcome {
                     })
                     .collect(),
                 response: response.clone(),
-            }
-            .eip712_hash_struct(),
-            Self::Refused { reason } => RefusedOutcome { reason: reason.clone() }.eip712_hash_struct(),
+            }),
+            Self::Refused { reason } => canonical::struct_hash(&RefusedOutcome { reason: reason.clone() }),
         })
     }
 }

@@ -1,7 +1,6 @@
 //! A node's record of one run: what it read, in order.
 
 use alloy_primitives::B256;
-use alloy_sol_types::SolStruct;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -131,7 +130,7 @@ impl Record {
     /// The record's hash, as it stands in a vote.
     pub fn hash(&self) -> RecordHash {
         let reads = self.entries.iter().map(RecordEntry::to_sol).collect();
-        RecordHash(sol_types::Record { reads }.eip712_hash_struct())
+        RecordHash(canonical::struct_hash(&sol_types::Record { reads }))
     }
 
     /// The digest that a node signs when it hands its record to a coordinator.

@@ -15,7 +15,6 @@ const ALLOWED: [(&str, &[&str]); 3] = [
         "countersign-session",
         &[
             "alloy-primitives",
-            "alloy-sol-types",
             "countersign-agreement",
             "countersign-threshold",
             "countersign-types",

@@ -1,11 +1,10 @@
 //! What travels in key generation, and the digests that its senders sign.
 
 use alloy_primitives::keccak256;
-use alloy_sol_types::SolStruct;
 use countersign_threshold::dkg::PrivatePackage;
 use countersign_types::{
     Activation, AttemptId, AttemptTerms, B256, Bytes, Identifier, NetworkId, NodeKey, NodeSignature, Scheme,
-    canonical::{domain, sol_types},
+    canonical::{signing_hash, sol_types},
 };
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +142,7 @@ pub(super) fn package_digest(
         to: to.map_or(0, Identifier::get),
         content,
     };
-    package.eip712_signing_hash(&domain(network))
+    signing_hash(network, &package)
 }
 
 /// The hash of each package.
@@ -160,10 +159,10 @@ pub(super) fn content(hashes: &[B256]) -> B256 {
 
 /// What a member signs when it confirms the roots of an attempt.
 pub(super) fn confirm_digest(network: NetworkId, attempt: AttemptId, roots: B256) -> B256 {
-    sol_types::Confirm { attempt: attempt.0, roots }.eip712_signing_hash(&domain(network))
+    signing_hash(network, &sol_types::Confirm { attempt: attempt.0, roots })
 }
 
 /// What a member signs when it will never confirm an attempt.
 fn refuse_digest(network: NetworkId, attempt: AttemptId) -> B256 {
-    sol_types::Refuse { attempt: attempt.0 }.eip712_signing_hash(&domain(network))
+    signing_hash(network, &sol_types::Refuse { attempt: attempt.0 })
 }

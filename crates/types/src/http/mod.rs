@@ -8,10 +8,10 @@ mod request;
 use std::fmt;
 
 use alloy_primitives::{B256, Bytes, keccak256};
-use alloy_sol_types::{SolStruct, SolValue};
+use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
 
-use crate::{Decimal, ReadId, Rule, canonical::sol_types};
+use crate::{Decimal, ReadId, Rule, canonical, canonical::sol_types};
 
 pub use projection::{ProjectionError, project, to_json};
 pub use request::{HttpReadError, MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES, host_of};
@@ -101,7 +101,7 @@ impl HttpRead {
     /// The read's id: the hash of import and arguments, rules and tolerances included.
     pub fn id(&self) -> ReadId {
         let read = sol_types::Read { import: "http.fetch".into(), arguments: self.arguments().into() };
-        ReadId(read.eip712_hash_struct())
+        ReadId(canonical::struct_hash(&read))
     }
 
     /// The arguments, ABI-encoded in the order of the fields.
