@@ -1,5 +1,10 @@
 //! `cargo xtask soak`: what takes too long for every change, and ends with the first finding.
 
+use std::{
+    hash::{BuildHasher, RandomState},
+    process::Command,
+};
+
 use anyhow::Result;
 
 use crate::{
@@ -8,12 +13,27 @@ use crate::{
     places::Places,
     report::{Report, Went},
     setup::{self, Consent, Scope},
+    test::target,
     toolchain::cargo,
     tools::{NEXTEST, with_anvil},
 };
 
 /// How nextest ends where no test is of the name that is asked for.
 const NO_TESTS: i32 = 4;
+
+/// What the simulator plays: worlds of signing, then of key generation.
+const SCENARIOS: [&str; 10] = [
+    "default",
+    "busy",
+    "in-order",
+    "larger",
+    "crashing",
+    "keygen",
+    "keygen-in-order",
+    "keygen-harsh",
+    "keygen-upgrading",
+    "keygen-lying",
+];
 
 /// How long each part takes. Nothing of a part whose length is 0 is done.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,16 +78,25 @@ fn fuzz_all(places: &Places, lengths: &Lengths, report: &mut Report) -> bool {
     })
 }
 
-/// The scenarios of the simulator over so many seeds each. A seed that breaks an invariant is in the message of the test
-/// that fails.
-// The seeds are the first of each scenario's range: a simulator that is run by itself could draw others each time.
+/// The simulator's scenarios over so many seeds each, others in each run: whatever breaks an invariant is told with the command
+/// that plays it again.
 fn simulate(places: &Places, seeds: u64) -> Result<Went> {
-    let mut command = NEXTEST.command(places)?;
-    command.args(["nextest", "run", "--locked", "--profile", "soak", "--cargo-quiet"]);
     // of the whole workspace, whose features are those of the tests: another choice of packages compiles everything anew
-    command.args(["--workspace", "--filterset", "package(countersign-sim)", "--no-fail-fast"]);
-    run(command.env("COUNTERSIGN_SEEDS", seeds.to_string()).current_dir(&places.root))?;
-    Ok(Went::Well(format!("{seeds} seeds of each scenario")))
+    run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))?;
+    let program = target(places).join("debug/countersign-sim");
+    let range = range(RandomState::new().hash_one("seeds"), seeds);
+    for scenario in SCENARIOS {
+        let mut command = Command::new(&program);
+        command.args(["run", "--scenario", scenario, "--seeds", &range]);
+        run(command.current_dir(&places.root))?;
+    }
+    Ok(Went::Well(format!("seeds {range} of {} scenarios", SCENARIOS.len())))
+}
+
+/// So many seeds, from any on that is short enough to be typed.
+fn range(any: u64, seeds: u64) -> String {
+    let first = any % 1_000_000_000;
+    format!("{first}..{}", first.saturating_add(seeds))
 }
 
 /// The process tests of nodes that are killed under load, for so many cycles.
@@ -89,5 +118,17 @@ fn kill(places: &Places, cycles: u64) -> Result<Went> {
             "{status}: run it again with COUNTERSIGN_KILL_CYCLES={cycles} cargo nextest run --profile soak \
              --workspace -E 'test(kill_cycles)'"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_as_many_as_asked_for_and_short() {
+        assert_eq!(range(7, 100), "7..107");
+        assert_eq!(range(3_000_000_005, 1), "5..6");
+        assert_eq!(range(1, u64::MAX), format!("1..{}", u64::MAX));
     }
 }
