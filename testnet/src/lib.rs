@@ -13,6 +13,7 @@ pub mod network;
 pub mod node;
 pub mod outside;
 pub mod process;
+pub mod relay;
 pub mod report;
 pub mod rpc;
 pub mod settings;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use countersign_client::{LocalSigner, RequestSigner, Trust, sign_publication};
 use countersign_types::{
-    ActionId, Address, B256, Genesis, Limits, Manifest, PublishAction, RootKeys,
+    ActionId, Address, B256, EngineId, Genesis, Limits, Manifest, PublishAction, RootKeys,
     action::{Content, ManifestSource, PublishedAction},
     api::ActionInfo,
 };
@@ -143,6 +143,18 @@ impl Network {
             node.start()?;
         }
         self.save_state()
+    }
+
+    /// What a node that has been started runs actions with, as soon as it answers.
+    pub async fn engine(&self, node: usize) -> Result<EngineId> {
+        let until = Instant::now() + READY_PATIENCE;
+        loop {
+            match self.rpc.network(&self.nodes[node].api).await {
+                Ok(info) => return Ok(info.engine),
+                Err(error) if Instant::now() >= until => return Err(error),
+                Err(_) => sleep(POLL).await,
+            }
+        }
     }
 
     /// Waits until every running node says that it can sign, with all members connected.

@@ -11,12 +11,15 @@ use countersign_testnet::{
     Network, Plan,
     delay::Delays,
     demonstrations::{self, Stage},
+    relay::{Relay, false_shares, identity},
 };
 use countersign_types::{Bytes, KeySpec, SignedRequest};
 use serde_json::json;
 
 use load::{Latencies, processor_ms, sign};
 
+/// The node that lies.
+const LIAR: usize = 4;
 /// How much longer the slow node's messages take, there and back.
 const SLOW: Duration = Duration::from_millis(500);
 
@@ -38,7 +41,7 @@ pub(crate) struct Arguments {
     /// Which action decides.
     #[arg(long, value_enum, default_value_t = Decides::BalanceGate)]
     action: Decides,
-    /// Also with one node killed, and with one that takes half a second longer for everything.
+    /// Also with one node killed, with one that takes half a second longer for everything, and with one that lies.
     #[arg(long)]
     faults: bool,
 }
@@ -91,8 +94,7 @@ pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
     ensure!(arguments.sequential >= 1 && arguments.parallel >= 1 && arguments.in_flight >= 1, "at least one");
     ensure!(arguments.sequential + arguments.parallel <= 20_000, "at most 20,000 signatures in all");
     let folder = tempfile::tempdir()?;
-    let plan = Plan { nodes: 5, threshold: 3, folder: folder.path().into(), program: program.into() };
-    let mut network = Network::open(plan)?;
+    let mut network = network_in(folder.path(), program)?;
     let distance = Duration::from_millis(arguments.round_trip_ms);
     let delays = match (arguments.round_trip_ms, arguments.faults) {
         (0, false) => None,
@@ -106,6 +108,30 @@ pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
     if let Some(delays) = delays.filter(|_| arguments.faults) {
         bench.faults(&delays, distance / 2).await?;
     }
+    bench.network.stop()?;
+    if arguments.faults {
+        one_lies(program, arguments).await?;
+    }
+    Ok(())
+}
+
+fn network_in(folder: &Path, program: &Path) -> Result<Network> {
+    Network::open(Plan { nodes: 5, threshold: 3, folder: folder.into(), program: program.into() })
+}
+
+/// A network of its own, in which one member's shares are false from the first signature on.
+async fn one_lies(program: &Path, arguments: &Arguments) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut network = network_in(folder.path(), program)?;
+    network.start_chain().await?;
+    network.start_outside().await?;
+    let lies = false_shares(identity(&network.nodes[LIAR])?, network.genesis.network_id());
+    let _relay = Relay::start(&mut network, 0, &[LIAR], lies).await?;
+    network.wait_ready().await?;
+    let stage = demonstrations::prepare(&network).await?;
+    let mut bench = Bench { network, stage, arguments };
+    println!("one lies        {}", bench.latencies().await?);
+    println!("rounds          {}", load::further_rounds(&bench.network).await?);
     bench.network.stop()
 }
 

@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use countersign_testnet::relay::Frame;
 use serde_json::{Value, json};
-
-use super::frame::Frame;
 
 /// Words that stand for variants somewhere in messages.
 const WORDS: [&str; 15] = [

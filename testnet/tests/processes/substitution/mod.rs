@@ -5,11 +5,11 @@
 //! failure; and nobody is blamed but the one in whose name the relay spoke.
 
 mod change;
-mod frame;
-mod relay;
+mod mind;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use countersign_testnet::{
         verify_with,
     },
     node::Node,
+    relay::{Frame, Relay},
     wire::{self, Event, Log, Tail, Way},
 };
 use countersign_types::{
@@ -30,8 +31,7 @@ use tokio::time::sleep;
 
 use self::{
     change::{Change, How, changes, leaves, place},
-    frame::Frame,
-    relay::{Order, Relay},
+    mind::{Done, Mind, Order},
 };
 use crate::support::{Running, made};
 
@@ -97,7 +97,8 @@ const FIXED: [(&str, &str); 5] = [
 
 struct Stage {
     network: Running,
-    relay: Relay,
+    _relay: Relay,
+    mind: Arc<Mutex<Mind>>,
     trust: Trust,
     key: KeySpec,
     caller: LocalSigner,
@@ -113,49 +114,51 @@ struct Stage {
 
 impl Stage {
     /// A network whose members hear the coordinator through the relay only.
-    async fn start() -> Result<(Running, Relay, Prepared)> {
+    async fn start() -> Result<(Running, Prepared, Relay, Arc<Mutex<Mind>>)> {
         let mut network = made(NODES, 2)?;
         network.start_chain().await?;
         network.start_outside().await?;
-        let relayed = network.nodes[COORDINATOR].public_key;
-        // members do not dial it: the relay comes to them
-        for node in &mut network.nodes[COORDINATOR + 1..] {
-            let mut config = node.config()?;
-            config.network.peers.remove(&relayed);
-            node.write_config(&config)?;
-            node.start()?;
-        }
-        let engine = loop {
-            match network.rpc.network(&network.nodes[COORDINATOR + 1].api).await {
-                Ok(info) => break info.engine,
-                Err(_) => sleep(Duration::from_millis(50)).await,
-            }
+        let mind = Arc::new(Mutex::new(Mind::default()));
+        let changes = {
+            let mind = Arc::clone(&mind);
+            Box::new(move |frame: &Frame, member| locked(&mind).change(frame, member))
         };
-        let id = network.genesis.network_id();
-        let (coordinator, members) = network.nodes.split_first().context("there are nodes")?;
-        let (relay, addresses) = Relay::between(coordinator, members, id, engine).await?;
-        let mut config = coordinator.config()?;
-        config.network.peers = addresses;
-        coordinator.write_config(&config)?;
-        network.nodes[COORDINATOR].start()?;
+        let relay = Relay::start(&mut network, COORDINATOR, &[1, 2], changes).await?;
         network.wait_ready().await?;
         let prepared = prepare(&network).await?;
         // what is published may take longer than a session is to
+        let mut config = network.nodes[COORDINATOR].config()?;
         config.api.deadline_ms = DEADLINE_MS;
         network.nodes[COORDINATOR].write_config(&config)?;
         network.restart(COORDINATOR)?;
         network.wait_ready().await?;
-        Ok((network, relay, prepared))
+        Ok((network, prepared, relay, mind))
     }
 
-    async fn begin(network: Running, relay: Relay, key: KeySpec, caller: LocalSigner) -> Result<Self> {
+    async fn begin(
+        network: Running,
+        (relay, mind): (Relay, Arc<Mutex<Mind>>),
+        key: KeySpec,
+        caller: LocalSigner,
+    ) -> Result<Self> {
         let trust = network.trust().await?;
         let tail = |node: &Node| Ok(Tail::new(&node.wire_log())?);
         let tails = network.nodes[COORDINATOR + 1..].iter().map(tail).collect::<Result<Vec<_>>>()?;
         let right = tail(&network.nodes[COORDINATOR])?;
         let (contents, outcomes, handed_out) = Default::default();
-        let mut stage =
-            Self { network, relay, trust, key, caller, contents, outcomes, tails, right, handed_out };
+        let mut stage = Self {
+            network,
+            _relay: relay,
+            mind,
+            trust,
+            key,
+            caller,
+            contents,
+            outcomes,
+            tails,
+            right,
+            handed_out,
+        };
         // undisturbed: what is right
         for _ in 0..6 {
             let answer = stage.undisturbed().await?;
@@ -190,17 +193,17 @@ impl Stage {
     }
 
     /// Carries out orders with one request; says what of them was done, and whether the caller got its signature.
-    async fn disturb(&mut self, orders: &[Order]) -> Result<(Vec<relay::Done>, bool)> {
+    async fn disturb(&mut self, orders: &[Order]) -> Result<(Vec<Done>, bool)> {
         self.given()?;
         {
-            let mut mind = self.relay.mind();
+            let mut mind = locked(&self.mind);
             mind.orders = orders.to_vec();
             mind.done.clear();
         }
         let request = self.request()?;
         let answer = self.network.ask(COORDINATOR, &request).await?;
         let done = {
-            let mut mind = self.relay.mind();
+            let mut mind = locked(&self.mind);
             mind.orders.clear();
             std::mem::take(&mut mind.done)
         };
@@ -222,7 +225,7 @@ impl Stage {
     }
 
     /// Whom the coordinator blames: only members in whose name the relay spoke.
-    fn blame(&mut self, done: &[relay::Done], nodes: &[NodeDecision]) -> Result<()> {
+    fn blame(&mut self, done: &[Done], nodes: &[NodeDecision]) -> Result<()> {
         let mut spoke = BTreeSet::new();
         for done in done {
             let peer = done.member.peer_id();
@@ -267,7 +270,7 @@ impl Stage {
     }
 
     /// Checks what members gave shares for.
-    fn shares(&mut self, done: &[relay::Done]) -> Result<()> {
+    fn shares(&mut self, done: &[Done]) -> Result<()> {
         self.learn()?;
         let (given, outcomes): (BTreeSet<B256>, BTreeSet<B256>) = self.given()?.into_iter().unzip();
         ensure!(outcomes.is_subset(&self.outcomes), "a share for another message");
@@ -285,7 +288,7 @@ impl Stage {
     async fn all(&mut self, labels: &[&'static str], first: &[Order], report: &mut Report) -> Result<()> {
         for label in labels {
             let (found, open) = {
-                let mind = self.relay.mind();
+                let mind = locked(&self.mind);
                 let sample = mind.samples.get(label).with_context(|| format!("no {label} has passed by"))?;
                 let found = changes(sample, &mind.seen);
                 // every kind of part gets another value
@@ -345,6 +348,10 @@ impl Stage {
     }
 }
 
+fn locked(mind: &Mutex<Mind>) -> MutexGuard<'_, Mind> {
+    mind.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The identifier of a node, as it stands in messages.
 fn identifier(network: &Running, node: usize) -> String {
     let committee = network.genesis.committee().expect("it makes one");
@@ -366,9 +373,9 @@ impl Report {
 /// A balance at a pinned block: one round where it can be, else two.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_a_message_over_equal_reads_can_be_changed() -> Result<()> {
-    let (network, relay, prepared) = Stage::start().await?;
+    let (network, prepared, relay, mind) = Stage::start().await?;
     let key = key_spec(prepared.balance_gate, &token_config(network.token()?, one_token()));
-    let mut stage = Stage::begin(network, relay, key, prepared.alice).await?;
+    let mut stage = Stage::begin(network, (relay, mind), key, prepared.alice).await?;
     let mut report = Report::default();
     // last what is used in later sessions
     stage.all(&["eager", "signed", "ask", "hand-out"], &[], &mut report).await?;
@@ -380,9 +387,9 @@ async fn no_part_of_a_message_over_equal_reads_can_be_changed() -> Result<()> {
 /// A number that each node reads for itself, within a tolerance: two rounds, signed records, and further attempts.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_a_message_over_agreed_reads_can_be_changed() -> Result<()> {
-    let (network, relay, prepared) = Stage::start().await?;
+    let (network, prepared, relay, mind) = Stage::start().await?;
     let key = key_spec_of(Scheme::Bip340, prepared.price_gate, &price_config(60_000, 50));
-    let mut stage = Stage::begin(network, relay, key, prepared.alice).await?;
+    let mut stage = Stage::begin(network, (relay, mind), key, prepared.alice).await?;
     let mut report = Report::default();
     stage.all(&["propose", "observed", "sign", "signed", "close"], &[], &mut report).await?;
     // a first attempt that the member declines leads to a second

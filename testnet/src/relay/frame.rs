@@ -1,4 +1,4 @@
-//! Frames of the signing lane as values of which each part can be changed, and back.
+//! Frames of the signing lane, as values of which each part can be changed, and back.
 
 use anyhow::{Result, bail, ensure};
 use countersign_session::message::{Preprocess, ToCoordinator, ToParticipant};
@@ -11,36 +11,41 @@ const VERSION: u8 = 1;
 
 /// What travels on the signing lane, as the node has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) enum Frame {
+pub enum Frame {
+    /// From a coordinator.
     ToParticipant(ToParticipant),
+    /// To a coordinator.
     ToCoordinator(ToCoordinator),
+    /// Commitments in advance.
     Preprocess(Preprocess),
 }
 
 impl Frame {
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+    /// Reads a frame.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
         let Some((&VERSION, body)) = bytes.split_first() else { bail!("no frame of version {VERSION}") };
         let (frame, rest) = postcard::take_from_bytes(body)?;
         ensure!(rest.is_empty(), "bytes behind a frame");
         Ok(frame)
     }
 
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+    /// As it travels.
+    pub fn encode(&self) -> Result<Vec<u8>> {
         Ok(postcard::to_extend(self, vec![VERSION])?)
     }
 
     /// All that is on the wire, by name.
-    pub(super) fn to_value(&self) -> Result<Value> {
+    pub fn to_value(&self) -> Result<Value> {
         Ok(serde_json::to_value(self)?)
     }
 
     /// The frame that a value stands for, if it does.
-    pub(super) fn from_value(value: &Value) -> Option<Self> {
+    pub fn from_value(value: &Value) -> Option<Self> {
         serde_json::from_value(value.clone()).ok()
     }
 
     /// What kind of message it is.
-    pub(super) fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::ToParticipant(ToParticipant::Propose(proposal)) if proposal.eager.is_some() => "eager",
             Self::ToParticipant(ToParticipant::Propose(_)) => "propose",
@@ -57,7 +62,7 @@ impl Frame {
     }
 
     /// The hash of the package that it brings, if it does.
-    pub(super) fn package(&self, network: NetworkId) -> Option<B256> {
+    pub fn package(&self, network: NetworkId) -> Option<B256> {
         let package = match self {
             Self::ToParticipant(ToParticipant::Sign { package, .. }) => package.as_ref().clone(),
             Self::ToParticipant(ToParticipant::Propose(proposal)) => {
