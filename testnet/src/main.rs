@@ -17,7 +17,7 @@ use countersign_testnet::{
     demonstrations::{self, Demonstration, Expected},
     network, report,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A test network on this machine: real nodes, a real dev chain, on loopback only.
 #[derive(Parser)]
@@ -105,7 +105,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Down { purge } => down(&folder, purge),
         Command::Status { json } => runtime.block_on(status(&folder, json)),
         Command::Outside { prices, approvals } => runtime.block_on(serve_outside(&prices, approvals)),
-        Command::Bench(arguments) => runtime.block_on(bench::run(&program()?, &arguments)),
+        Command::Bench(arguments) => runtime.block_on(async {
+            let (mut interrupt, mut terminate) = stops()?;
+            unless_stopped(&mut interrupt, &mut terminate, bench::run(&program()?, &arguments)).await
+        }),
     }
 }
 
@@ -137,14 +140,8 @@ async fn bring_up(folder: &Path, up: &Up) -> Result<()> {
     let threshold = up.threshold.unwrap_or(up.nodes / 2 + 1);
     let plan = Plan { nodes: up.nodes, threshold, folder: folder.to_path_buf(), program: program()? };
     plan.check()?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let started = tokio::select! {
-        started = start(plan, up.json) => started,
-        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted: what was started is stopped")),
-        _ = terminate.recv() => Err(anyhow::anyhow!("terminated: what was started is stopped")),
-    };
-    let mut network = started?;
+    let (mut interrupt, mut terminate) = stops()?;
+    let mut network = unless_stopped(&mut interrupt, &mut terminate, start(plan, up.json)).await?;
     if up.detach {
         network.detach();
         return Ok(());
@@ -158,6 +155,24 @@ async fn bring_up(folder: &Path, up: &Up) -> Result<()> {
         say("stopping");
     }
     network.stop()
+}
+
+/// The signals that ask a program to stop.
+fn stops() -> Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+}
+
+/// What some work gives, unless a signal comes first: then all that it started is stopped, as it is dropped.
+async fn unless_stopped<T>(
+    interrupt: &mut Signal,
+    terminate: &mut Signal,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted: what was started is stopped")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated: what was started is stopped")),
+    }
 }
 
 async fn start(plan: Plan, json: bool) -> Result<Network> {

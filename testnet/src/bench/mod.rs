@@ -189,10 +189,12 @@ impl Bench<'_> {
     async fn faults(&mut self, delays: &Delays, one_way: Duration) -> Result<()> {
         self.network.nodes[1].kill()?;
         println!("one killed      {}", self.latencies().await?);
+        println!("rounds          {}", load::further_rounds(&self.network).await?);
         self.network.nodes[1].start()?;
         self.network.wait_ready().await?;
         delays.set(2, one_way + SLOW / 2);
         println!("one slow        {}", self.latencies().await?);
+        println!("rounds          {}", load::further_rounds(&self.network).await?);
         delays.set(2, one_way);
         Ok(())
     }
