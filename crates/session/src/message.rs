@@ -114,6 +114,13 @@ pub struct Eager {
 }
 
 impl Eager {
+    /// Whether it is no larger than one that a receiver can use. To be checked before it is kept.
+    pub fn is_bounded(&self, committee: &Committee) -> bool {
+        self.record.is_bounded()
+            && self.signers.len() <= usize::from(committee.size())
+            && self.signers.values().all(|all| (1..=MAX_PAYLOADS).contains(&all.len()))
+    }
+
     /// The package of the first attempt that this stands for.
     pub fn package(self, session: SessionId) -> Package {
         let base: BTreeSet<Identifier> = self.signers.keys().copied().collect();

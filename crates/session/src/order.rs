@@ -1,6 +1,6 @@
 //! In which order a coordinator asks members: those that keep sessions waiting come last, for longer each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_types::{Decision, Failure, Identifier};
 
@@ -23,8 +23,14 @@ struct Late {
 }
 
 impl Order {
-    /// Learns from how a session went.
-    pub fn learn(&mut self, membership: &Membership, result: &Result<Signed, Failure>, now: Millis) {
+    /// Learns from how a session went, and for whom it [waited in vain](crate::coordinator::Coordinator::late).
+    pub fn learn(
+        &mut self,
+        membership: &Membership,
+        result: &Result<Signed, Failure>,
+        late: BTreeSet<Identifier>,
+        now: Millis,
+    ) {
         let nodes = match result {
             Ok(signed) => {
                 signed.votes.keys().for_each(|signer| self.signed(*signer, now));
@@ -32,7 +38,8 @@ impl Order {
             }
             Err(failure) => &failure.nodes,
         };
-        for node in nodes.iter().filter(|node| is_late(node.decision)) {
+        late.into_iter().for_each(|member| self.kept_waiting(member, now));
+        for node in nodes.iter().filter(|node| node.decision == Decision::Misbehaved) {
             let mut members = membership.committee.identifiers();
             if let Some(member) = members.find(|id| membership.peer_id(*id) == node.peer_id) {
                 self.kept_waiting(member, now);
@@ -71,13 +78,6 @@ impl Order {
         let mut order = vec![me];
         order.extend(others);
         order
-    }
-}
-
-fn is_late(decision: Decision) -> bool {
-    match decision {
-        Decision::NoAnswer | Decision::Misbehaved => true,
-        Decision::Allow | Decision::Refuse | Decision::Abstain | Decision::NotConnected => false,
     }
 }
 

@@ -161,7 +161,7 @@ impl Node {
                 self.coordinate(session, now, |machine| machine.receive(from, message, now))
             }
             Wire::Preprocess(Preprocess::Ask { scheme, count }) => {
-                let commitments = self.participant.hand_out(from, scheme, count, &mut self.nonces.0);
+                let commitments = self.participant.hand_out(from, scheme, count, now, &mut self.nonces.0);
                 let wire = Wire::Preprocess(Preprocess::HandOut { scheme, commitments });
                 vec![Act::Send { to: from, wire }]
             }
@@ -225,6 +225,10 @@ impl Node {
         if now >= self.housekeeping_at {
             self.housekeeping_at = now + HOUSEKEEPING_MS;
             self.participant.tick(now);
+            // between sessions, as the real driver
+            while self.participant.open_sessions() == 0 && self.participant.wants_spare_nonces() {
+                self.participant.prepare(&mut self.nonces.0);
+            }
         }
         let due: Vec<SessionId> = self
             .coordinating
@@ -252,6 +256,7 @@ impl Node {
         let request = coordinating.request;
         let effects = step(&mut coordinating.machine);
         if coordinating.machine.is_done() {
+            let late = coordinating.machine.late();
             self.coordinating.remove(&session);
             // only signatures are kept: a failure may be another tomorrow
             let failed = |effect: &coordinator::Effect| match effect {
@@ -261,16 +266,16 @@ impl Node {
             if effects.iter().any(failed) {
                 self.requests.remove(&request);
             }
-            self.remember(&effects, now);
+            self.remember(&effects, late, now);
         }
         effects.into_iter().map(|effect| coordinate(session, request, effect)).collect()
     }
 
     /// Remembers who let a session wait.
-    fn remember(&mut self, effects: &[coordinator::Effect], now: Millis) {
+    fn remember(&mut self, effects: &[coordinator::Effect], late: BTreeSet<Identifier>, now: Millis) {
         for effect in effects {
             if let coordinator::Effect::Finished(result) = effect {
-                self.asked_first.learn(&self.membership, result, now);
+                self.asked_first.learn(&self.membership, result, late.clone(), now);
             }
         }
     }

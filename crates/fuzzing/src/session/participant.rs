@@ -14,7 +14,7 @@ use countersign_session::{
     Millis,
     message::{Eager, Observation, Package, Proposal, Signed, ToCoordinator, ToParticipant, shares_hash},
     participant::{
-        Effect, LiveRun, LocalFailure, MAX_ADVANCE, MAX_SESSIONS_PER_COORDINATOR, Participant, Run,
+        Effect, LiveRun, LocalFailure, MAX_ADVANCE, MAX_SESSIONS_PER_COORDINATOR, MAX_SPARE, Participant, Run,
     },
 };
 use countersign_threshold::{Commitments, SigningPackage};
@@ -119,6 +119,7 @@ impl Play {
             7 => {
                 self.now += *choices.pick(&[1, 500, 2_500, 10_000, 41_000]);
                 self.machine.tick(self.now);
+                self.machine.prepare(&mut self.rng);
             }
             8 => {
                 if let Some(known) = choices.pick_any(&self.sessions) {
@@ -141,6 +142,7 @@ impl Play {
             self.machine.open_sessions() <= self.sessions.len().min(members * MAX_SESSIONS_PER_COORDINATOR)
         );
         assert!(self.machine.nonces_in_advance() <= members * MAX_ADVANCE);
+        assert!(self.machine.spare_nonces() <= Scheme::ALL.len() * MAX_SPARE);
         assert_eq!(self.machine.shares_made(), self.shares, "every share is known");
     }
 
@@ -309,7 +311,7 @@ impl Play {
         let to = world().members()[(choices.below(4) + 1) % 4];
         let count = *choices.pick(&[1, 2, 16, u16::MAX]);
         let scheme = if choices.rarely(8) { *choices.pick(&Scheme::ALL) } else { self.scheme };
-        let commitments = self.machine.hand_out(to, scheme, count, &mut self.rng);
+        let commitments = self.machine.hand_out(to, scheme, count, self.now, &mut self.rng);
         assert!(scheme == self.scheme || commitments.is_empty());
         self.handed_out.entry(to).or_default().extend(commitments);
     }

@@ -25,7 +25,7 @@ impl Driver {
         self.parts.wire_log.received(from, &message, now);
         match message {
             Preprocess::Ask { scheme, count } => {
-                let commitments = self.parts.participant.hand_out(from, scheme, count, &mut OsRng);
+                let commitments = self.parts.participant.hand_out(from, scheme, count, now, &mut OsRng);
                 self.send_preprocess(from, Preprocess::HandOut { scheme, commitments }, now);
             }
             Preprocess::HandOut { scheme, commitments } => self.stock.put(from, scheme, commitments),

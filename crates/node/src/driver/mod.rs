@@ -8,7 +8,7 @@ mod keygen;
 mod requests;
 mod sessions;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::ready, sync::Arc, time::Duration};
 
 use countersign_network::{Event, EventReceiver, Lane, Transport};
 use countersign_session::{
@@ -107,6 +107,32 @@ struct Coordinating {
     words: BTreeMap<ReadId, String>,
 }
 
+/// What the driver does next.
+enum Next {
+    Event(Event),
+    Input(Input),
+    /// The network is gone.
+    Gone,
+}
+
+/// The next of either queue. The caller has them take turns: whatever peers send, runs and callers come through.
+async fn next(inputs: &mut mpsc::Receiver<Input>, events: &mut EventReceiver, inputs_first: bool) -> Next {
+    let event = |event: Option<Event>| event.map_or(Next::Gone, Next::Event);
+    if inputs_first {
+        tokio::select! {
+            biased;
+            Some(input) = inputs.recv() => Next::Input(input),
+            next = events.recv() => event(next),
+        }
+    } else {
+        tokio::select! {
+            biased;
+            next = events.recv() => event(next),
+            Some(input) = inputs.recv() => Next::Input(input),
+        }
+    }
+}
+
 /// The task's state.
 pub(crate) struct Driver {
     parts: Parts,
@@ -148,6 +174,7 @@ impl Driver {
     ) -> Result<(), DriverError> {
         self.publish_status();
         let mut drain_ends: Option<Instant> = None;
+        let mut inputs_first = false;
         loop {
             if let Some(error) = self.failed.take() {
                 return Err(error);
@@ -160,14 +187,28 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if drain_ends.is_none() => drain_ends = Some(Instant::now() + drain),
-                event = events.recv() => match event {
-                    Some(event) => self.event(event),
-                    None => return self.put_time(0),
-                },
-                Some(input) = inputs.recv() => self.input(input),
+                next = next(&mut inputs, &mut events, inputs_first) => {
+                    inputs_first = matches!(next, Next::Event(_));
+                    match next {
+                        Next::Event(event) => self.event(event),
+                        Next::Input(input) => self.input(input),
+                        Next::Gone => return self.put_time(0),
+                    }
+                    if Instant::now() >= wake {
+                        self.tick();
+                    }
+                }
                 () = sleep_until(wake) => self.tick(),
+                // last: only where nothing else is to be done
+                () = ready(()), if idle && self.parts.participant.wants_spare_nonces() => self.prepare(),
             }
         }
+    }
+
+    /// Makes nonces for sessions to come.
+    fn prepare(&mut self) {
+        self.keep_pace();
+        self.parts.participant.prepare(&mut OsRng);
     }
 
     fn wake(&self) -> Instant {

@@ -162,10 +162,11 @@ impl Driver {
     }
 
     fn finished(&mut self, session: SessionId, result: Result<Signed, Failure>, now: Millis) {
-        let Some(Coordinating { request: digest, words, .. }) = self.coordinators.remove(&session) else {
+        let Some(Coordinating { request: digest, words, coordinator }) = self.coordinators.remove(&session)
+        else {
             return;
         };
-        self.order.learn(&self.parts.membership, &result, now);
+        self.order.learn(&self.parts.membership, &result, coordinator.late(), now);
         let nodes = match &result {
             Ok(signed) => {
                 let rounds = if signed.fallback.is_none() { "one" } else { "more" };

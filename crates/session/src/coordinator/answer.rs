@@ -49,10 +49,14 @@ fn decision(
         Standing::Waiting => (Decision::NoAnswer, Some("it was asked and has not answered".into())),
         Standing::Observed(observation) => match &observation.decision {
             Provisional::Refuse { reason } => (Decision::Refuse, Some(reason.clone())),
-            Provisional::Allow => match coordinator.standings.slow(id) {
-                Some(reason) => (Decision::NoAnswer, Some(reason.to_owned())),
-                None => (Decision::Allow, None),
-            },
+            Provisional::Allow => {
+                let standings = &coordinator.standings;
+                match (standings.slow(id), standings.objection(id)) {
+                    (Some(reason), _) => (Decision::NoAnswer, Some(reason.to_owned())),
+                    (None, Some(reason)) => (Decision::Abstain, Some(reason.to_owned())),
+                    (None, None) => (Decision::Allow, None),
+                }
+            }
         },
         Standing::Refused { reason } => (Decision::Refuse, Some(reason.clone())),
         Standing::Abstained { reason, .. } => (Decision::Abstain, Some(reason.clone())),

@@ -75,11 +75,13 @@ impl Coordinator {
         let package = eager.clone().package(self.id);
         self.kept = Some(Kept::new(package.records.clone(), BTreeMap::new(), package.payloads()));
         let signing = Signing::new(package, self.setup.membership.network, me);
-        let mut effects = vec![signing.request(me)];
+        let mut effects = Vec::new();
         for other in eager.signers.keys().filter(|id| **id != me) {
             self.standings.ask_one(*other);
             effects.push(Effect::Send { to: *other, message: self.proposal(Some(&eager)) });
         }
+        // this node's own part last: the others' takes longer, and begins when they hear of it
+        effects.push(signing.request(me));
         self.one_round = OneRound::Proposed { eager, failed: None };
         self.phase = Phase::Signing { signing: Box::new(signing), ends: now.saturating_add(ONE_ROUND_MS) };
         effects
@@ -132,7 +134,7 @@ impl Coordinator {
         }
     }
 
-    /// A signer signed at once: so it has read what the others have.
+    /// A signer signed at once, or took offence at what else is in the package: so it has read what the others have.
     pub(super) fn signed_at_once(&mut self, member: Identifier) {
         let OneRound::Proposed { eager, .. } = &self.one_round else { return };
         let Some(commitments) = eager.signers.get(&member).cloned() else { return };

@@ -77,6 +77,10 @@ pub struct Coordinator {
     attempt: u32,
     /// Signer sets that failed without a culprit.
     tried: BTreeSet<BTreeSet<Identifier>>,
+    /// The members that were asked when the session began.
+    first: BTreeSet<Identifier>,
+    /// Those of them that had not answered when the others were asked.
+    late: BTreeSet<Identifier>,
     /// What the last search for signers found, while what it depends on is the same.
     searched: Option<(Searched, Prospects)>,
     hedge_at: Millis,
@@ -169,6 +173,8 @@ impl Coordinator {
             kept: None,
             attempt: 0,
             tried: BTreeSet::new(),
+            first: BTreeSet::new(),
+            late: BTreeSet::new(),
             searched: None,
             hedge_at: now.saturating_add(HEDGE_MS),
             resend_at: now.saturating_add(RESEND_MS),
@@ -176,6 +182,7 @@ impl Coordinator {
             setup,
         };
         let mut effects = coordinator.propose_first();
+        coordinator.first = coordinator.standings.waiting().collect();
         effects.extend(coordinator.advance(now));
         (coordinator, effects)
     }
@@ -188,6 +195,11 @@ impl Coordinator {
     /// Whether the session is over.
     pub fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done)
+    }
+
+    /// The members that this session waited for in vain. Others that have not answered were asked late, or are not needed.
+    pub fn late(&self) -> BTreeSet<Identifier> {
+        self.late.iter().copied().chain(self.standings.late()).collect()
     }
 
     /// When [`Coordinator::tick`] is next due.
@@ -268,6 +280,8 @@ impl Coordinator {
         }
         if now >= self.hedge_at {
             self.hedge_at = Millis::MAX;
+            let me = self.setup.membership.me;
+            self.late.extend(self.standings.waiting().filter(|id| *id != me && self.first.contains(id)));
             self.give_own_run_up();
             effects.extend(self.propose(usize::MAX));
         }

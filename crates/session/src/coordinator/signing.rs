@@ -118,14 +118,18 @@ impl Coordinator {
     }
 
     /// A signer does not sign this package. It may be right: one that commits to what is no commitment, or
-    /// cancels the others' out, keeps all others from signing. So nobody is out on its word alone; another
-    /// set is tried, and the decliner stands back.
+    /// cancels the others' out, keeps all others from signing. So nobody is out on its word alone: another set is tried, and
+    /// whoever was in most sets that failed comes last.
     pub(super) fn package_declined(
         &mut self,
         from: Identifier,
         attempt: u32,
         decline: &Decline,
     ) -> Vec<Effect> {
+        if attempt == 1 {
+            // also where that attempt was given up meanwhile: it declines the package of one round only after it has read the same
+            self.signed_at_once(from);
+        }
         let Phase::Signing { signing, .. } = &self.phase else { return Vec::new() };
         if attempt != self.attempt || !signing.missing().contains(&from) {
             return Vec::new();
@@ -134,7 +138,7 @@ impl Coordinator {
         if culprits.is_empty() {
             self.tried.insert(signing.package.signers.keys().copied().collect());
             let (Decline::Refused { reason } | Decline::Abstain { reason, .. }) = decline;
-            self.standings.mark_slow(BTreeSet::from([from]), reason);
+            self.standings.mark_objecting(from, reason);
         }
         for culprit in culprits {
             self.standings.misbehaved(culprit, "its commitments are malformed");

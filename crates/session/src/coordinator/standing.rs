@@ -36,6 +36,8 @@ pub(super) struct Standings {
     order: Vec<Identifier>,
     /// Those that an attempt waited for in vain, and why: chosen again only where nobody else is left.
     slow: BTreeMap<Identifier, String>,
+    /// Those that did not sign a package, and why. They may be right.
+    objecting: BTreeMap<Identifier, String>,
     /// Counts the changes, so that what follows from them is worked out once for each.
     version: u64,
 }
@@ -51,7 +53,7 @@ impl Standings {
             }
         }
         known.extend(committee.identifiers().filter(|id| !order.contains(id)));
-        Self { of, order: known, slow: BTreeMap::new(), version: 0 }
+        Self { of, order: known, slow: BTreeMap::new(), objecting: BTreeMap::new(), version: 0 }
     }
 
     /// Another number after each change.
@@ -71,6 +73,16 @@ impl Standings {
     /// Why a member that allows gave no share, if it was asked for one in vain.
     pub(super) fn slow(&self, member: Identifier) -> Option<&str> {
         self.slow.get(&member).map(String::as_str)
+    }
+
+    /// Why a member that allows did not sign the last package that it declined.
+    pub(super) fn objection(&self, member: Identifier) -> Option<&str> {
+        self.objecting.get(&member).map(String::as_str)
+    }
+
+    /// Those that an attempt waited for in vain.
+    pub(super) fn late(&self) -> impl Iterator<Item = Identifier> + '_ {
+        self.slow.keys().copied()
     }
 
     /// Marks up to `count` members that were held back as asked, and returns them.
@@ -234,6 +246,11 @@ impl Standings {
         let reason = countersign_types::outcome::cut(reason.to_owned());
         self.version += 1;
         self.slow.extend(members.into_iter().map(|member| (member, reason.clone())));
+    }
+
+    pub(super) fn mark_objecting(&mut self, member: Identifier, reason: &str) {
+        self.version += 1;
+        self.objecting.insert(member, countersign_types::outcome::cut(reason.to_owned()));
     }
 
     pub(super) fn disconnected(&mut self, member: Identifier) {

@@ -14,12 +14,15 @@ use countersign_types::{
 use rand_core::{CryptoRng, RngCore};
 
 use super::Participant;
+use crate::Millis;
 
 /// The most unused nonces for one coordinator and scheme; beyond, the oldest are wiped. Far more than a coordinator keeps in
 /// stock: what it has taken out of there and is on its way here is the oldest.
 pub const MAX_ADVANCE: usize = 256;
 /// The most commitments that are handed out at once.
 pub const MAX_BATCH: usize = 16;
+/// The most batches of one scheme that a coordinator gets within a second: commitments for far more sessions than it can have.
+pub(super) const MAX_BATCHES_PER_SECOND: u32 = 32;
 
 /// By coordinator and scheme. They do not depend on the key: what a signature is over binds them to it.
 #[derive(Default)]
@@ -32,6 +35,20 @@ struct Pool {
     nonces: BTreeMap<Commitments, SigningNonces>,
     /// The oldest first.
     order: VecDeque<Commitments>,
+    /// A second, and how many batches were handed out within it.
+    batches: (Millis, u32),
+}
+
+impl Pool {
+    /// Counts a batch, if one more is to be had within this second.
+    fn admit(&mut self, now: Millis) -> bool {
+        let second = now / 1_000;
+        if self.batches.0 != second {
+            self.batches = (second, 0);
+        }
+        self.batches.1 += 1;
+        self.batches.1 <= MAX_BATCHES_PER_SECOND
+    }
 }
 
 impl Advance {
@@ -102,17 +119,21 @@ impl Advance {
 
 impl<R> Participant<R> {
     /// Hands out commitments for sessions that a member will coordinate, at most [`MAX_BATCH`]; none without a root key
-    /// of the scheme.
+    /// of the scheme, and none to whoever asks more often than it can make use of.
     pub fn hand_out(
         &mut self,
         to: Identifier,
         scheme: Scheme,
         count: u16,
+        now: Millis,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Commitments> {
         let Some(share) = self.keys.root(scheme) else { return Vec::new() };
+        if !self.advance.of.entry((to, scheme)).or_default().admit(now) {
+            return Vec::new();
+        }
         let one = |_| {
-            let (nonces, commitments) = share.commit(rng);
+            let (nonces, commitments) = self.spare.take(scheme, || share.commit(rng));
             #[cfg(countersign_mutants)]
             crate::mutant::hands_out(self.membership.me, to, scheme, &nonces, &commitments);
             self.advance.keep(to, scheme, nonces, commitments.clone());

@@ -14,6 +14,7 @@ mod keys;
 mod memory;
 mod seen;
 mod session;
+mod spare;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -45,6 +46,8 @@ pub use memory::MAX_REQUESTS;
 use memory::RequestMemory;
 use seen::Seen;
 use session::{Phase, Session, fitting};
+pub use spare::MAX_SPARE;
+use spare::Spare;
 
 /// The most sessions that one coordinator may have open here.
 pub const MAX_SESSIONS_PER_COORDINATOR: usize = 256;
@@ -64,6 +67,7 @@ pub struct Participant<R> {
     keys: KeyCache,
     memory: RequestMemory,
     advance: Advance,
+    spare: Spare,
     seen: Seen,
     /// By coordinator too: two that propose the same terms do not get in each other's way, and nobody can open
     /// another's session first.
@@ -146,6 +150,7 @@ impl<R> Participant<R> {
             keys: KeyCache::default(),
             memory: RequestMemory::default(),
             advance,
+            spare: Spare::default(),
             seen: Seen::default(),
             sessions: BTreeMap::new(),
             shares_made: 0,
@@ -230,6 +235,8 @@ impl<R> Participant<R> {
         let keys = self.key_pair(&request)?;
         self.memory.open(terms.request, from, terms.time_ms)?;
         let context = Context::new(&request, terms, keys.public.public_key());
+        // one that nobody could use is as good as none
+        let eager = eager.map(|eager| *eager).filter(|eager| eager.is_bounded(&self.membership.committee));
         let ends = request.request().expires_at.min(terms.time_ms.saturating_add(SESSION_MS));
         let run =
             Run { session: id, coordinator: from, request: Arc::new(request), context: Arc::new(context) };
@@ -239,7 +246,7 @@ impl<R> Participant<R> {
             ends,
             phase: Phase::Observing,
             attempts: BTreeMap::new(),
-            eager: eager.map(|eager| *eager),
+            eager,
             one_round: false,
             agreed: None,
             verified: BTreeMap::new(),
@@ -263,6 +270,7 @@ impl<R> Participant<R> {
         if !matches!(session.phase, Phase::Observing) {
             return Vec::new();
         }
+        let eager = session.eager.take();
         // P9
         let most = MAX_RECORDED_BYTES / usize::from(self.membership.committee.size());
         if held > 0 && held.saturating_add(live.recorded_bytes) > most {
@@ -284,7 +292,7 @@ impl<R> Participant<R> {
         };
         // P10
         let scheme = session.run.request.request().key.scheme;
-        let at_once = session.eager.take().filter(|_| payloads > 0).and_then(|eager| {
+        let at_once = eager.filter(|_| payloads > 0).and_then(|eager| {
             let package = fitting(eager, id, &live.record, &self.membership)?;
             let commitments = package.signers.get(&self.membership.me).cloned()?;
             let enough = commitments.len() == payloads;
@@ -297,7 +305,9 @@ impl<R> Participant<R> {
                 session.attempts.insert(1, Attempt::Committed { nonces, commitments: commitments.clone() });
                 (Some(package), commitments)
             }
-            (None, Ok(keys)) if payloads > 0 => (None, session.start_attempt(1, payloads, &keys, rng)),
+            (None, Ok(keys)) if payloads > 0 => {
+                (None, session.start_attempt(1, payloads, &keys, &mut self.spare, rng))
+            }
             (None, Ok(_)) => (None, Vec::new()),
             (None, Err(error)) => {
                 let reason = error.to_string();
@@ -324,6 +334,7 @@ impl<R> Participant<R> {
     /// its memory have been copied meanwhile. Coordinators hear of it, and ask others.
     pub fn purge(&mut self) -> Vec<Effect<R>> {
         self.advance.clear();
+        self.spare.clear();
         let open = std::mem::take(&mut self.sessions);
         let gone = || Decline::Abstain {
             kind: FailureKind::Unavailable,
@@ -358,7 +369,7 @@ impl<R> Participant<R> {
             Some(Attempt::Committed { commitments, .. }) => commitments.clone(),
             Some(Attempt::Replaying(_) | Attempt::Answered { .. }) => return Vec::new(),
             None => match keys_of(&mut self.keys, &session.run.request) {
-                Ok(keys) => session.start_attempt(attempt, payloads, &keys, rng),
+                Ok(keys) => session.start_attempt(attempt, payloads, &keys, &mut self.spare, rng),
                 Err(_) => return Vec::new(),
             },
         };
@@ -373,25 +384,30 @@ impl<R> Participant<R> {
         let Some(session) = self.sessions.get_mut(&(from, id)) else {
             return vec![declined(from, id, unknown_session())];
         };
+        let attempt = package.attempt;
+        let declined = |reason: String| {
+            let decline = Decline::Abstain { kind: FailureKind::Disagreement, reason };
+            let message = ToCoordinator::Declined { session: id, attempt: Some(attempt), decline };
+            vec![Effect::Send { to: from, message }]
+        };
+        // S1, first of all: what it costs to look at a package is bounded by its form
+        if let Err(error) = package.validate(&self.membership.committee) {
+            return declined(error.to_string());
+        }
         let hash = package.hash(self.membership.network);
         match session.attempts.get(&package.attempt) {
-            // S1: the answer was lost, or is not there yet
+            // S2: the answer was lost, or is not there yet
             Some(Attempt::Answered { package, answer }) if *package == hash => {
                 return vec![Effect::Send { to: from, message: answer.as_ref().clone() }];
             }
             Some(Attempt::Replaying(replaying)) if replaying.package() == hash => return Vec::new(),
             Some(Attempt::Answered { .. } | Attempt::Replaying(_) | Attempt::Committed { .. }) | None => {}
         }
-        let attempt = package.attempt;
         #[cfg(countersign_mutants)]
         session.attempts.extend(session.spent.remove_entry(&attempt));
         match session.accept(&self.membership, package, hash, send_verdict, &mut self.seen) {
             Ok(effect) => vec![effect],
-            Err(reason) => {
-                let decline = Decline::Abstain { kind: FailureKind::Disagreement, reason };
-                let message = ToCoordinator::Declined { session: id, attempt: Some(attempt), decline };
-                vec![Effect::Send { to: from, message }]
-            }
+            Err(reason) => declined(reason),
         }
     }
 
@@ -458,6 +474,7 @@ impl<R> Participant<R> {
     pub fn tick(&mut self, now: Millis) {
         self.sessions.retain(|_, session| session.ends > now);
         self.memory.forget(now);
+        self.spare.forget(now);
     }
 
     /// What the live runs of a coordinator's open sessions left here, in bytes.

@@ -10,15 +10,21 @@ use countersign_types::{Identifier, PackageHash};
 
 use crate::message::Package;
 
-/// The most commitments that are remembered; beyond, the oldest are forgotten.
-const MAX_SEEN: usize = 16_384;
+/// The most commitments that are remembered for one coordinator; beyond, the oldest are forgotten.
+const MAX_SEEN: usize = 4_096;
 
-/// Others' commitments, with the package that they stood in. By coordinator too: nobody can spoil what another uses.
+/// Others' commitments, with the package that they stood in. By coordinator: nobody can spoil what another uses, nor have it
+/// forgotten.
 #[derive(Default)]
 pub(super) struct Seen {
-    packages: BTreeMap<(Identifier, Commitments), PackageHash>,
+    by: BTreeMap<Identifier, Packages>,
+}
+
+#[derive(Default)]
+struct Packages {
+    of: BTreeMap<Commitments, PackageHash>,
     /// The oldest first.
-    order: VecDeque<(Identifier, Commitments)>,
+    order: VecDeque<Commitments>,
 }
 
 impl Seen {
@@ -29,24 +35,23 @@ impl Seen {
         package: &Package,
         hash: PackageHash,
     ) -> Option<Identifier> {
+        let packages = self.by.get(&coordinator)?;
         let mut all = package.signers.iter().flat_map(|(id, all)| all.iter().map(|one| (*id, one)));
-        let used = |one: &Commitments| {
-            self.packages.get(&(coordinator, one.clone())).is_some_and(|package| *package != hash)
-        };
+        let used = |one: &Commitments| packages.of.get(one).is_some_and(|package| *package != hash);
         all.find(|(_, one)| used(one)).map(|(id, _)| id)
     }
 
     /// Remembers the commitments of a package.
     pub(super) fn remember(&mut self, coordinator: Identifier, package: &Package, hash: PackageHash) {
+        let packages = self.by.entry(coordinator).or_default();
         for one in package.signers.values().flatten() {
-            let place = (coordinator, one.clone());
-            if self.packages.insert(place.clone(), hash).is_none() {
-                self.order.push_back(place);
+            if packages.of.insert(one.clone(), hash).is_none() {
+                packages.order.push_back(one.clone());
             }
         }
-        while self.order.len() > MAX_SEEN {
-            if let Some(oldest) = self.order.pop_front() {
-                self.packages.remove(&oldest);
+        while packages.order.len() > MAX_SEEN {
+            if let Some(oldest) = packages.order.pop_front() {
+                packages.of.remove(&oldest);
             }
         }
     }

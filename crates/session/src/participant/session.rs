@@ -10,7 +10,7 @@ use countersign_types::{
 };
 use rand_core::{CryptoRng, RngCore};
 
-use super::{Effect, Run, attempt::Attempt, declined, keys::KeyPair, seen::Seen};
+use super::{Effect, Run, attempt::Attempt, declined, keys::KeyPair, seen::Seen, spare::Spare};
 use crate::{
     Membership, Millis,
     message::{Decline, Eager, Observation, Package, ToCoordinator},
@@ -79,9 +79,11 @@ impl<R> Session<R> {
         attempt: u32,
         payloads: usize,
         keys: &KeyPair,
+        spare: &mut Spare,
         rng: &mut (impl RngCore + CryptoRng),
     ) -> Vec<Commitments> {
-        let fresh: Vec<_> = (0..payloads).map(|_| keys.share.commit(rng)).collect();
+        let scheme = self.run.request.request().key.scheme;
+        let fresh: Vec<_> = (0..payloads).map(|_| spare.take(scheme, || keys.share.commit(rng))).collect();
         #[cfg(countersign_mutants)]
         let fresh = crate::mutant::repeated(keys.share.identifier(), self.run.session, attempt, fresh);
         let (nonces, commitments): (Vec<_>, Vec<_>) = fresh.into_iter().unzip();
@@ -98,13 +100,11 @@ impl<R> Session<R> {
         send_verdict: bool,
         seen: &mut Seen,
     ) -> Result<Effect<R>, String> {
-        // S2
+        // S3
         let skips_seen = broken(Mutant::AcceptsSeenCommitments) || broken(Mutant::UsesNoncesTwice);
         if let Some(reused) = seen.find(self.run.coordinator, &package, hash).filter(|_| !skips_seen) {
             return Err(format!("the commitments of member {reused} stood in another package"));
         }
-        // S3
-        package.validate(&membership.committee).map_err(|error| error.to_string())?;
         let Phase::Observed { observation, recorded, .. } = &self.phase else {
             return Err("this node has no record in this session".into());
         };

@@ -145,8 +145,25 @@ fn whoever_declines_a_good_package_stands_back_and_is_not_out() {
         | ToCoordinator::Signed(_)) => other,
     };
     let signed = Table::twisted(&[], &[], Box::new(twist)).result().expect("four sign");
-    assert_eq!((signers(&signed), signed.attempts), (vec![1, 3, 4], 2));
-    assert_eq!(said(&signed.nodes, 2), Some(Decision::NoAnswer));
+    // whose fault it was shows when 2 is in another set that fails
+    assert_eq!((signers(&signed), signed.attempts), (vec![3, 4, 5], 3));
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::Abstain));
+}
+
+/// Whoever was asked first and not needed in the end did not keep anybody waiting.
+#[test]
+fn late_is_who_was_waited_for() {
+    let mut table = Table::new(&[(2, Says::CannotRun), (4, Says::Silent)], &[]);
+    assert!(table.is_done());
+    assert_eq!(table.coordinator.late(), BTreeSet::new());
+    table = Table::new(&[(2, Says::Silent), (4, Says::Silent)], &[]);
+    table.pass(HEDGE_MS);
+    assert!(table.is_done());
+    assert_eq!(table.coordinator.late(), BTreeSet::from([id(2)]));
+    table = Table::in_advance(&[(2, Says::SilentLate)], &[2, 3]);
+    table.pass(2 * HEDGE_MS);
+    assert!(table.is_done());
+    assert_eq!(table.coordinator.late(), BTreeSet::from([id(2)]));
 }
 
 #[test]

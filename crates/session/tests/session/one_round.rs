@@ -1,16 +1,19 @@
 //! One round: the package with the proposal, and what becomes of it where a member cannot take it.
 
+use std::collections::BTreeMap;
+
 use countersign_session::{
     Stock,
     coordinator::{Fallback, HEDGE_MS, Signed},
-    message::ToParticipant,
+    message::{Eager, ToCoordinator, ToParticipant},
     participant::{MAX_ADVANCE, MAX_BATCH},
 };
-use countersign_types::{ActionId, Scheme};
+use countersign_threshold::Commitments;
+use countersign_types::{ActionId, Bytes, Decision, Identifier, MAX_PAYLOADS, Record, Scheme};
 
 use crate::{
-    committee::{NOW, id, participant, public, rng},
-    table::{Says, Table},
+    committee::{NOW, id, membership, participant, peer_id, public, rng},
+    table::{Advance, Says, Table},
 };
 
 const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
@@ -116,15 +119,17 @@ fn without_their_commitments_members_observe() {
 #[test]
 fn what_is_handed_out_is_bounded() {
     let mut me = participant(id(2));
-    for round in 0..20 {
-        assert_eq!(me.hand_out(id(1), SCHEME, u16::MAX, &mut rng(round)).len(), MAX_BATCH);
+    for round in 0..32 {
+        assert_eq!(me.hand_out(id(1), SCHEME, u16::MAX, NOW, &mut rng(round)).len(), MAX_BATCH);
     }
     assert_eq!(me.nonces_in_advance(), MAX_ADVANCE);
-    me.hand_out(id(3), SCHEME, 1, &mut rng(77));
+    assert!(me.hand_out(id(1), SCHEME, 1, NOW, &mut rng(40)).is_empty(), "no more within this second");
+    assert_eq!(me.hand_out(id(1), SCHEME, 1, NOW + 1_000, &mut rng(40)).len(), 1);
+    me.hand_out(id(3), SCHEME, 1, NOW, &mut rng(77));
     assert_eq!(me.nonces_in_advance(), MAX_ADVANCE + 1, "each coordinator has its own");
     me.disconnected(id(1));
     assert_eq!(me.nonces_in_advance(), 1);
-    assert!(me.hand_out(id(1), Scheme::Ed25519, 1, &mut rng(78)).is_empty(), "no such root");
+    assert!(me.hand_out(id(1), Scheme::Ed25519, 1, NOW, &mut rng(78)).is_empty(), "no such root");
 }
 
 /// What a coordinator has drawn and not used yet is the oldest that a member has, so it would be wiped first.
@@ -136,7 +141,8 @@ fn a_stock_that_is_refilled_wipes_nothing_that_is_in_use() {
     stock.learn(ACTION, Some(1));
     for round in 0..IN_USE as u64 {
         while let Some(count) = stock.ask(ACTION, SCHEME, id(2), NOW) {
-            stock.put(id(2), SCHEME, member.hand_out(id(1), SCHEME, count, &mut rng(round)));
+            let commitments = member.hand_out(id(1), SCHEME, count, NOW + 1_000 * round, &mut rng(round));
+            stock.put(id(2), SCHEME, commitments);
         }
         assert!(!stock.draw(ACTION, SCHEME, &[id(2)]).is_empty(), "there is always one left");
     }
@@ -148,7 +154,7 @@ fn a_stock_that_is_refilled_wipes_nothing_that_is_in_use() {
 fn a_stock_gives_each_commitment_once_and_takes_what_it_asked_for() {
     let mut stock = Stock::default();
     let mut member = participant(id(2));
-    let mut made = || member.hand_out(id(1), SCHEME, u16::MAX, &mut rng(1));
+    let mut made = || member.hand_out(id(1), SCHEME, u16::MAX, NOW, &mut rng(1));
     assert_eq!(stock.ask(ACTION, SCHEME, id(2), NOW), None, "nothing is known of the action");
     stock.learn(ACTION, Some(2));
     stock.put(id(2), SCHEME, made());
@@ -168,4 +174,51 @@ fn a_stock_gives_each_commitment_once_and_takes_what_it_asked_for() {
     assert!(stock.draw(ACTION, SCHEME, &[id(2)]).is_empty(), "no more than a batch was taken");
     stock.learn(ACTION, None);
     assert_eq!(stock.ask(ACTION, SCHEME, id(2), NOW + 9_000), None, "its reads may differ");
+}
+
+/// Member 2 hands out, and commits to, what is no commitment. Whoever declines the package has read the same as the coordinator, and
+/// is not lost for the session.
+#[test]
+fn garbage_in_advance_costs_nobody_but_its_sender() {
+    let garbage = || vec![Bytes::from(vec![5; 66]).try_into().expect("short enough")];
+    let twist = move |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Committed { session, attempt, .. } if from == id(2) => {
+            ToCoordinator::Committed { session, attempt, commitments: garbage() }
+        }
+        other @ (ToCoordinator::Committed { .. }
+        | ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let spoil = |advance: &mut Advance| drop(advance.insert(id(2), garbage()));
+    let table = Table::with_advance(&[5], &[2, 3], spoil, Box::new(twist));
+    let signed = table.result().expect("1, 3 and 4 are honest and agree");
+    assert_eq!(signers(&signed), [1, 3, 4]);
+    let of = |number| signed.nodes.iter().find(|said| said.peer_id == peer_id(id(number)));
+    assert_eq!(of(2).map(|said| said.decision), Some(Decision::Misbehaved));
+    assert_eq!(of(3).map(|said| said.decision), Some(Decision::Allow));
+}
+
+/// A package with the proposal that nobody could use is not kept, and does no harm.
+#[test]
+fn an_eager_package_beyond_its_bounds_is_as_good_as_none() {
+    let strangers = |advance: &mut Advance| {
+        let commitments = advance[&id(2)].clone();
+        advance.extend((6..10).map(|number| (id(number), commitments.clone())));
+    };
+    let many = |advance: &mut Advance| {
+        let one = advance[&id(2)][0].clone();
+        advance.insert(id(2), vec![one; MAX_PAYLOADS + 1]);
+    };
+    for spoil in [strangers, many] as [fn(&mut Advance); 2] {
+        let mut advance = BTreeMap::from([2, 3].map(|number| (id(number), handed_out(number))));
+        let eager = |advance: &Advance| Eager { record: Record::default(), signers: advance.clone() };
+        assert!(eager(&advance).is_bounded(&membership(id(1)).committee));
+        spoil(&mut advance);
+        assert!(!eager(&advance).is_bounded(&membership(id(1)).committee));
+    }
+}
+
+fn handed_out(number: u16) -> Vec<Commitments> {
+    participant(id(number)).hand_out(id(1), SCHEME, 1, NOW, &mut rng(u64::from(number)))
 }

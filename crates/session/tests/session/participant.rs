@@ -8,8 +8,8 @@ use std::{
 use countersign_session::{
     message::{Decline, Observation, Package, Proposal, ToCoordinator, ToParticipant},
     participant::{
-        Effect, LiveRun, LocalFailure, MAX_RECORDED_BYTES, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS,
-        Participant, Run, authenticate,
+        Effect, LiveRun, LocalFailure, MAX_BATCH, MAX_RECORDED_BYTES, MAX_SESSIONS_PER_COORDINATOR,
+        MAX_SKEW_MS, MAX_SPARE, Participant, Run, authenticate,
     },
 };
 use countersign_types::{
@@ -552,14 +552,17 @@ fn a_purge_leaves_no_nonce_and_tells_who_waits() {
     // before the package, and while it is replayed
     for replaying in [false, true] {
         let mut opened = opened(NOW);
-        opened.me.hand_out(id(3), request(1).key.scheme, 4, &mut rng(5));
+        opened.me.hand_out(id(3), request(1).key.scheme, 4, NOW, &mut rng(5));
+        opened.me.prepare(&mut rng(6));
+        assert_eq!((opened.me.nonces_in_advance(), opened.me.spare_nonces()), (4, 1));
         let package = opened.package();
         if replaying {
             assert_eq!(replays(&opened.sign(&package)), 1);
         }
         let effects = opened.me.purge();
         assert!(tells(&effects, &opened.run), "{effects:?}");
-        assert_eq!((opened.me.nonces_in_advance(), opened.me.open_sessions()), (0, 0));
+        assert_eq!((opened.me.nonces_in_advance(), opened.me.spare_nonces()), (0, 0));
+        assert_eq!(opened.me.open_sessions(), 0);
         assert!(opened.replayed(Ok(allow(1))).is_empty());
         assert!(declined(opened.sign(&package)).is_some());
         assert_eq!(opened.me.shares_made(), 0);
@@ -583,4 +586,52 @@ fn a_purge_leaves_no_nonce_and_tells_who_waits() {
     opened.sign(&package);
     opened.replayed(Ok(allow(1)));
     assert!(opened.me.purge().is_empty());
+}
+
+#[test]
+fn nonces_made_between_sessions_are_bounded_and_serve_once() {
+    let mut me = participant(id(1));
+    assert!(!me.wants_spare_nonces(), "no scheme is in use yet");
+    me.prepare(&mut rng(3));
+    assert_eq!(me.spare_nonces(), 0);
+    let mut me = open(me, id(COORDINATOR), NOW).me;
+    while me.wants_spare_nonces() {
+        me.prepare(&mut rng(me.spare_nonces() as u64 + 10));
+    }
+    me.prepare(&mut rng(4));
+    assert_eq!(me.spare_nonces(), MAX_SPARE);
+
+    // whoever asks gets those, and each is given once: to a member in advance, or to a session
+    let batch = u16::try_from(MAX_BATCH).expect("small");
+    let handed_out = me.hand_out(id(3), request(1).key.scheme, batch, NOW, &mut rng(5));
+    assert_eq!(me.spare_nonces(), MAX_SPARE - MAX_BATCH);
+    let opened = open(me, id(4), NOW);
+    assert_eq!(opened.me.spare_nonces(), MAX_SPARE - MAX_BATCH - 1);
+    let mut me = opened.me;
+    let rest = me.hand_out(id(5), request(1).key.scheme, batch, NOW, &mut rng(5));
+    let all: BTreeSet<_> = handed_out.iter().chain(&opened.observation.commitments).chain(&rest).collect();
+    assert_eq!(all.len(), 2 * MAX_BATCH + 1);
+    assert_eq!(me.spare_nonces(), 0);
+    assert_eq!(
+        me.hand_out(id(5), request(1).key.scheme, 1, NOW, &mut rng(6)).len(),
+        1,
+        "else they are made then"
+    );
+}
+
+#[test]
+fn nonces_made_between_sessions_do_not_outlive_their_use_for_long() {
+    let mut me = open(participant(id(1)), id(COORDINATOR), NOW).me;
+    me.tick(NOW);
+    me.prepare(&mut rng(3));
+    me.tick(NOW + 4_999);
+    assert_eq!(me.spare_nonces(), 1);
+    me.tick(NOW + 5_000);
+    assert_eq!(
+        (me.spare_nonces(), me.wants_spare_nonces()),
+        (0, false),
+        "wiped, and none made until one is used"
+    );
+    me.hand_out(id(3), request(1).key.scheme, 1, NOW + 5_000, &mut rng(4));
+    assert!(me.wants_spare_nonces());
 }

@@ -12,6 +12,7 @@ use countersign_session::{
     message::{ToCoordinator, ToParticipant},
     participant::{Effect, LiveRun, LocalFailure, Participant, Run},
 };
+use countersign_threshold::Commitments;
 use countersign_types::{
     B256, Failure, FailureKind, FieldRead, Identifier, Outcome, ReadId, Record, RecordEntry, Rule, Tolerance,
     http::FieldValue,
@@ -57,6 +58,9 @@ pub(crate) struct Table {
 }
 
 pub(crate) const DEADLINE_MS: Millis = 10_000;
+/// What a coordinator has of other members in advance.
+pub(crate) type Advance = BTreeMap<Identifier, Vec<Commitments>>;
+
 /// How far an agreed number may lie from a member's own.
 pub(crate) const TOLERANCE: u64 = 2;
 
@@ -86,24 +90,41 @@ impl Table {
 
     /// With answers that are changed on their way.
     pub(crate) fn twisted(says: &[(u16, Says)], absent: &[u16], twist: Twist) -> Self {
-        Self::set(says, absent, &[], twist)
+        Self::set(says, absent, &[], |_| (), twist)
     }
 
     /// Where the coordinator has commitments of these members in advance.
     pub(crate) fn in_advance(says: &[(u16, Says)], of: &[u16]) -> Self {
-        Self::set(says, &[], of, Box::new(|_, message| message))
+        Self::set(says, &[], of, |_| (), Box::new(|_, message| message))
     }
 
-    fn set(says: &[(u16, Says)], absent: &[u16], of: &[u16], twist: Twist) -> Self {
+    /// As [`Table::in_advance`], where what the coordinator has is spoilt.
+    pub(crate) fn with_advance(
+        absent: &[u16],
+        of: &[u16],
+        spoil: impl FnOnce(&mut Advance),
+        twist: Twist,
+    ) -> Self {
+        Self::set(&[], absent, of, spoil, twist)
+    }
+
+    fn set(
+        says: &[(u16, Says)],
+        absent: &[u16],
+        of: &[u16],
+        spoil: impl FnOnce(&mut Advance),
+        twist: Twist,
+    ) -> Self {
         let request = request(1);
         let scheme = request.key.scheme;
         let mut participants: BTreeMap<Identifier, Participant<()>> =
             (1..=SIZE).map(|number| (id(number), participant(id(number)))).collect();
         let mut hand_out = |number: &u16| {
             let member = participants.get_mut(&id(*number)).expect("a member");
-            (id(*number), member.hand_out(id(1), scheme, 1, &mut rng(900 + u64::from(*number))))
+            (id(*number), member.hand_out(id(1), scheme, 1, NOW, &mut rng(900 + u64::from(*number))))
         };
-        let advance = of.iter().map(&mut hand_out).collect();
+        let mut advance: Advance = of.iter().map(&mut hand_out).collect();
+        spoil(&mut advance);
         let setup = Setup {
             membership: membership(id(1)),
             terms: terms(&request, NOW),
