@@ -7,6 +7,7 @@ mod advance;
 mod keygen;
 mod requests;
 mod sessions;
+mod turns;
 
 use std::{collections::BTreeMap, future::ready, sync::Arc, time::Duration};
 
@@ -44,6 +45,7 @@ use crate::{
 };
 pub(crate) use keygen::write_root_keys;
 use requests::Requests;
+use turns::{Next, Turns};
 
 /// The most inputs that wait for the driver; whoever reports waits, whoever asks is told busy.
 pub(crate) const MAX_INPUTS: usize = 1024;
@@ -107,32 +109,6 @@ struct Coordinating {
     words: BTreeMap<ReadId, String>,
 }
 
-/// What the driver does next.
-enum Next {
-    Event(Event),
-    Input(Input),
-    /// The network is gone.
-    Gone,
-}
-
-/// The next of either queue. The caller has them take turns: whatever peers send, runs and callers come through.
-async fn next(inputs: &mut mpsc::Receiver<Input>, events: &mut EventReceiver, inputs_first: bool) -> Next {
-    let event = |event: Option<Event>| event.map_or(Next::Gone, Next::Event);
-    if inputs_first {
-        tokio::select! {
-            biased;
-            Some(input) = inputs.recv() => Next::Input(input),
-            next = events.recv() => event(next),
-        }
-    } else {
-        tokio::select! {
-            biased;
-            next = events.recv() => event(next),
-            Some(input) = inputs.recv() => Next::Input(input),
-        }
-    }
-}
-
 /// The task's state.
 pub(crate) struct Driver {
     parts: Parts,
@@ -174,7 +150,7 @@ impl Driver {
     ) -> Result<(), DriverError> {
         self.publish_status();
         let mut drain_ends: Option<Instant> = None;
-        let mut inputs_first = false;
+        let mut turns = Turns::default();
         loop {
             if let Some(error) = self.failed.take() {
                 return Err(error);
@@ -187,8 +163,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if drain_ends.is_none() => drain_ends = Some(Instant::now() + drain),
-                next = next(&mut inputs, &mut events, inputs_first) => {
-                    inputs_first = matches!(next, Next::Event(_));
+                next = turns.next(events.recv(), &mut inputs) => {
                     match next {
                         Next::Event(event) => self.event(event),
                         Next::Input(input) => self.input(input),
