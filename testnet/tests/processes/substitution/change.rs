@@ -49,7 +49,7 @@ pub(super) enum How {
     More,
 }
 
-const HOW: [How; 4] = [How::Other, How::Earlier, How::Less, How::More];
+pub(super) const HOW: [How; 4] = [How::Other, How::Earlier, How::Less, How::More];
 
 /// What stood where in messages so far.
 #[derive(Default)]

@@ -30,7 +30,7 @@ use countersign_types::{
 use tokio::time::sleep;
 
 use self::{
-    change::{Change, How, changes, leaves, place},
+    change::{Change, HOW, How, changes, leaves, place},
     mind::{Done, Mind, Order},
 };
 use crate::support::{Running, made};
@@ -48,8 +48,8 @@ const NODES: u16 = 3;
 struct Harmless {
     /// The part, and what it holds; `#` is the coordinator.
     at: &'static str,
-    /// In which way; none where it does not matter.
-    how: Option<How>,
+    /// In which ways.
+    how: &'static [How],
     why: &'static str,
 }
 
@@ -57,23 +57,31 @@ struct Harmless {
 const HARMLESS: [Harmless; 7] = [
     Harmless {
         at: "/ToParticipant/Sign/send_verdict",
-        how: None,
+        how: &HOW,
         why: "it says only whether the answer is to carry the verdict as well",
     },
-    Harmless { at: "/ToParticipant/Sign/package/signers/#", how: None, why: OWN_COMMITMENTS },
-    Harmless { at: "/ToParticipant/Propose/eager/signers/#", how: None, why: OWN_COMMITMENTS },
+    Harmless {
+        at: "/ToParticipant/Sign/package/signers/#",
+        how: &[How::Other, How::Earlier],
+        why: OWN_COMMITMENTS,
+    },
+    Harmless {
+        at: "/ToParticipant/Propose/eager/signers/#",
+        how: &[How::Other, How::Earlier],
+        why: OWN_COMMITMENTS,
+    },
     Harmless {
         at: "/ToParticipant/Propose/terms/time_ms",
-        how: None,
+        how: &HOW,
         why: "the coordinator's to choose: what is signed in that session is the original message too",
     },
-    Harmless { at: "/ToParticipant/Propose/eager/signers", how: Some(How::Earlier), why: UNUSED },
+    Harmless { at: "/ToParticipant/Propose/eager/signers", how: &[How::Earlier], why: UNUSED },
     Harmless {
         at: "/ToParticipant/Propose/eager/signers",
-        how: Some(How::More),
+        how: &[How::More],
         why: "another member as a signer: the coordinator might have chosen it",
     },
-    Harmless { at: "/ToParticipant/Propose/eager", how: Some(How::Earlier), why: UNUSED },
+    Harmless { at: "/ToParticipant/Propose/eager", how: &[How::Earlier], why: UNUSED },
 ];
 const OWN_COMMITMENTS: &str = "the coordinator's own commitments, which are its own to choose: the share is for the original \
                                message, in a package that nobody else has, and of no use to anybody";
@@ -110,6 +118,8 @@ struct Stage {
     right: Tail,
     /// Which members' commitments in advance the relay has changed: it may be found out in any later session.
     handed_out: BTreeSet<String>,
+    /// The packages that the relay made of others.
+    changed: BTreeSet<B256>,
 }
 
 impl Stage {
@@ -145,7 +155,7 @@ impl Stage {
         let tail = |node: &Node| Ok(Tail::new(&node.wire_log())?);
         let tails = network.nodes[COORDINATOR + 1..].iter().map(tail).collect::<Result<Vec<_>>>()?;
         let right = tail(&network.nodes[COORDINATOR])?;
-        let (contents, outcomes, handed_out) = Default::default();
+        let (contents, outcomes, handed_out, changed) = Default::default();
         let mut stage = Self {
             network,
             _relay: relay,
@@ -158,6 +168,7 @@ impl Stage {
             tails,
             right,
             handed_out,
+            changed,
         };
         // undisturbed: what is right
         for _ in 0..6 {
@@ -194,7 +205,6 @@ impl Stage {
 
     /// Carries out orders with one request; says what of them was done, and whether the caller got its signature.
     async fn disturb(&mut self, orders: &[Order]) -> Result<(Vec<Done>, bool)> {
-        self.given()?;
         {
             let mut mind = locked(&self.mind);
             mind.orders = orders.to_vec();
@@ -256,32 +266,32 @@ impl Stage {
         Ok(())
     }
 
-    /// For which packages members have given shares since they were asked last, and for what outcomes.
-    fn given(&mut self) -> Result<BTreeSet<(B256, B256)>> {
-        let mut given = BTreeSet::new();
+    /// Checks what members gave shares for, late ones too: no other message, and none of the packages that were changed.
+    fn given(&mut self) -> Result<()> {
+        self.learn()?;
         for tail in &mut self.tails {
             for line in tail.lines()? {
                 if let (Way::Sent, Event::Signed { package, outcome, .. }) = (line.way, line.event) {
-                    given.insert((package, outcome));
+                    ensure!(self.outcomes.contains(&outcome), "a share for another message");
+                    ensure!(!self.changed.contains(&package), "a share for a package that was changed");
                 }
             }
         }
-        Ok(given)
+        Ok(())
     }
 
-    /// Checks what members gave shares for.
+    /// Checks the shares that came of what the relay did.
     fn shares(&mut self, done: &[Done]) -> Result<()> {
-        self.learn()?;
-        let (given, outcomes): (BTreeSet<B256>, BTreeSet<B256>) = self.given()?.into_iter().unzip();
-        ensure!(outcomes.is_subset(&self.outcomes), "a share for another message");
         let id = self.network.genesis.network_id();
-        for order in done.iter().filter(|order| self.harmless(&order.order.change).is_none()) {
-            let Some(package) = order.after.package(id) else { continue };
-            // records' signatures are no part of a package's hash: the original may have come later, where more went wrong
-            let told_apart = order.before.package(id) != Some(package) || done.len() == 1;
-            ensure!(!told_apart || !given.contains(&package), "a share for a package that was changed");
-        }
-        Ok(())
+        let changed = done.iter().filter_map(|one| {
+            let harmless = self.harmless(&one.order.change).is_some();
+            let package = one.after.package(id).filter(|_| !harmless)?;
+            // records' signatures are no part of a package's hash: the original may come later, where more goes wrong
+            (one.before.package(id) != Some(package) || done.len() == 1).then_some(package)
+        });
+        let changed: Vec<B256> = changed.collect();
+        self.changed.extend(changed);
+        self.given()
     }
 
     /// Every change of every part of messages of these kinds, each with a request of its own, after these other orders.
@@ -333,13 +343,14 @@ impl Stage {
         let of = |harmless: &&Harmless| {
             let at = harmless.at.replace('#', &identifier(&self.network, COORDINATOR));
             let inside = change.at == at || change.at.starts_with(&format!("{at}/"));
-            inside && harmless.how.is_none_or(|how| how == change.how)
+            inside && harmless.how.contains(&change.how)
         };
         HARMLESS.iter().find(of).map(|harmless| harmless.why)
     }
 
     /// Ends all, and checks what was on the wires, but that messages arrived as they were sent.
     fn end(mut self) -> Result<wire::Summary> {
+        self.given()?;
         self.network.no_panic()?;
         self.network.network.stop()?;
         let logs =
