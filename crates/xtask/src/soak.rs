@@ -13,8 +13,7 @@ use crate::{
     places::Places,
     report::{Report, Went},
     setup::{self, Consent, Scope},
-    test::target,
-    toolchain::cargo,
+    test::{build, target},
     tools::{NEXTEST, with_anvil},
 };
 
@@ -81,8 +80,7 @@ fn fuzz_all(places: &Places, lengths: &Lengths, report: &mut Report) -> bool {
 /// The simulator's scenarios over so many seeds each, others in each run: whatever breaks an invariant is told with the command
 /// that plays it again.
 fn simulate(places: &Places, seeds: u64) -> Result<Went> {
-    // of the whole workspace, whose features are those of the tests: another choice of packages compiles everything anew
-    run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))?;
+    build(places)?;
     let program = target(places).join("debug/countersign-sim");
     let range = range(RandomState::new().hash_one("seeds"), seeds);
     for scenario in SCENARIOS {
@@ -102,7 +100,7 @@ fn range(any: u64, seeds: u64) -> String {
 /// The process tests of nodes that are killed under load, for so many cycles.
 fn kill(places: &Places, cycles: u64) -> Result<Went> {
     // they start the program `countersign`, which belongs to another package
-    run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))?;
+    build(places)?;
     let mut command = NEXTEST.command(places)?;
     command.args(["nextest", "run", "--locked", "--profile", "soak", "--no-fail-fast"]);
     command.args(["--workspace", "--filterset", "package(countersign-testnet) & test(kill_cycles)"]);

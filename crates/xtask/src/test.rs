@@ -45,7 +45,7 @@ pub(crate) fn run_tests(places: &Places, consent: Consent) -> Result<()> {
 /// Everything is built first, with one set of features: tests of whole networks run the program `countersign`,
 /// which belongs to another package.
 fn tests(places: &Places) -> Result<Went> {
-    run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))?;
+    build(places)?;
     let mut command = NEXTEST.command(places)?;
     command.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]).current_dir(&places.root);
     let command = with_anvil(places, &mut command)?;
@@ -57,6 +57,12 @@ fn tests(places: &Places) -> Result<Went> {
     fs::write(target(places).join("nextest-summary.txt"), summary.join("\n") + "\n")?;
     let said = summary.first().map(|line| line.trim().to_owned()).unwrap_or_default();
     if status.success() { Ok(Went::Well(said)) } else { bail!("{status}; {said}") }
+}
+
+/// Builds everything that tests run, always of the whole workspace: another choice of packages has other features, and compiles
+/// everything anew.
+pub(crate) fn build(places: &Places) -> Result<()> {
+    run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]).current_dir(&places.root))
 }
 
 /// The target folder.
