@@ -113,8 +113,8 @@ problems! {
     /// Asking for signatures may fail in every way.
     SignProblems: &[
         Invalid, WrongNetwork, Expired, NotYetIssued, BeforeBoot, Unauthorised, Refused, NotFound, UnknownAction,
-        Disagreement, NonceReused, TooLarge, ActionFailed, UnusableSource, Busy, NotReady, Unavailable, Deadline,
-        Internal,
+        Disagreement, NonceReused, NotCoordinator, TooLarge, ActionFailed, UnusableSource, Busy, NotReady, Unavailable,
+        Deadline, Internal,
     ];
     /// Publishing is checked and bounded.
     PublishProblems: &[

@@ -62,6 +62,7 @@ impl Exit {
             | FailureKind::Unavailable
             | FailureKind::Deadline
             | FailureKind::StorageFull
+            | FailureKind::NotCoordinator
             | FailureKind::UnusableSource => 4,
             FailureKind::Disagreement | FailureKind::NonceReused => 5,
             FailureKind::Unauthorised => 6,

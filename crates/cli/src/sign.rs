@@ -68,6 +68,10 @@ pub(crate) struct Arguments {
     /// The request's nonce; drawn at random by default.
     #[arg(long)]
     nonce: Option<B256>,
+    /// Let every member coordinate the request, not only the nodes named here. The request can then be taken to any node, and
+    /// any dishonest member can have it signed over a moment of its own choice.
+    #[arg(long)]
+    any_coordinator: bool,
 }
 
 /// Which request.
@@ -91,13 +95,17 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
     if let Some(nonce) = arguments.nonce {
         request.nonce = nonce;
     }
+    let runtime = runtime()?;
+    if !arguments.any_coordinator {
+        request.coordinators = runtime.block_on(client.coordinators())?;
+    }
     let signers: Vec<&dyn RequestSigner> =
         signers.iter().map(|signer| signer as &dyn RequestSigner).collect();
     let signed = sign_request(request, &signers).map_err(Exit::unexpected)?;
     if !output.is_json() {
         output.say(format!("request {}", signed.request.digest()));
     }
-    let answer = runtime()?.block_on(client.sign(signed))?;
+    let answer = runtime.block_on(client.sign(signed))?;
     for failure in &answer.passed_over {
         output.say(format!("passed over {failure}"));
     }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use countersign_types::{
-    ActionId, B256, Bytes, Caller, Failure, Genesis, KeySpec, Manifest, NetworkId, PublicKey, Request,
-    RequestDigest, SignedPublishAction, SignedRequest,
+    ActionId, Address, B256, Bytes, Caller, Failure, Genesis, KeySpec, Manifest, NetworkId, PublicKey,
+    Request, RequestDigest, SignedPublishAction, SignedRequest,
     action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, PublishedAction},
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
@@ -133,7 +133,8 @@ impl Client {
     /// A request with a fresh nonce, to be signed by its callers.
     ///
     /// `now_ms` is the caller's clock in milliseconds since 1970; the request lives `lifetime_ms`, at most
-    /// [`MAX_LIFETIME_MS`](countersign_types::MAX_LIFETIME_MS). Callers are sorted here.
+    /// [`MAX_LIFETIME_MS`](countersign_types::MAX_LIFETIME_MS). Callers are sorted here. Every member may coordinate it, until
+    /// [`Client::coordinators`] are put in.
     pub fn build_request(
         &self,
         spec: KeySpec,
@@ -151,6 +152,7 @@ impl Client {
             key: spec,
             params,
             callers,
+            coordinators: Vec::new(),
             nonce,
             issued_at: now_ms,
             expires_at: now_ms.saturating_add(lifetime_ms),
@@ -224,6 +226,20 @@ impl Client {
             Trust::new(&self.genesis, root_keys).map_err(NodeError::RootKeys)?;
         }
         Ok(info)
+    }
+
+    /// The addresses of the nodes that this client asks, for [`Request::coordinators`]: then no other member can have the request
+    /// signed over another moment. Nodes that do not answer are left out.
+    pub async fn coordinators(&self) -> Result<Vec<Address>, ClientError> {
+        let views = self.networks().await;
+        let mut nodes: Vec<Address> =
+            views.into_iter().filter_map(|(_, view)| Some(view.ok()?.node.address())).collect();
+        if nodes.is_empty() {
+            nodes.push(self.network().await?.node.address());
+        }
+        nodes.sort();
+        nodes.dedup();
+        Ok(nodes)
     }
 
     /// The actions that a node stores.
@@ -363,9 +379,10 @@ fn is_final(failure: &Failure) -> bool {
     !failure.kind.is_transient() && !is_of_the_node(failure.kind)
 }
 
-/// Whether a failure tells of the node itself: what it stores, whom its operator lists.
+/// Whether a failure tells of the node itself: what it stores, whom its operator lists, what it may coordinate.
 fn is_of_the_node(kind: FailureKind) -> bool {
-    kind == FailureKind::NotFound || kind == FailureKind::PublisherNotListed
+    use FailureKind::{NotCoordinator, NotFound, PublisherNotListed};
+    [NotFound, PublisherNotListed, NotCoordinator].contains(&kind)
 }
 
 fn is_one_nodes(error: &NodeError) -> bool {

@@ -113,6 +113,7 @@ mod tests {
             },
             params: Bytes::new(),
             callers,
+            coordinators: Vec::new(),
             nonce: B256::ZERO,
             issued_at: 1,
             expires_at: 2,

@@ -140,6 +140,7 @@ impl World {
             key,
             params: vec![number].into(),
             callers: vec![Caller { kind: CallerKind::Eip191, id: caller.public_key().address() }],
+            coordinators: Vec::new(),
             nonce: B256::repeat_byte(if number == 2 { 0 } else { number }),
             issued_at: NOW - 1_000,
             expires_at: if number == 3 { NOW + 2_000 } else { NOW + LIFETIME_MS },

@@ -5,23 +5,22 @@ use std::sync::Arc;
 use countersign_chain::{ChainError, Chains};
 use countersign_types::{NodePublicKey, Pin};
 use futures::future::join_all;
-use tokio::sync::Semaphore;
 
-use crate::questions::{Answer, Ask, Questions};
-
-/// The most peers' questions that wait for this node's own view.
-const MAX_LOOKUPS: usize = 8;
+use crate::{
+    lookups::Lookups,
+    questions::{Answer, Ask, Questions},
+};
 
 /// Final blocks, as this node and its peers see them.
 pub(crate) struct Heads {
     chains: Arc<Chains>,
     questions: Arc<Questions>,
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
 }
 
 impl Heads {
     pub(crate) fn new(chains: Arc<Chains>, questions: Arc<Questions>) -> Self {
-        Self { chains, questions, lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+        Self { chains, questions, lookups: Lookups::default() }
     }
 
     /// The block to pin for a session: the own final block; where this node has none, the middle one of what its
@@ -50,14 +49,14 @@ impl Heads {
 
     /// Answers a peer from the own view.
     pub(crate) fn answer(&self, from: NodePublicKey, id: u64, chain_id: u64) {
-        let Ok(permit) = Arc::clone(&self.lookups).try_acquire_owned() else {
+        let Some(place) = self.lookups.place(from) else {
             return self.questions.answer(from, id, Answer::Busy);
         };
         let (chains, questions) = (Arc::clone(&self.chains), Arc::clone(&self.questions));
         tokio::spawn(async move {
             let answer = chains.head(chain_id).await.map_or(Answer::Unknown, Answer::FinalBlock);
             questions.answer(from, id, answer);
-            drop(permit);
+            drop(place);
         });
     }
 }

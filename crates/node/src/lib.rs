@@ -15,6 +15,7 @@ mod heads;
 pub mod init;
 mod library;
 pub mod logging;
+mod lookups;
 mod outside;
 mod pace;
 mod passphrase;

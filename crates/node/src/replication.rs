@@ -21,6 +21,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     library::built_in,
+    lookups::Lookups,
     questions::{Answer, Ask, Piece, Questions, Wanted},
     wire::BackgroundFrame,
 };
@@ -31,8 +32,6 @@ const CHUNK_BYTES: usize = 512 << 10;
 const PEER_PATIENCE: Duration = Duration::from_secs(10);
 /// The most actions that a peer is told of when it connects; it fetches others when a session needs them.
 const MAX_GREETED: usize = 64;
-/// The most answers that are being looked up for peers at once.
-const MAX_LOOKUPS: usize = 4;
 /// How many components and scripts are kept for peers that ask for one chunk after the other.
 const SERVED: NonZeroUsize = NonZeroUsize::new(4).expect("more than none");
 
@@ -53,7 +52,7 @@ pub(crate) struct Fetched {
 pub(crate) struct Replication {
     questions: Arc<Questions>,
     store: Arc<Store>,
-    lookups: Arc<Semaphore>,
+    lookups: Lookups,
     /// Which peer is asked first.
     turn: AtomicUsize,
     /// One action at a time comes from each peer, so that none fills the memory with what is none.
@@ -64,11 +63,10 @@ pub(crate) struct Replication {
 
 impl Replication {
     pub(crate) fn new(questions: Arc<Questions>, store: Arc<Store>) -> Self {
-        let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
         Self {
             questions,
             store,
-            lookups,
+            lookups: Lookups::default(),
             turn: AtomicUsize::new(0),
             fetching: Mutex::new(BTreeMap::new()),
             served: Mutex::new(LruCache::new(SERVED)),
@@ -100,7 +98,8 @@ impl Replication {
     }
 
     /// Fetches an action from the first peer that has it whole; one that sends something else is passed over. Nothing is
-    /// fetched of a publication that `wanted` turns away: its failure is the result.
+    /// fetched of a publication that `wanted` turns away; its failure is the result where all peers have been heard and none
+    /// has a wanted one. Anybody can publish the same manifest under a name of its own.
     pub(crate) async fn fetch(
         &self,
         action: ActionId,
@@ -112,13 +111,13 @@ impl Replication {
             let first = self.turn.fetch_add(1, Ordering::Relaxed) % peers.len();
             peers.rotate_left(first);
         }
-        let (asked, mut unheard) = (peers.len(), 0);
+        let (asked, mut unheard, mut unwanted) = (peers.len(), 0, None);
         for peer in peers {
             let fetched = timeout(PEER_PATIENCE, self.fetch_from(peer, action, &wanted)).await;
             match fetched.unwrap_or(Err(NotFetched::Peer("it took too long"))) {
                 Ok(Some(fetched)) => return Ok(fetched),
                 Ok(None) => {}
-                Err(NotFetched::Unwanted(failure)) => return Err(failure),
+                Err(NotFetched::Unwanted(failure)) => unwanted = Some(failure),
                 Err(NotFetched::Peer(reason)) => {
                     unheard += 1;
                     tracing::debug!(%action, peer = %peer.peer_id(), reason, "no action from a peer");
@@ -126,10 +125,16 @@ impl Replication {
             }
         }
         if unheard > 0 {
+            // a peer that was not heard may have a wanted one: not final, whatever the others have
+            let but = unwanted.map(|failure| format!("; what another has is not taken: {}", failure.detail));
             let detail = format!(
-                "no action {action} here, and {unheard} of {asked} members did not answer: ask again"
+                "no action {action} here, and {unheard} of {asked} members did not answer: ask again{}",
+                but.unwrap_or_default()
             );
             return Err(Failure::new(FailureKind::Unavailable, detail));
+        }
+        if let Some(failure) = unwanted {
+            return Err(failure);
         }
         let detail = format!(
             "no action {action} here, nor at the {asked} connected members: publish it with `countersign action publish`"
@@ -216,13 +221,13 @@ impl Replication {
 
     /// Answers a peer from what is stored.
     pub(crate) fn answer(self: &Arc<Self>, from: NodePublicKey, id: u64, wanted: Wanted) {
-        let Ok(permit) = Arc::clone(&self.lookups).try_acquire_owned() else {
+        let Some(place) = self.lookups.place(from) else {
             return self.questions.answer(from, id, Answer::Busy);
         };
         let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             this.questions.answer(from, id, this.look_up(wanted));
-            drop(permit);
+            drop(place);
         });
     }
 
@@ -272,7 +277,7 @@ impl Replication {
 enum NotFetched {
     /// The peer's doing: the next one is asked.
     Peer(&'static str),
-    /// This node does not take it, whoever has it.
+    /// This node does not take the peer's publication of it; the next peer may have another publisher's.
     Unwanted(Failure),
 }
 

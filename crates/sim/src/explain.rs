@@ -36,6 +36,18 @@ impl Violation {
                 "A package names members only, and rests on the records of a threshold of them: fewer would let liars \
                  agree among themselves."
             }
+            Self::NonceOfTwo { .. } => {
+                "A nonce belongs to its callers and stands for one request: whoever reads the first one's end knows that \
+                 nothing else was signed in its place."
+            }
+            Self::NotIssued { .. } => {
+                "A request counts from the moment that it names, by each node's own clock. Otherwise one could be kept \
+                 for after a restart, when nobody remembers its nonce."
+            }
+            Self::NotNamed { .. } => {
+                "Where the callers name who may coordinate, no other member opens a session: it could have other bytes \
+                 signed, over another moment, and keep whoever was asked from a signature."
+            }
             Self::OpenedTwice { .. } => {
                 "A coordinator's sessions for a request have rising times, so that a node makes one record and one \
                  vote in a session, whatever is closed and opened meanwhile."
@@ -113,6 +125,10 @@ impl Violation {
             Self::Incomplete { .. } => {
                 "Once faults are over, key generation ends with the same roots everywhere and shares that sign together. \
                  It never does where some activated what others cannot."
+            }
+            Self::HalfMade { .. } => {
+                "Soon after the faults all honest members have activated the same, and finished the same. What one of them \
+                 has activated it never gives up, so where another cannot follow there is never a key."
             }
             Self::TwoActivations { .. } | Self::Split { .. } | Self::TwoRoots { .. } => {
                 "A member activates one attempt of a scheme, with the confirmations of all: so there are never two root \

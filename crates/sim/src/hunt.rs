@@ -105,6 +105,9 @@ pub fn ground(mutant: Mutant) -> Setting {
         | Mutant::AcceptsStrangers
         | Mutant::AcceptsSmallBase
         | Mutant::ChangesAgreedRecord
+        | Mutant::TakesNoncesAgain
+        | Mutant::SkipsIssueTime
+        | Mutant::IgnoresCoordinators
         | Mutant::SignsTwoOutcomes
         | Mutant::ReopensSessions
         | Mutant::OneRefusalIsFinal
@@ -129,6 +132,13 @@ pub fn ground(mutant: Mutant) -> Setting {
             keygen_of(keygen::Scenario { crashes: 300, ..keygen::Scenario::default() })
         }
         Mutant::ActivatesWithoutAll => keygen_of(keygen::Scenario::harsh()),
+        Mutant::KeepsEarlierAttempts => {
+            let scenario = keygen::Scenario::default().lying(&[keygen::Lie::ShowsTwo]);
+            keygen_of(keygen::Scenario { crashes: 150, faults_ms: 120_000, ..scenario })
+        }
+        Mutant::JoinsWhileConfirmed | Mutant::FollowsTheRefuser => {
+            keygen_of(keygen::Scenario::calm().lying(&[keygen::Lie::TurnsOneBack]))
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use countersign_session::{
     participant::{self, LiveRun, LocalFailure, Participant, Run, authenticate},
 };
 use countersign_types::{
-    Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest,
+    Failure, Identifier, Outcome, RequestDigest, SessionId, SessionTerms, SignedRequest, ValidRequest,
 };
 
 use crate::{
@@ -108,11 +108,17 @@ impl Node {
     /// A client asks.
     pub(crate) fn post(&mut self, request: SignedRequest, now: Millis) -> Posted {
         let admitted = authenticate(request)
+            .map(Arc::new)
             .and_then(|valid| self.participant.admit_request(&valid, now).map(|()| valid));
         let valid = match admitted {
             Ok(valid) => valid,
             Err(failure) => return Posted::Rejected(failure),
         };
+        self.begin(valid, now)
+    }
+
+    /// Opens a session for a request, whether this node may coordinate it or not.
+    pub(crate) fn begin(&mut self, valid: Arc<ValidRequest>, now: Millis) -> Posted {
         let digest = valid.digest();
         if self.requests.contains_key(&digest) {
             return Posted::Known;
@@ -137,7 +143,7 @@ impl Node {
             membership: Arc::clone(&self.membership),
             advance,
             public: self.roots.derive(&valid.key_id()),
-            request: Arc::new(valid),
+            request: valid,
             terms,
             order,
             deadline,

@@ -34,8 +34,14 @@ pub struct Scenario {
     pub short_lived: u64,
     /// Nodes that refuse, differ, or cannot run a request, in a thousand.
     pub obstacles: u64,
+    /// Requests whose actions read numbers that the nodes agree on, in a thousand.
+    pub numbers: u64,
     /// How many members lie, as signers and as coordinators: less than the threshold.
     pub liars: u16,
+    /// Requests whose caller also asks for something that it may not, in a thousand.
+    pub lying_callers: u64,
+    /// Requests that name the node that is asked as the only one that may coordinate them, in a thousand.
+    pub named: u64,
     /// How many members are down from the first to the last.
     pub down: u16,
     /// How much longer the messages of one member take, in milliseconds; no client asks that one.
@@ -44,7 +50,7 @@ pub struct Scenario {
     pub remembers_slow: bool,
     /// Whether requests are such that all honest nodes can sign them together.
     pub agreeable: bool,
-    /// Whether every request must be signed: where nothing but the network and the nodes' speed is bad.
+    /// Whether every request must be signed: where nothing but the network, the nodes' speed and the liars is bad.
     pub all_signed: bool,
     /// Faults that are drawn and do not happen.
     pub left_out: BTreeSet<Fault>,
@@ -69,7 +75,10 @@ impl Default for Scenario {
             skew_ms: 1_000,
             short_lived: 150,
             obstacles: 200,
+            numbers: 500,
             liars: 2,
+            lying_callers: 200,
+            named: 300,
             down: 0,
             slow_ms: 0,
             remembers_slow: false,
@@ -99,6 +108,8 @@ impl Scenario {
             short_lived: 0,
             obstacles: 0,
             liars: 0,
+            lying_callers: 0,
+            named: 0,
             agreeable: true,
             all_signed: true,
             ..Self::default()
@@ -123,6 +134,18 @@ impl Scenario {
     /// Crashes every few seconds.
     pub fn crashing() -> Self {
         Self { crashes: 100, random_crashes: 4, ..Self::default() }
+    }
+
+    /// As many liars as leave a threshold of honest members, and callers that name the honest node that they ask: every request must
+    /// be signed, whatever the liars do. But for numbers: a liar within everybody's tolerance can have one agreed on that some do not
+    /// accept without it.
+    pub fn besieged() -> Self {
+        Self { liars: 2, named: 1_000, numbers: 0, ..Self::calm() }
+    }
+
+    /// The same in a committee of seven.
+    pub fn besieged_larger() -> Self {
+        Self { members: 7, threshold: 4, liars: 3, ..Self::besieged() }
     }
 
     /// A healthy network under load, for figures to be held against.
@@ -215,7 +238,10 @@ fields! { Scenario:
     "skew-ms" = skew_ms,
     "short-lived" = short_lived,
     "obstacles" = obstacles,
+    "numbers" = numbers,
     "liars" = liars,
+    "lying-callers" = lying_callers,
+    "named" = named,
     "down" = down,
     "slow-ms" = slow_ms,
     "remembers-slow" = remembers_slow,

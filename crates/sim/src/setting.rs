@@ -66,6 +66,8 @@ impl Setting {
             ("in-order", signing(Scenario::in_order())),
             ("larger", signing(Scenario::larger())),
             ("crashing", signing(Scenario::crashing())),
+            ("besieged", signing(Scenario::besieged())),
+            ("besieged-larger", signing(Scenario::besieged_larger())),
             ("clean", signing(Scenario::clean())),
             ("one-slow", signing(Scenario::one_slow())),
             ("barely", signing(Scenario::barely())),

@@ -92,6 +92,38 @@ pub enum Violation {
         /// The session.
         session: SessionId,
     },
+    /// Shares for two requests of the same callers under one nonce.
+    #[error("node {node} gave shares for request {request} under the nonce of request {other}")]
+    NonceOfTwo {
+        /// Who gave them.
+        node: Identifier,
+        /// The second request.
+        request: RequestDigest,
+        /// The first.
+        other: RequestDigest,
+    },
+    /// A share for a request of the future.
+    #[error("node {node} gave a share for request {request} at {at}, before it was issued")]
+    NotIssued {
+        /// Who gave it.
+        node: Identifier,
+        /// The request.
+        request: RequestDigest,
+        /// When, by its clock.
+        at: Millis,
+    },
+    /// A share in a session of a coordinator that the callers did not name.
+    #[error(
+        "node {node} gave a share in session {session} of node {by}, which may not coordinate the request"
+    )]
+    NotNamed {
+        /// Who gave it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+        /// Its coordinator.
+        by: Identifier,
+    },
     /// A node ran the action of one session twice.
     #[error("node {node} opened session {session} of coordinator {by} twice")]
     OpenedTwice {
@@ -271,6 +303,16 @@ pub enum Violation {
         attempt: AttemptId,
         /// What another member activated.
         other: AttemptId,
+    },
+    /// An honest member has for good what another never gets: nobody can finish it, or make another.
+    #[error("honest member {node} lacks the {what} of attempt {attempt}, and another has it")]
+    HalfMade {
+        /// The member that lacks it.
+        node: Identifier,
+        /// The attempt.
+        attempt: AttemptId,
+        /// What it lacks.
+        what: &'static str,
     },
     /// Two root keys, each with all activations.
     #[error("member {node} has another root key than the others")]

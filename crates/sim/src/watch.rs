@@ -39,6 +39,8 @@ pub(crate) struct Watch {
     opened: BTreeSet<(Identifier, Identifier, SessionId)>,
     pub(crate) ledger: Ledger,
     votes: BTreeSet<B256>,
+    /// By node and nonce: the one request.
+    nonces: BTreeMap<(Identifier, B256), RequestDigest>,
     /// By node and request: the one list of messages.
     bound: BTreeMap<(Identifier, RequestDigest), Vec<Bytes>>,
     /// Messages that an honest replay allowed.
@@ -59,6 +61,7 @@ impl Watch {
             opened: BTreeSet::new(),
             ledger: Ledger::default(),
             votes: BTreeSet::new(),
+            nonces: BTreeMap::new(),
             bound: BTreeMap::new(),
             allowed: BTreeSet::new(),
             outcomes: BTreeMap::new(),
@@ -135,6 +138,10 @@ impl Watch {
         if outcome.hash() != vote.outcome {
             return Err(not_allowed("its replay gives another outcome"));
         }
+        let coordinator = self.roots.committee.address(by);
+        if !coordinator.is_some_and(|by| run.request.request().may_coordinate(by)) {
+            return Err(Violation::NotNamed { node, session, by });
+        }
         let ended = run.request.request().expires_at;
         if now >= ended {
             return Err(Violation::Expired { node, at: now, ended });
@@ -144,6 +151,13 @@ impl Watch {
             return Err(not_allowed("its vote is not for its shares"));
         }
         let request = run.request.digest();
+        let other = *self.nonces.entry((node, run.request.request().nonce)).or_insert(request);
+        if other != request {
+            return Err(Violation::NonceOfTwo { node, request, other });
+        }
+        if run.request.request().issued_at > now {
+            return Err(Violation::NotIssued { node, request, at: now });
+        }
         let messages = outcome.messages();
         let key = run.request.key_id();
         self.allowed.extend(messages.iter().map(|message| (key, message.clone())));
@@ -181,6 +195,7 @@ impl Watch {
     /// A coordinator, honest or not, has a signature.
     pub(crate) fn signed(
         &mut self,
+        by: Identifier,
         key: KeyId,
         request: RequestDigest,
         signed: &Signed,
@@ -204,8 +219,11 @@ impl Watch {
             return Err(wrong(format!("{} votes", signed.votes.len())));
         }
         for (node, vote) in &signed.votes {
-            let by = self.roots.committee.member(*node).ok_or_else(|| wrong("a vote of nobody".into()))?;
-            vote.verify(NETWORK, by).map_err(|error| wrong(error.to_string()))?;
+            let voter = self.roots.committee.member(*node).ok_or_else(|| wrong("a vote of nobody".into()))?;
+            // a node takes its own word, and a liar deceives itself
+            if *node != by || !self.liars.contains(&by) {
+                vote.verify(NETWORK, voter).map_err(|error| wrong(error.to_string()))?;
+            }
             if vote.vote.outcome != signed.outcome.hash() || vote.vote.session != session {
                 return Err(wrong(format!("node {node} voted for something else")));
             }

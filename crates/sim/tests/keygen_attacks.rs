@@ -1,6 +1,7 @@
 //! Attacks on key generation that must fail: all honest members end with the same roots, or they know who keeps them
-//! from it. No two honest members ever activate different attempts, none is blamed, and no key is half made: the
-//! simulator checks that after every step.
+//! from it. No two honest members ever activate different attempts, and none is blamed: the simulator checks that after
+//! every step. And no key is half made: what one honest member has activated or finished ten seconds after the faults,
+//! all have, also where a liar that never stops keeps them from more (`src/keygen/alike.rs`).
 //!
 //! The steps are those of ARCHITECTURE.md, "Key generation, step by step".
 //!
@@ -20,6 +21,8 @@
 //! | other roots confirmed | K7 | broadcasts fix the roots | culprit | `FalseConfirmation` |
 //! | a confirmation for some only, or for nobody | K7, K9 | activations hand all confirmations on | all agree, or the liar is waited for | `Withholds` |
 //! | a confirmation for some, a refusal for others | K8, K9 | an activation outweighs its signer's refusal | all agree; the liar is named | `RefusesForSome`, `RefusesForAll` |
+//! | one attempt activated at one member, a later one at another | K6, K9 | whoever has shares of the later one drops the first | all agree | `RefusesForAll`, `ShowsTwo` |
+//! | one member turned back to an attempt that the others left | K1, K2, K9 | nobody leaves one that is not refused; the refuser's own activation does not count | all agree, or the liar is named | `TurnsOneBack` |
 //! | a refusal in another's name | K8 | signatures | all agree | `ForgesRefusal` |
 //! | an activation for some only | K10 | all activations are handed on | all agree | `ActivatesForSome` |
 //! | messages of an earlier attempt, again or under a new name | K2, K3 | numbers rise; signatures cover the attempt | all agree, or culprit | `StaleStarts`, `Replays`, `Relabels` |
@@ -42,7 +45,8 @@ fn one_scheme() -> Scenario {
     Scenario { schemes: vec![Scheme::Ed25519], ..Scenario::default() }
 }
 
-const ABOUT_CONFIRMATIONS: [Lie; 3] = [Lie::Withholds, Lie::RefusesForSome, Lie::RefusesForAll];
+const ABOUT_CONFIRMATIONS: [Lie; 5] =
+    [Lie::Withholds, Lie::RefusesForSome, Lie::RefusesForAll, Lie::ShowsTwo, Lie::TurnsOneBack];
 
 #[test]
 fn whoever_shows_confirmations_to_some_only_splits_and_blocks_nobody() {

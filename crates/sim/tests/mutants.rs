@@ -144,7 +144,10 @@ fn a_member_that_forgets_its_activation_activates_twice_or_leaves_whoever_follow
     let violation = caught_in(&activations_matter(), keygen::Mutant::ForgetsActivation);
     let seen = matches!(
         violation,
-        Violation::TwoActivations { .. } | Violation::Split { .. } | Violation::Incomplete { .. }
+        Violation::TwoActivations { .. }
+            | Violation::Split { .. }
+            | Violation::HalfMade { .. }
+            | Violation::Incomplete { .. }
     );
     assert!(seen, "{violation}");
 }
@@ -152,13 +155,19 @@ fn a_member_that_forgets_its_activation_activates_twice_or_leaves_whoever_follow
 #[test]
 fn a_member_that_ignores_its_activation_never_ends() {
     let violation = caught_in(&activations_matter(), keygen::Mutant::IgnoresActivation);
-    let seen = matches!(violation, Violation::Incomplete { .. } | Violation::TwoActivations { .. });
+    let seen = matches!(
+        violation,
+        Violation::Incomplete { .. } | Violation::HalfMade { .. } | Violation::TwoActivations { .. }
+    );
     assert!(seen, "{violation}");
 }
 
 #[test]
 fn a_member_that_loses_its_pending_share_never_ends() {
     let violation = caught_in_keygen(keygen::Mutant::LosesPendingShares);
-    let seen = matches!(violation, Violation::Incomplete { .. } | Violation::Split { .. });
+    let seen = matches!(
+        violation,
+        Violation::Incomplete { .. } | Violation::HalfMade { .. } | Violation::Split { .. }
+    );
     assert!(seen, "{violation}");
 }

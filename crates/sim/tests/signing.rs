@@ -4,7 +4,7 @@ mod seeds;
 
 use std::collections::BTreeMap;
 
-use countersign_sim::{Links, Report, Scenario, World};
+use countersign_sim::{Links, Report, Scenario, Violation, World};
 use countersign_types::FailureKind;
 
 use seeds::seeds;
@@ -52,6 +52,21 @@ fn invariants_hold_under_faults_and_liars() {
     for kind in [FailureKind::Refused, FailureKind::Disagreement, FailureKind::Unavailable] {
         assert!(totals.failed.contains_key(&kind), "no failure {kind:?} in {totals:?}");
     }
+}
+
+/// With a threshold of honest members a signature comes, whatever the others do, if the callers name whom they ask.
+#[test]
+fn whatever_liars_do_a_request_to_an_honest_node_is_signed() {
+    let totals = run(&Scenario::besieged(), 80_000..80_000 + seeds(60));
+    assert!(totals.further_attempts > 10 && totals.blamed > 10, "{totals:?}");
+    run(&Scenario::besieged_larger(), 90_000..90_000 + seeds(15));
+    // else a liar that is asked to sign has other bytes signed first
+    let open = Scenario { named: 0, agreeable: false, ..Scenario::besieged() };
+    let missed = (80_000..80_060).filter_map(|seed| World::new(open.clone(), seed).run().err());
+    let missed = missed.map(|broken| broken.violation).find(|violation| {
+        matches!(violation, Violation::NotLive { why, .. } if why.contains("shares for another outcome"))
+    });
+    assert!(missed.is_some(), "whoever coordinates what it overhears keeps nobody from a signature");
 }
 
 /// Many requests, so that coordinators learn which of them take one round.

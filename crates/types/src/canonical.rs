@@ -115,6 +115,7 @@ pub mod sol_types {
             KeySpec key;
             bytes params;
             Caller[] callers;
+            address[] coordinators;
             bytes32 nonce;
             uint64 issuedAt;
             uint64 expiresAt;

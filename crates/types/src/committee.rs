@@ -2,6 +2,7 @@
 
 use std::{fmt, num::NonZeroU16};
 
+use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
 use crate::NodePublicKey;
@@ -74,6 +75,8 @@ pub enum CommitteeError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committee {
     members: Vec<NodePublicKey>,
+    /// In the same order: each costs a curve operation.
+    addresses: Vec<Address>,
     threshold: u16,
 }
 
@@ -92,7 +95,8 @@ impl Committee {
         if !(lowest..=count).contains(&usize::from(threshold)) {
             return Err(CommitteeError::Threshold { members: count, lowest, got: threshold });
         }
-        Ok(Self { members, threshold })
+        let addresses = members.iter().map(NodePublicKey::address).collect();
+        Ok(Self { members, addresses, threshold })
     }
 
     /// The members, sorted by public key.
@@ -124,6 +128,11 @@ impl Committee {
     /// The member with an identifier.
     pub fn member(&self, identifier: Identifier) -> Option<&NodePublicKey> {
         self.members.get(usize::from(identifier.get()) - 1)
+    }
+
+    /// The Ethereum address of the member with an identifier.
+    pub fn address(&self, identifier: Identifier) -> Option<Address> {
+        self.addresses.get(usize::from(identifier.get()) - 1).copied()
     }
 }
 

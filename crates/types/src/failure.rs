@@ -32,6 +32,8 @@ pub enum FailureKind {
     Disagreement,
     /// The callers used this nonce for another request.
     NonceReused,
+    /// The request names other nodes to coordinate it.
+    NotCoordinator,
     /// Too many bytes.
     TooLarge,
     /// A bound on concurrent work or memory is reached: try again later.
@@ -54,7 +56,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, for documents and tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Invalid,
         Self::WrongNetwork,
         Self::Expired,
@@ -67,6 +69,7 @@ impl FailureKind {
         Self::UnknownAction,
         Self::Disagreement,
         Self::NonceReused,
+        Self::NotCoordinator,
         Self::TooLarge,
         Self::Busy,
         Self::StorageFull,
@@ -93,6 +96,7 @@ impl FailureKind {
             Self::UnknownAction => "unknown-action",
             Self::Disagreement => "disagreement",
             Self::NonceReused => "nonce-reused",
+            Self::NotCoordinator => "not-coordinator",
             Self::TooLarge => "too-large",
             Self::Busy => "busy",
             Self::StorageFull => "storage-full",
@@ -125,6 +129,7 @@ impl FailureKind {
             Self::UnknownAction => "no node that was asked has the action",
             Self::Disagreement => "the nodes read different values",
             Self::NonceReused => "the nonce was used for another request",
+            Self::NotCoordinator => "the request names other nodes to coordinate it",
             Self::TooLarge => "too many bytes",
             Self::Busy => "a bound on concurrent work is reached",
             Self::StorageFull => "the bound on stored actions is reached",
@@ -146,6 +151,7 @@ impl FailureKind {
             Self::NotFound | Self::UnknownAction => 404,
             Self::Disagreement | Self::NonceReused => 409,
             Self::TooLarge => 413,
+            Self::NotCoordinator => 421,
             Self::ActionFailed => 422,
             Self::Busy => 429,
             Self::StorageFull | Self::NotReady | Self::Unavailable => 503,
@@ -176,6 +182,7 @@ impl FailureKind {
             | Self::UnknownAction
             | Self::Disagreement
             | Self::NonceReused
+            | Self::NotCoordinator
             | Self::TooLarge
             | Self::ActionFailed
             | Self::UnusableSource => false,

@@ -53,8 +53,8 @@ pub use payload::{
 };
 pub use record::{FieldRead, Record, RecordEntry};
 pub use request::{
-    Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES,
-    Request, RequestError, SignedRequest, ValidRequest,
+    Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_COORDINATORS, MAX_LIFETIME_MS,
+    MAX_PARAMS_BYTES, Request, RequestError, SignedRequest, ValidRequest,
 };
 pub use root_keys::{
     Activation, AttemptTerms, RootKey, RootKeys, RootKeysError, activate, activation_digest, roots_hash,

@@ -38,6 +38,12 @@ pub enum Mutant {
     SkipsExpiry,
     /// Requests of before the start are taken.
     SkipsBoot,
+    /// A nonce serves for any number of requests.
+    TakesNoncesAgain,
+    /// Requests may be of the future.
+    SkipsIssueTime,
+    /// Any member may coordinate any request.
+    IgnoresCoordinators,
     /// Shares are given for any outcome of a request.
     SignsTwoOutcomes,
     /// A session may be opened again.
@@ -58,6 +64,12 @@ pub enum Mutant {
     ActivatesWithoutAll,
     /// In key generation, it signs an activation that is not stored yet.
     ActivatesBeforeStoring,
+    /// In key generation, it may still activate what it confirmed before the latest attempt.
+    KeepsEarlierAttempts,
+    /// In key generation, it takes part in a further attempt although nobody refused the one that it confirmed.
+    JoinsWhileConfirmed,
+    /// In key generation, it turns back to a refused attempt when the refuser itself activates it.
+    FollowsTheRefuser,
 }
 
 #[cfg(not(countersign_mutants))]
@@ -115,7 +127,9 @@ macro_rules! listed {
 listed! {
     UsesNoncesTwice RepeatsCommitments NoncesSurviveCrash TakesAdvanceTwice KeepsAdvance SkipsOwnRecord
     SkipsOwnCommitments AcceptsSeenCommitments SkipsTolerance AcceptsUnmadeReads SkipsRecordSignatures
-    AcceptsStrangers AcceptsSmallBase ChangesAgreedRecord SkipsExpiry SkipsBoot SignsTwoOutcomes ReopensSessions
+    AcceptsStrangers AcceptsSmallBase ChangesAgreedRecord SkipsExpiry SkipsBoot TakesNoncesAgain
+    SkipsIssueTime IgnoresCoordinators
+    SignsTwoOutcomes ReopensSessions
     OneRefusalIsFinal BlamesTheNext BelievesVotes SkipsEcho AcceptsAnyLength ConfirmsBeforeStoring
-    ActivatesWithoutAll ActivatesBeforeStoring
+    ActivatesWithoutAll ActivatesBeforeStoring KeepsEarlierAttempts JoinsWhileConfirmed FollowsTheRefuser
 }

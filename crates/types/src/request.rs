@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyId, KeySpec, KeySpecError, NetworkId, RequestDigest, canonical, ecdsa};
+use crate::{KeyId, KeySpec, KeySpecError, MAX_MEMBERS, NetworkId, RequestDigest, canonical, ecdsa};
 
 /// The most bytes of a key's config.
 pub const MAX_CONFIG_BYTES: usize = 16 * 1024;
@@ -11,6 +11,8 @@ pub const MAX_CONFIG_BYTES: usize = 16 * 1024;
 pub const MAX_PARAMS_BYTES: usize = 64 * 1024;
 /// The most callers of one request.
 pub const MAX_CALLERS: usize = 8;
+/// The most nodes that a request names to coordinate it: no network has more.
+pub const MAX_COORDINATORS: usize = MAX_MEMBERS;
 /// The longest life of a request: ten minutes, in milliseconds.
 pub const MAX_LIFETIME_MS: u64 = 10 * 60 * 1000;
 
@@ -59,6 +61,12 @@ pub struct Request {
     pub params: Bytes,
     /// Who asks: sorted, distinct, one to [`MAX_CALLERS`].
     pub callers: Vec<Caller>,
+    /// Which nodes may coordinate it, by their addresses: sorted, distinct; none: every member may. A member that may
+    /// coordinate a request can have other bytes signed than whoever was asked would, where they depend on the moment; no other
+    /// member can.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::HexAddress>))]
+    pub coordinators: Vec<Address>,
     /// Fresh for each request of these callers.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
     pub nonce: B256,
@@ -83,6 +91,12 @@ pub enum RequestError {
     /// Callers not sorted, not distinct, none or too many.
     #[error("callers must be sorted by kind and id, distinct, 1 to {MAX_CALLERS}, got {got} that are not")]
     Callers {
+        /// How many there are.
+        got: usize,
+    },
+    /// Coordinators not sorted, not distinct, or too many.
+    #[error("coordinators must be sorted and distinct, at most {MAX_COORDINATORS}, got {got} that are not")]
+    Coordinators {
         /// How many there are.
         got: usize,
     },
@@ -129,7 +143,11 @@ impl RequestError {
     pub fn is_unauthorised(&self) -> bool {
         match self {
             Self::Signature { .. } | Self::Owner { .. } | Self::SignatureCount { .. } => true,
-            Self::Key(_) | Self::Params { .. } | Self::Callers { .. } | Self::Lifetime { .. } => false,
+            Self::Key(_)
+            | Self::Params { .. }
+            | Self::Callers { .. }
+            | Self::Coordinators { .. }
+            | Self::Lifetime { .. } => false,
         }
     }
 }
@@ -152,10 +170,16 @@ impl Request {
                     id: Bytes::copy_from_slice(caller.id.as_slice()),
                 })
                 .collect(),
+            coordinators: self.coordinators.clone(),
             nonce: self.nonce,
             issuedAt: self.issued_at,
             expiresAt: self.expires_at,
         }
+    }
+
+    /// Whether its callers let the node with this address coordinate it.
+    pub fn may_coordinate(&self, node: Address) -> bool {
+        self.coordinators.is_empty() || self.coordinators.contains(&node)
     }
 
     fn validate(&self) -> Result<(), RequestError> {
@@ -166,6 +190,10 @@ impl Request {
         let ordered = self.callers.windows(2).all(|pair| pair[0] < pair[1]);
         if self.callers.is_empty() || self.callers.len() > MAX_CALLERS || !ordered {
             return Err(RequestError::Callers { got: self.callers.len() });
+        }
+        let ordered = self.coordinators.windows(2).all(|pair| pair[0] < pair[1]);
+        if self.coordinators.len() > MAX_COORDINATORS || !ordered {
+            return Err(RequestError::Coordinators { got: self.coordinators.len() });
         }
         let lifetime = self.expires_at.checked_sub(self.issued_at);
         if !lifetime.is_some_and(|ms| (1..=MAX_LIFETIME_MS).contains(&ms)) {
@@ -274,6 +302,7 @@ mod tests {
             params: Bytes::new(),
             callers,
             nonce: B256::repeat_byte(4),
+            coordinators: Vec::new(),
             issued_at: 1_000,
             expires_at: 2_000,
         }
@@ -308,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_changed_field_breaks_the_signature() {
-        let changes: [fn(&mut Request); 6] = [
+        let changes: [fn(&mut Request); 7] = [
+            |r| r.coordinators = vec![Address::ZERO],
             |r| r.network = NetworkId::from([9; 32]),
             |r| r.key.policy.config = vec![9].into(),
             |r| r.params = vec![9].into(),
@@ -334,13 +364,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_named_may_coordinate_and_where_nobody_is_everybody() {
+        let (named, other) = (Address::repeat_byte(1), Address::repeat_byte(2));
+        let mut request = request(&[1]);
+        assert!(request.may_coordinate(named) && request.may_coordinate(other));
+        request.coordinators = vec![named];
+        assert!(request.may_coordinate(named) && !request.may_coordinate(other));
+        assert!(sign(request, &[1]).validate().is_ok());
+    }
+
+    #[test]
     fn malformed_requests_are_refused() {
-        let changes: [fn(&mut Request); 5] = [
+        let changes: [fn(&mut Request); 8] = [
             |r| r.callers.clear(),
             |r| r.callers.push(r.callers[0]),
             |r| r.expires_at = r.issued_at,
             |r| r.expires_at = r.issued_at + MAX_LIFETIME_MS + 1,
             |r| r.params = vec![0; MAX_PARAMS_BYTES + 1].into(),
+            |r| r.coordinators = vec![Address::repeat_byte(1); 2],
+            |r| r.coordinators = vec![Address::repeat_byte(2), Address::repeat_byte(1)],
+            |r| r.coordinators = (0..=24).map(Address::repeat_byte).collect(),
         ];
         for change in changes {
             let mut changed = request(&[1]);

@@ -127,6 +127,7 @@ fn request(network: NetworkId) -> Value {
         key: key_specs().remove(1),
         params: b"hello".to_vec().into(),
         callers: vec![Caller { kind: CallerKind::Eip191, id: signer.public_key().address() }],
+        coordinators: vec![Address::repeat_byte(0x44), Address::repeat_byte(0x45)],
         nonce: B256::repeat_byte(0x55),
         issued_at: 1_700_000_000_000,
         expires_at: 1_700_000_060_000,

@@ -80,6 +80,7 @@ pub fn request_to(
         key,
         params,
         callers: vec![Caller { kind: CallerKind::Eip191, id: caller.address() }],
+        coordinators: Vec::new(),
         nonce,
         issued_at,
         expires_at: issued_at + LIFETIME_MS,

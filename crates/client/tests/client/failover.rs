@@ -47,7 +47,8 @@ async fn a_dead_node_is_passed_over_and_the_one_that_answers_is_asked_first_from
 async fn a_final_failure_is_returned_and_nobody_else_is_asked() {
     let world = Arc::new(World::new());
     for kind in FailureKind::ALL {
-        if kind.is_transient() || matches!(kind, FailureKind::NotFound | FailureKind::PublisherNotListed) {
+        use FailureKind::{NotCoordinator, NotFound, PublisherNotListed};
+        if kind.is_transient() || [NotFound, PublisherNotListed, NotCoordinator].contains(&kind) {
             continue;
         }
         let first = Node::start(Behaviour::failing(&world, kind)).await;
@@ -58,6 +59,29 @@ async fn a_final_failure_is_returned_and_nobody_else_is_asked() {
         assert_eq!(failure.kind, kind);
         assert_eq!((first.asked(), second.asked()), (1, 0), "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn a_node_that_may_not_coordinate_is_passed_over_and_nobody_is_asked_twice() {
+    let world = Arc::new(World::new());
+    let kind = FailureKind::NotCoordinator;
+    let first = Node::start(Behaviour::failing(&world, kind)).await;
+    let second = Node::start(Behaviour::honest(&world)).await;
+    let signed = client(&world, vec![first.url.clone(), second.url.clone()], TIMEOUT);
+    signed.sign(world.request(1)).await.expect("from the second node");
+    let alone = client(&world, vec![first.url.clone()], TIMEOUT);
+    let error = alone.sign(world.request(1)).await.expect_err("it may not");
+    assert!(error.to_string().contains(kind.name()), "{error}");
+    assert_eq!((first.asked(), second.asked()), (2, 1));
+}
+
+#[tokio::test]
+async fn the_nodes_that_answer_are_named_as_coordinators() {
+    let world = Arc::new(World::new());
+    let node = Node::start(Behaviour::honest(&world)).await;
+    let named = client(&world, vec![dead().await, node.url.clone(), node.url.clone()], TIMEOUT);
+    let names = named.coordinators().await.expect("one answers");
+    assert_eq!(names, [world.keys[0].public_key().address()]);
 }
 
 #[tokio::test]

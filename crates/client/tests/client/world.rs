@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) root_keys: RootKeys,
     pub(crate) caller: LocalSigner,
     /// In the order of the identifiers.
-    keys: Vec<NodeKey>,
+    pub(crate) keys: Vec<NodeKey>,
     shares: Vec<RootShare>,
 }
 
@@ -81,6 +81,7 @@ impl World {
             key: self.spec(),
             params: vec![params].into(),
             callers: self.callers(),
+            coordinators: Vec::new(),
             nonce: B256::repeat_byte(params),
             issued_at: 1_000,
             expires_at: 2_000,

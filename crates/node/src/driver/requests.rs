@@ -43,6 +43,8 @@ pub(super) enum Posted {
     Begin,
     /// It runs or is done: whoever asked is answered, now or later.
     Joined,
+    /// It is new, and too many run: nothing comes of it here.
+    TooMany,
 }
 
 impl Requests {
@@ -60,7 +62,7 @@ impl Requests {
         if self.running.len() >= MAX_RUNNING {
             let detail = format!("{MAX_RUNNING} requests run here: ask another node, or later");
             answer(reply, Err(Failure::new(FailureKind::Busy, detail)));
-            return Posted::Joined;
+            return Posted::TooMany;
         }
         self.running.insert(digest, Running { request, waiting: vec![reply] });
         Posted::Begin
@@ -147,4 +149,57 @@ fn size(response: &SignResponse) -> usize {
     let nodes: usize =
         response.nodes.iter().map(|node| node.reason.as_ref().map_or(0, String::len) + 128).sum();
     signatures + nodes + response.response.len() + response.votes.len() * 512 + 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_types::{
+        ActionId, Address, B256, Bytes, Caller, CallerKind, CallerSignature, KeyOptions, KeySpec, NetworkId,
+        NodeKey, PayloadKind, Policy, Request, Scheme, SignedRequest,
+    };
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn request(number: u64) -> Arc<ValidRequest> {
+        let caller = NodeKey::from_bytes([7; 32]).expect("a key");
+        let mut nonce = B256::ZERO;
+        nonce.0[..8].copy_from_slice(&number.to_be_bytes());
+        let request = Request {
+            network: NetworkId::from([1; 32]),
+            key: KeySpec {
+                scheme: Scheme::SchnorrSecp256k1,
+                policy: Policy { action: ActionId::from([2; 32]), config: Bytes::new() },
+                payloads: vec![PayloadKind::Bytes],
+                options: KeyOptions::default(),
+                owner: Address::ZERO,
+                salt: B256::ZERO,
+            },
+            params: Bytes::new(),
+            callers: vec![Caller { kind: CallerKind::Eip191, id: caller.public_key().address() }],
+            coordinators: Vec::new(),
+            nonce,
+            issued_at: 1,
+            expires_at: 2,
+        };
+        let signature = caller.sign(request.digest().0);
+        let signatures = vec![CallerSignature(Bytes::copy_from_slice(signature.as_bytes()))];
+        Arc::new(SignedRequest { request, signatures }.validate().expect("in order"))
+    }
+
+    #[test]
+    fn one_beyond_those_that_may_run_is_told_apart_from_one_that_joins() {
+        let mut requests = Requests::default();
+        let mut post = |number: u64| {
+            let (reply, answer) = oneshot::channel();
+            (requests.post(request(number), reply), answer)
+        };
+        let running: Vec<_> = (0..MAX_RUNNING as u64).map(&mut post).collect();
+        assert!(running.iter().all(|(posted, _)| matches!(posted, Posted::Begin)));
+        let (posted, mut answer) = post(MAX_RUNNING as u64);
+        assert!(matches!(posted, Posted::TooMany));
+        let failure = answer.try_recv().expect("at once").expect_err("too many run");
+        assert_eq!(failure.kind, FailureKind::Busy);
+        assert!(matches!(post(0).0, Posted::Joined));
+    }
 }

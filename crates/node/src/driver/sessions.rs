@@ -27,6 +27,8 @@ impl Driver {
         match self.requests.post(request, reply) {
             Posted::Begin => self.parts.runs.prepare(action, digest),
             Posted::Joined => {}
+            // else requests that cost no run would fill the memory of those that do
+            Posted::TooMany => self.parts.participant.release(&digest),
         }
     }
 

@@ -20,7 +20,7 @@ fn key(byte: u8) -> NodeKey {
 /// Members that answer as they are told, at once.
 struct Scripted {
     members: Vec<NodePublicKey>,
-    answer: Box<dyn Fn(Ask) -> Option<Answer> + Send + Sync>,
+    answer: Box<dyn Fn(NodePublicKey, Ask) -> Option<Answer> + Send + Sync>,
     chunks_asked: AtomicU32,
     questions: OnceLock<Weak<Questions>>,
 }
@@ -38,7 +38,7 @@ impl Transport for Scripted {
             self.chunks_asked.fetch_add(1, Ordering::Relaxed);
         }
         let questions = self.questions.get().and_then(Weak::upgrade).expect("set");
-        if let Some(answer) = (self.answer)(ask) {
+        if let Some(answer) = (self.answer)(*to, ask) {
             questions.answered(*to, id, answer);
         }
         Ok(())
@@ -65,6 +65,11 @@ struct World {
 }
 
 fn world(answer: impl Fn(Ask) -> Option<Answer> + Send + Sync + 'static) -> World {
+    world_of(move |_, ask| answer(ask))
+}
+
+/// With members that answer each for itself.
+fn world_of(answer: impl Fn(NodePublicKey, Ask) -> Option<Answer> + Send + Sync + 'static) -> World {
     let transport = Arc::new(Scripted {
         members: [2, 3].map(|byte| key(byte).public_key()).into(),
         answer: Box::new(answer),
@@ -83,7 +88,10 @@ fn world(answer: impl Fn(Ask) -> Option<Answer> + Send + Sync + 'static) -> Worl
 }
 
 fn publication(component: &[u8]) -> SignedPublishAction {
-    let publisher = key(9);
+    published_by(&key(9), component)
+}
+
+fn published_by(publisher: &NodeKey, component: &[u8]) -> SignedPublishAction {
     let manifest = Manifest {
         name: "an-action".into(),
         component: ComponentDigest::of(component),
@@ -100,17 +108,19 @@ fn publication(component: &[u8]) -> SignedPublishAction {
 
 /// A peer that has a component, whatever publication it offers.
 fn offering(signed: SignedPublishAction, component: Vec<u8>) -> World {
-    world(move |ask| {
-        Some(match ask {
-            Ask::Stored(Wanted::Action(_)) => Answer::Action {
-                signed: Box::new(signed.clone()),
-                component_bytes: u32::try_from(component.len()).expect("small"),
-                script_bytes: 0,
-            },
-            Ask::Stored(Wanted::Chunk { .. }) => Answer::Chunk(component.clone().into()),
-            Ask::FinalBlock { .. } => Answer::Unknown,
-        })
-    })
+    world(move |ask| Some(offered(&signed, &component, ask)))
+}
+
+fn offered(signed: &SignedPublishAction, component: &[u8], ask: Ask) -> Answer {
+    match ask {
+        Ask::Stored(Wanted::Action(_)) => Answer::Action {
+            signed: Box::new(signed.clone()),
+            component_bytes: u32::try_from(component.len()).expect("small"),
+            script_bytes: 0,
+        },
+        Ask::Stored(Wanted::Chunk { .. }) => Answer::Chunk(component.to_vec().into()),
+        Ask::FinalBlock { .. } => Answer::Unknown,
+    }
 }
 
 #[tokio::test]
@@ -142,6 +152,122 @@ async fn nothing_is_fetched_of_what_is_not_the_action_or_not_wanted() {
     let not_listed = |_: &SignedPublishAction| Err(Failure::new(FailureKind::PublisherNotListed, "no"));
     let failure = world.replication.fetch(signed.action_id(), not_listed).await.err().expect("unwanted");
     assert_eq!((failure.kind, chunks(&world)), (FailureKind::PublisherNotListed, 0));
+}
+
+/// Anybody can sign the same manifest: whoever comes first must not keep a node from the publication that its operator lists.
+#[tokio::test]
+async fn a_strangers_publication_at_one_peer_hides_no_other() {
+    let component = b"a component".to_vec();
+    let (listed, strange) = (publication(&component), published_by(&key(8), &component));
+    assert_eq!(listed.action_id(), strange.action_id());
+    let action = listed.action_id();
+    let publisher = listed.publish.publisher;
+    let wanted = move |signed: &SignedPublishAction| match signed.publish.publisher == publisher {
+        true => Ok(()),
+        false => Err(Failure::new(FailureKind::PublisherNotListed, "no")),
+    };
+    let liar = key(2).public_key();
+    let world = world_of(move |peer, ask| {
+        Some(offered(if peer == liar { &strange } else { &listed }, &component, ask))
+    });
+    // whoever comes first
+    for _ in 0..2 {
+        let fetched = world.replication.fetch(action, wanted).await.expect("the other peer has it");
+        assert_eq!(fetched.signed.publish.publisher, publisher);
+    }
+}
+
+/// Nobody says for one that is busy that it has nothing better.
+#[tokio::test]
+async fn a_strangers_publication_is_no_answer_for_a_busy_peer() {
+    let strange = published_by(&key(8), b"a component");
+    let (action, busy) = (strange.action_id(), key(3).public_key());
+    let world = world_of(move |peer, ask| {
+        Some(if peer == busy { Answer::Busy } else { offered(&strange, b"a component", ask) })
+    });
+    let not_listed =
+        |_: &SignedPublishAction| Err(Failure::new(FailureKind::PublisherNotListed, "a stranger's"));
+    let failure = world.replication.fetch(action, not_listed).await.err().expect("nothing is wanted");
+    assert_eq!(failure.kind, FailureKind::Unavailable);
+    assert!(failure.detail.ends_with("a stranger's"), "{failure}");
+}
+
+#[tokio::test]
+async fn where_no_peer_has_a_wanted_publication_the_failure_says_why() {
+    let [one, other] = [7, 8].map(|byte| published_by(&key(byte), b"a component"));
+    let (action, first) = (one.action_id(), key(2).public_key());
+    let not_listed = |signed: &SignedPublishAction| {
+        Err(Failure::new(FailureKind::PublisherNotListed, signed.publish.publisher.to_string()))
+    };
+    for at_the_second in [Some(other), None] {
+        let strangers: Vec<String> =
+            [Some(&one), at_the_second.as_ref()].into_iter().flatten().map(publisher_of).collect();
+        let one = one.clone();
+        let world = world_of(move |peer, ask| {
+            let signed = if peer == first { Some(&one) } else { at_the_second.as_ref() };
+            Some(signed.map_or(Answer::Unknown, |signed| offered(signed, b"a component", ask)))
+        });
+        // whoever comes first
+        for _ in 0..2 {
+            let failure = world.replication.fetch(action, not_listed).await.err().expect("nothing is wanted");
+            assert_eq!(failure.kind, FailureKind::PublisherNotListed);
+            assert!(strangers.contains(&failure.detail), "{failure}");
+        }
+        assert_eq!(world.transport.chunks_asked.load(Ordering::Relaxed), 0);
+    }
+}
+
+fn publisher_of(signed: &SignedPublishAction) -> String {
+    signed.publish.publisher.to_string()
+}
+
+#[tokio::test]
+async fn whatever_one_peer_does_wrong_the_other_is_asked() {
+    let listed = publication(b"a component");
+    let mut changed = listed.clone();
+    changed.publish.issued_at += 1;
+    let another = publication(b"b component");
+    let offer = |signed: &SignedPublishAction, component_bytes: usize| Answer::Action {
+        signed: Box::new(signed.clone()),
+        component_bytes: u32::try_from(component_bytes).expect("small"),
+        script_bytes: 0,
+    };
+    let chunk = |bytes: &'static [u8]| Answer::Chunk(Bytes::from_static(bytes));
+    let whole = || Some(chunk(b"a component"));
+    // what it says that it has, and what it hands over then; none: it says nothing
+    let wrongs = [
+        ("it has none", Answer::Unknown, None),
+        ("it is busy", Answer::Busy, None),
+        ("it answers something else", chunk(b"a component"), None),
+        ("it has another action", offer(&another, 11), Some(chunk(b"b component"))),
+        ("its publication is not signed", offer(&changed, 11), whole()),
+        ("its component is too large", offer(&listed, MAX_COMPONENT_BYTES + 1), whole()),
+        ("its component is empty", offer(&listed, 0), whole()),
+        ("its component is shorter", offer(&listed, 10), Some(chunk(b"0123456789"))),
+        ("its component is another", offer(&listed, 11), Some(chunk(b"b component"))),
+        ("its chunk is shorter than it offered", offer(&listed, 11), Some(chunk(b"a comp"))),
+        ("its chunk is longer than it offered", offer(&listed, 2), whole()),
+        ("it does not have the component then", offer(&listed, 11), Some(Answer::Unknown)),
+        ("it is busy then", offer(&listed, 11), Some(Answer::Busy)),
+        ("it is silent then", offer(&listed, 11), None),
+    ];
+    let wrongdoer = key(2).public_key();
+    for (what, said, handed_over) in wrongs {
+        let honest = listed.clone();
+        let world = world_of(move |peer, ask| match ask {
+            Ask::Stored(Wanted::Action(_)) if peer == wrongdoer => Some(said.clone()),
+            Ask::Stored(Wanted::Chunk { .. }) if peer == wrongdoer => handed_over.clone(),
+            Ask::Stored(_) | Ask::FinalBlock { .. } => Some(offered(&honest, b"a component", ask)),
+        });
+        // whoever comes first
+        for _ in 0..2 {
+            let fetched = world.replication.fetch(listed.action_id(), |_| Ok(())).await;
+            let fetched = fetched.unwrap_or_else(|failure| panic!("{what}: {failure}"));
+            assert_eq!(fetched.signed, listed, "{what}");
+            let content = Content::component(Bytes::from_static(b"a component"));
+            assert_eq!(fetched.content, content, "{what}: only this is charged to the publisher");
+        }
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use countersign_types::Identifier;
 
-use super::{Coordinator, Effect, Kept, Phase, signing::Signing};
+use super::{Coordinator, Effect, HEDGE_MS, Kept, Phase, signing::Signing};
 use crate::{
     Millis,
     message::{Eager, Observation, Provisional},
@@ -69,7 +69,10 @@ impl Coordinator {
         let eager = self.standings.observation(me).and_then(|own| eager(me, own, advance));
         let Some(eager) = eager.filter(|eager| self.all_held_back(eager)) else {
             let refuses = self.standings.refusals() > 0;
-            return self.propose(if refuses { usize::MAX } else { self.setup.membership.threshold() - 1 });
+            let effects =
+                self.propose(if refuses { usize::MAX } else { self.setup.membership.threshold() - 1 });
+            self.await_first(now);
+            return effects;
         };
         self.attempt = 1;
         let package = eager.clone().package(self.id);
@@ -80,11 +83,18 @@ impl Coordinator {
             self.standings.ask_one(*other);
             effects.push(Effect::Send { to: *other, message: self.proposal(Some(&eager)) });
         }
+        self.await_first(now);
         // this node's own part last: the others' takes longer, and begins when they hear of it
         effects.push(signing.request(me));
         self.one_round = OneRound::Proposed { eager, failed: None };
         self.phase = Phase::Signing { signing: Box::new(signing), ends: now.saturating_add(ONE_ROUND_MS) };
         effects
+    }
+
+    /// Those that are asked now are asked first: the others' time is counted from here.
+    fn await_first(&mut self, now: Millis) {
+        self.first = self.waiting_others().collect();
+        self.hedge_at = now.saturating_add(HEDGE_MS);
     }
 
     /// Whether nobody else is asked yet, because this node's own run comes first.

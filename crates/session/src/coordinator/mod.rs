@@ -21,6 +21,7 @@ use countersign_types::{
     Failure, FailureKind, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, Record, SessionId,
     SessionTerms, Signature, SignedVote, ValidRequest,
     mutant::{Mutant, broken},
+    outcome::MAX_REASON_BYTES,
 };
 
 use crate::{
@@ -37,8 +38,8 @@ use standing::Standings;
 
 /// After this long without enough answers, members that were held back are asked too. Milliseconds.
 pub const HEDGE_MS: Millis = 300;
-/// How long signers have for commitments or shares before others take their place; it grows with each
-/// attempt. Milliseconds.
+/// How long signers have for their shares, and before them for commitments in further attempts, before others take their place. It
+/// grows with each attempt, up to a third of what is left until the deadline. Milliseconds.
 pub const SIGN_MS: Millis = 2_000;
 /// How often an unanswered message is sent again. Milliseconds.
 pub const RESEND_MS: Millis = 1_000;
@@ -77,10 +78,12 @@ pub struct Coordinator {
     attempt: u32,
     /// Signer sets that failed without a culprit.
     tried: BTreeSet<BTreeSet<Identifier>>,
-    /// The members that were asked when the session began.
+    /// The members that were asked first, before the others.
     first: BTreeSet<Identifier>,
     /// Those of them that had not answered when the others were asked.
-    late: BTreeSet<Identifier>,
+    overdue: BTreeSet<Identifier>,
+    /// Those of these whom one of the others has overtaken.
+    overtaken: BTreeSet<Identifier>,
     /// What the last search for signers found, while what it depends on is the same.
     searched: Option<(Searched, Prospects)>,
     hedge_at: Millis,
@@ -116,6 +119,7 @@ enum Phase {
     Committing {
         signers: BTreeSet<Identifier>,
         commitments: BTreeMap<Identifier, Vec<Commitments>>,
+        /// When the attempt does: the time for shares is what commitments leave of it.
         ends: Millis,
     },
     Signing {
@@ -174,7 +178,8 @@ impl Coordinator {
             attempt: 0,
             tried: BTreeSet::new(),
             first: BTreeSet::new(),
-            late: BTreeSet::new(),
+            overdue: BTreeSet::new(),
+            overtaken: BTreeSet::new(),
             searched: None,
             hedge_at: now.saturating_add(HEDGE_MS),
             resend_at: now.saturating_add(RESEND_MS),
@@ -182,7 +187,7 @@ impl Coordinator {
             setup,
         };
         let mut effects = coordinator.propose_first();
-        coordinator.first = coordinator.standings.waiting().collect();
+        coordinator.first = coordinator.waiting_others().collect();
         effects.extend(coordinator.advance(now));
         (coordinator, effects)
     }
@@ -197,9 +202,24 @@ impl Coordinator {
         matches!(self.phase, Phase::Done)
     }
 
-    /// The members that this session waited for in vain. Others that have not answered were asked late, or are not needed.
+    /// The members that this session waited for in vain, or longer than for others: those that were asked first, and ran
+    /// the action after one that was asked later, or not at all. Where an action takes long for everybody, nobody is late.
     pub fn late(&self) -> BTreeSet<Identifier> {
-        self.late.iter().copied().chain(self.standings.late()).collect()
+        let silent = self.overdue.iter().copied().filter(|id| self.standings.is_waiting(*id));
+        self.overtaken.iter().copied().chain(silent).chain(self.standings.late()).collect()
+    }
+
+    /// Other members that were asked and have not answered.
+    fn waiting_others(&self) -> impl Iterator<Item = Identifier> + '_ {
+        self.standings.waiting().filter(|id| *id != self.setup.membership.me)
+    }
+
+    /// A member has run the action, sooner than those that were asked long before it.
+    fn has_run(&mut self, member: Identifier) {
+        if member != self.setup.membership.me && !self.first.contains(&member) {
+            let behind = self.overdue.iter().copied().filter(|id| self.standings.is_waiting(*id));
+            self.overtaken.extend(behind);
+        }
     }
 
     /// When [`Coordinator::tick`] is next due.
@@ -222,7 +242,8 @@ impl Coordinator {
 
     /// Handles a participant's message.
     pub fn receive(&mut self, from: Identifier, message: ToCoordinator, now: Millis) -> Vec<Effect> {
-        if self.is_done() || message.session() != self.id || !self.standings.was_asked(from) {
+        let counts = self.standings.was_asked(from) && !self.standings.comes_and_goes(from);
+        if self.is_done() || message.session() != self.id || !counts {
             return Vec::new();
         }
         let mut effects = match message {
@@ -232,7 +253,7 @@ impl Coordinator {
                 self.package_declined(from, attempt, &decline)
             }
             ToCoordinator::Committed { attempt, commitments, .. } => {
-                self.committed(from, attempt, commitments, now)
+                self.committed(from, attempt, commitments)
             }
             ToCoordinator::Signed(signed) => self.signed(from, *signed),
         };
@@ -247,6 +268,8 @@ impl Coordinator {
         }
         self.standings.disconnected(member);
         if self.is_awaited(member) {
+            // C7
+            self.standings.mark_lost(member);
             self.give_attempt_up(Fallback::Declined);
         }
         let mut effects = self.propose(usize::MAX);
@@ -280,19 +303,20 @@ impl Coordinator {
         }
         if now >= self.hedge_at {
             self.hedge_at = Millis::MAX;
-            let me = self.setup.membership.me;
-            self.late.extend(self.standings.waiting().filter(|id| *id != me && self.first.contains(id)));
+            self.overdue = self.waiting_others().filter(|id| self.first.contains(id)).collect();
             self.give_own_run_up();
             effects.extend(self.propose(usize::MAX));
         }
-        let late = match &self.phase {
+        let late: Option<BTreeSet<Identifier>> = match &self.phase {
             Phase::Committing { signers, commitments, ends } if now >= *ends => {
                 Some(signers.iter().filter(|id| !commitments.contains_key(id)).copied().collect())
             }
             Phase::Signing { signing, ends } if now >= *ends => Some(signing.missing()),
             Phase::Observing | Phase::Committing { .. } | Phase::Signing { .. } | Phase::Done => None,
         };
-        if let Some(late) = late {
+        if let Some(mut late) = late {
+            // in one round its run may still be under way, and may take everybody as long
+            late.retain(|id| !self.standings.is_waiting(*id));
             self.standings.mark_slow(late, "it allowed, and did not return its share in time");
             effects.extend(self.next_attempt(Fallback::Late));
         }
@@ -325,11 +349,13 @@ impl Coordinator {
         if !self.standings.is_waiting(from) {
             return Vec::new();
         }
-        let allows = matches!(observation.decision, Provisional::Allow);
         let count = observation.commitments.len();
         // C1
-        let fits = observation.record.is_bounded()
-            && if allows { (1..=MAX_PAYLOADS).contains(&count) } else { count == 0 };
+        let (allows, decided) = match &observation.decision {
+            Provisional::Allow => (true, (1..=MAX_PAYLOADS).contains(&count)),
+            Provisional::Refuse { reason } => (false, count == 0 && reason.len() <= MAX_REASON_BYTES),
+        };
+        let fits = decided && observation.record.is_bounded();
         if !fits {
             self.standings.misbehaved(from, "its observation is beyond the protocol's bounds");
             return self.propose(usize::MAX);
@@ -339,6 +365,9 @@ impl Coordinator {
             return self.propose(usize::MAX);
         }
         self.standings.observed(from, observation);
+        if allows {
+            self.has_run(from);
+        }
         if matches!(self.one_round, OneRound::OwnRun) && from == self.setup.membership.me {
             return self.after_own_run(now);
         }
@@ -379,15 +408,9 @@ impl Coordinator {
         }
     }
 
-    fn committed(
-        &mut self,
-        from: Identifier,
-        attempt: u32,
-        fresh: Vec<Commitments>,
-        now: Millis,
-    ) -> Vec<Effect> {
+    fn committed(&mut self, from: Identifier, attempt: u32, fresh: Vec<Commitments>) -> Vec<Effect> {
         let expected = self.standings.payloads(from);
-        let Phase::Committing { signers, commitments, .. } = &mut self.phase else { return Vec::new() };
+        let Phase::Committing { signers, commitments, ends } = &mut self.phase else { return Vec::new() };
         if attempt != self.attempt || !signers.contains(&from) {
             return Vec::new();
         }
@@ -400,8 +423,8 @@ impl Coordinator {
         if commitments.len() < signers.len() {
             return Vec::new();
         }
-        let commitments = std::mem::take(commitments);
-        self.sign(commitments, now)
+        let (commitments, ends) = (std::mem::take(commitments), *ends);
+        self.sign(commitments, ends)
     }
 
     /// Moves on as far as what is known allows.
@@ -458,11 +481,11 @@ impl Coordinator {
         if self.attempt > MAX_ATTEMPTS {
             return self.finish(Err(answer::exhausted(self)));
         }
+        let ends = now.saturating_add(attempt_ms(self.attempt, self.setup.deadline.saturating_sub(now)));
         if self.attempt == 1 {
             let commitments = self.standings.first_commitments(&signers);
-            return self.sign(commitments, now);
+            return self.sign(commitments, ends);
         }
-        let ends = now.saturating_add(SIGN_MS.saturating_mul(self.attempt.into()));
         let effects = signers.iter().map(|to| self.ask_to_commit(*to)).collect();
         self.phase = Phase::Committing { signers, commitments: BTreeMap::new(), ends };
         effects
@@ -512,5 +535,26 @@ impl Coordinator {
         let mut effects: Vec<Effect> = self.standings.asked().map(close).collect();
         effects.push(Effect::Finished(Box::new(result)));
         effects
+    }
+}
+
+/// How long an attempt may take where so much time is left. However many fail, there is time for another.
+fn attempt_ms(attempt: u32, left: Millis) -> Millis {
+    SIGN_MS.saturating_mul(attempt.into()).min((left / 3).max(SIGN_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a committee of fifteen, seven may lie, and each of them may let one attempt wait to its end.
+    #[test]
+    fn however_many_attempts_time_out_there_is_time_for_another() {
+        let mut left = 29_000;
+        for attempt in 1..=7 {
+            assert!(attempt_ms(attempt, left) >= SIGN_MS);
+            left -= attempt_ms(attempt, left);
+        }
+        assert!(left >= SIGN_MS, "{left} ms are left");
     }
 }

@@ -9,7 +9,7 @@ use countersign_types::{
 };
 
 use super::{
-    Coordinator, Effect, Fallback, Kept, Phase, SIGN_MS, Signed, answer,
+    Coordinator, Effect, Fallback, Kept, Phase, Signed, answer,
     standing::{records_of, signatures_of},
 };
 use crate::{
@@ -83,17 +83,21 @@ impl Signing {
         if vote.shares != shares_hash(&signed.shares) {
             return Err("its vote is for other shares than it sent");
         }
+        if from == membership.me {
+            // from within
+            return Ok(());
+        }
         let member = membership.committee.member(from).ok_or("it is no member")?;
         signed.vote.verify(membership.network, member).map_err(|_| "its vote's signature is wrong")
     }
 }
 
 impl Coordinator {
-    /// Sends the package of the current attempt.
+    /// Sends the package of the current attempt, which ends then.
     pub(super) fn sign(
         &mut self,
         signers: BTreeMap<Identifier, Vec<Commitments>>,
-        now: Millis,
+        ends: Millis,
     ) -> Vec<Effect> {
         let set: BTreeSet<Identifier> = signers.keys().copied().collect();
         let payloads = signers.values().next().map_or(0, Vec::len);
@@ -112,7 +116,6 @@ impl Coordinator {
         let Some(speaker) = speaker else { return self.finish(Err(answer::exhausted(self))) };
         let signing = Signing::new(package, self.setup.membership.network, speaker);
         let effects = set.iter().map(|to| signing.request(*to)).collect();
-        let ends = now.saturating_add(SIGN_MS.saturating_mul(self.attempt.into()));
         self.phase = Phase::Signing { signing: Box::new(signing), ends };
         effects
     }

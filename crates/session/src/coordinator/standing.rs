@@ -10,6 +10,9 @@ use countersign_types::{
 
 use crate::message::{Decline, Observation, Provisional};
 
+/// How many attempts a member's connection may end in.
+const MAX_LOST: u32 = 2;
+
 /// Where one member stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -36,6 +39,8 @@ pub(super) struct Standings {
     order: Vec<Identifier>,
     /// Those that an attempt waited for in vain, and why: chosen again only where nobody else is left.
     slow: BTreeMap<Identifier, String>,
+    /// How often an attempt was given up because their connection ended.
+    lost: BTreeMap<Identifier, u32>,
     /// Those that did not sign a package, and why. They may be right.
     objecting: BTreeMap<Identifier, String>,
     /// Counts the changes, so that what follows from them is worked out once for each.
@@ -53,7 +58,14 @@ impl Standings {
             }
         }
         known.extend(committee.identifiers().filter(|id| !order.contains(id)));
-        Self { of, order: known, slow: BTreeMap::new(), objecting: BTreeMap::new(), version: 0 }
+        Self {
+            of,
+            order: known,
+            slow: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            objecting: BTreeMap::new(),
+            version: 0,
+        }
     }
 
     /// Another number after each change.
@@ -248,6 +260,18 @@ impl Standings {
         self.slow.extend(members.into_iter().map(|member| (member, reason.clone())));
     }
 
+    /// An attempt is given up because a member's connection ended: it is chosen again only where nobody else is left, and after
+    /// the second time not at all. Otherwise one that comes and goes uses all attempts up.
+    pub(super) fn mark_lost(&mut self, member: Identifier) {
+        *self.lost.entry(member).or_default() += 1;
+        self.mark_slow(BTreeSet::from([member]), "its connection ended while it was to sign");
+    }
+
+    /// Whether a member's connection ended too often: what it says counts no longer.
+    pub(super) fn comes_and_goes(&self, member: Identifier) -> bool {
+        self.lost.get(&member).is_some_and(|times| *times >= MAX_LOST)
+    }
+
     pub(super) fn mark_objecting(&mut self, member: Identifier, reason: &str) {
         self.version += 1;
         self.objecting.insert(member, countersign_types::outcome::cut(reason.to_owned()));
@@ -271,7 +295,8 @@ impl Standings {
 
     /// Whether a member that could not be reached can be asked now.
     pub(super) fn connected(&mut self, member: Identifier) -> bool {
-        let gone = matches!(self.of.get(&member), Some(Standing::NotConnected { .. }));
+        let gone = matches!(self.of.get(&member), Some(Standing::NotConnected { .. }))
+            && !self.comes_and_goes(member);
         if gone {
             self.set(member, Standing::NotAsked);
         }

@@ -1,7 +1,5 @@
 //! From stored shares to root keys that all activated: confirmations, activation, completion.
 
-use std::collections::BTreeMap;
-
 use countersign_types::{
     Activation, AttemptId, AttemptTerms, B256, Identifier, NodeSignature,
     mutant::{Mutant, broken},
@@ -24,14 +22,19 @@ impl KeyGen {
         };
         let mut candidate = Candidate::new(running.terms.clone(), roots);
         candidate.confirm_own(&self.membership, &self.identity, attempt);
-        candidate.early(&self.membership, attempt, std::mem::take(&mut running.early_confirmations));
+        let early = std::mem::take(&mut running.early_confirmations);
+        let culprits = candidate.early(&self.membership, attempt, early);
         let message = candidate.confirmation(&self.membership);
         // whoever confirms this one never activates an earlier one
-        self.pending = BTreeMap::from([(attempt, candidate)]);
+        if !broken(Mutant::KeepsEarlierAttempts) {
+            self.pending.clear();
+        }
+        self.pending.insert(attempt, candidate);
         self.latest = Some(attempt);
         self.latest_number = running.terms.number;
         self.settled = Some(Box::new(running));
         let mut effects = message.map(|message| self.to_all(&message)).unwrap_or_default();
+        effects.extend(culprits.into_iter().filter_map(|by| self.confirms_other_roots(attempt, by)));
         effects.extend(self.try_activate(attempt));
         effects
     }
@@ -60,15 +63,14 @@ impl KeyGen {
     ) -> Vec<Effect> {
         let Some(attempt) = self.id_of(terms) else { return Vec::new() };
         if let Some(running) = self.running.as_mut().filter(|running| running.id == attempt) {
-            running.early_confirmations.insert(from, (roots, signature));
+            running.take_early(from, roots, signature);
             return Vec::new();
         }
         let Some(candidate) = self.pending.get_mut(&attempt) else {
             return self.asked(from, attempt, terms, now);
         };
         if candidate.confirmed(&self.membership, attempt, from, roots, signature).is_err() {
-            let reason = format!("member {from} confirms other root keys");
-            return self.blame(attempt, reason, vec![from]).into_iter().collect();
+            return self.confirms_other_roots(attempt, from).into_iter().collect();
         }
         let mut effects: Vec<Effect> = self.contradicted(attempt).into_iter().collect();
         let refusal = self.pending.get(&attempt).and_then(Candidate::refusal);
@@ -79,6 +81,10 @@ impl KeyGen {
             None => {}
         }
         effects
+    }
+
+    fn confirms_other_roots(&mut self, attempt: AttemptId, member: Identifier) -> Option<Effect> {
+        self.blame(attempt, format!("member {member} confirms other root keys"), vec![member])
     }
 
     /// K9, of another member. Its confirmations are as good as if their senders had sent them.
@@ -101,7 +107,7 @@ impl KeyGen {
         let may_follow = match self.pending.get(&attempt).and_then(Candidate::refusal) {
             None => true,
             // one that says that it refuses and activates does not make this member turn back
-            Some(refusal) => is_activation && refusal.by != from,
+            Some(refusal) => is_activation && (refusal.by != from || broken(Mutant::FollowsTheRefuser)),
         };
         if may_follow {
             effects.extend(self.try_activate(attempt));

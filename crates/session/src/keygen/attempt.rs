@@ -23,6 +23,10 @@ use super::{
 };
 use crate::{Membership, Millis};
 
+/// How many confirmations of one member are kept until this one has the roots: the first and the last. Who confirms
+/// other roots and then the right ones has lied, and its confirmation counts.
+const MAX_EARLY: usize = 2;
+
 pub(super) struct Running {
     pub(super) id: AttemptId,
     pub(super) terms: AttemptTerms,
@@ -30,8 +34,8 @@ pub(super) struct Running {
     pub(super) step: Step,
     /// Whether this member's part is stored: before that it sends nothing.
     is_open: bool,
-    /// Confirmations of members that are faster than this one.
-    pub(super) early_confirmations: BTreeMap<Identifier, (B256, NodeSignature)>,
+    /// Confirmations of members that are faster than this one: of each, at most [`MAX_EARLY`] that differ.
+    pub(super) early_confirmations: BTreeMap<Identifier, Vec<(B256, NodeSignature)>>,
     me: Identifier,
     /// Here and below: one package for each scheme, in their order.
     broadcasts: BTreeMap<Identifier, (Vec<Bytes>, NodeSignature)>,
@@ -203,6 +207,15 @@ impl Running {
         verify(membership, from, digest, &signature)?;
         self.private.entry(from).or_insert((packages, signature));
         Ok(())
+    }
+
+    /// K7, of a member that is faster than this one: it is judged when this one's shares are stored.
+    pub(super) fn take_early(&mut self, from: Identifier, roots: B256, signature: NodeSignature) {
+        let said = self.early_confirmations.entry(from).or_default();
+        if !said.contains(&(roots, signature)) {
+            said.truncate(MAX_EARLY - 1);
+            said.push((roots, signature));
+        }
     }
 
     /// Moves on as far as what has arrived allows: K4, K5, K6.

@@ -1,6 +1,9 @@
 //! How an attempt begins: the first member starts it (K1), the others join (K2).
 
-use countersign_types::{AttemptId, AttemptTerms, B256, Identifier, Scheme};
+use countersign_types::{
+    AttemptId, AttemptTerms, B256, Identifier, Scheme,
+    mutant::{Mutant, broken},
+};
 use rand_core::{CryptoRng, RngCore};
 
 use super::{ATTEMPT_MS, Effect, Joined, KeyGen, Message, attempt::Running};
@@ -21,8 +24,13 @@ impl KeyGen {
             && !self.is_done()
             && self.activated.is_none()
             && self.running.is_none()
-            && self.is_free()
+            && self.may_go_on()
             && self.connected.len() + 1 == usize::from(self.membership.committee.size())
+    }
+
+    /// K1, K2: whether its last confirmation lets this member take part in a further attempt.
+    fn may_go_on(&self) -> bool {
+        self.is_free() || broken(Mutant::JoinsWhileConfirmed)
     }
 
     /// K1.
@@ -63,7 +71,7 @@ impl KeyGen {
         if self.running.as_ref().is_some_and(|running| running.step.is_storing()) {
             return Vec::new();
         }
-        if !self.is_free() {
+        if !self.may_go_on() {
             // the starter may have refused what this member confirmed, and says so when it is asked
             let message =
                 self.candidate().and_then(|(_, candidate)| candidate.confirmation(&self.membership));

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use countersign_types::{Activation, AttemptId, NodeKey, NodeSignature, Scheme};
+use countersign_types::{
+    Activation, AttemptId, NodeKey, NodeSignature, Scheme,
+    mutant::{Mutant, broken},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{KeyGen, Pending, Refusal, pending::Candidate};
@@ -92,7 +95,8 @@ impl KeyGen {
         let latest = latest.map(|stored| (stored.terms.id(network), stored.terms.number));
         for stored in pending {
             let id = stored.terms.id(network);
-            if latest.is_none_or(|(latest, _)| latest == id) {
+            let counts = latest.is_none_or(|(latest, _)| latest == id);
+            if counts || broken(Mutant::KeepsEarlierAttempts) {
                 self.pending.insert(id, Candidate::new(stored.terms, stored.roots));
             }
         }

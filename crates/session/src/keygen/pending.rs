@@ -111,18 +111,22 @@ impl Candidate {
         self.activate_own(membership, identity, attempt);
     }
 
+    /// Takes what came before this member had the roots: who confirms other ones.
     pub(super) fn early(
         &mut self,
         membership: &Membership,
         attempt: AttemptId,
-        confirmations: BTreeMap<Identifier, (B256, NodeSignature)>,
-    ) {
-        for (from, (roots, signature)) in confirmations {
-            // one that does not fit is sent again, and answered then
-            if roots == self.hash {
-                let _ = self.confirmed(membership, attempt, from, roots, signature);
+        confirmations: BTreeMap<Identifier, Vec<(B256, NodeSignature)>>,
+    ) -> Vec<Identifier> {
+        let mut culprits = Vec::new();
+        for (from, said) in confirmations {
+            for (roots, signature) in said {
+                if self.confirmed(membership, attempt, from, roots, signature).is_err() {
+                    culprits.push(from);
+                }
             }
         }
+        culprits
     }
 
     pub(super) fn confirmed(

@@ -1,9 +1,9 @@
 //! Whether a request may be judged here and now: network, times, nonce, key.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc};
 
 use countersign_types::{
-    Failure, FailureKind, Identifier, RequestDigest, SessionTerms, SignedRequest, ValidRequest,
+    Address, Failure, FailureKind, Identifier, RequestDigest, SessionTerms, SignedRequest, ValidRequest,
     mutant::{Mutant, broken},
 };
 
@@ -11,7 +11,7 @@ use super::{KeyError, MAX_SESSIONS_PER_COORDINATOR, MAX_SKEW_MS, Participant};
 use crate::Millis;
 
 /// Authenticates a request: form, signatures, owner. It costs a signature check for each caller and needs nothing of a
-/// node (P3), so that it can be done beside the participant, which then [admits](Participant::admit_request) the request.
+/// node (P4), so that it can be done beside the participant, which then [admits](Participant::admit_request) the request.
 pub fn authenticate(signed: SignedRequest) -> Result<ValidRequest, Failure> {
     signed.validate().map_err(|error| {
         let kind = if error.is_unauthorised() { FailureKind::Unauthorised } else { FailureKind::Invalid };
@@ -25,8 +25,10 @@ impl<R> Participant<R> {
     ///
     /// A coordinator asks this of its own node before it opens a session, so that a caller's mistake is
     /// answered at once.
-    pub fn admit_request(&mut self, valid: &ValidRequest, now: Millis) -> Result<(), Failure> {
-        self.admit_brought(valid, self.membership.me, now)
+    pub fn admit_request(&mut self, valid: &Arc<ValidRequest>, now: Millis) -> Result<(), Failure> {
+        self.admit_brought(valid, self.membership.me, now)?;
+        self.authenticated.keep(valid);
+        Ok(())
     }
 
     /// As [`Participant::admit_request`], for a request that a coordinator brings.
@@ -46,8 +48,20 @@ impl<R> Participant<R> {
             );
             return Err(Failure::new(FailureKind::WrongNetwork, detail));
         }
-        let (issued_at, boot) = (valid.request().issued_at, self.boot);
-        if issued_at > now {
+        let request = valid.request();
+        let named = request.coordinators.is_empty() || {
+            self.membership.committee.address(by).is_some_and(|node| request.may_coordinate(node))
+        };
+        if !named && !broken(Mutant::IgnoresCoordinators) {
+            let names: Vec<String> = request.coordinators.iter().map(Address::to_string).collect();
+            let detail = format!(
+                "the request names the nodes that may coordinate it, and node {by} is not among them: post it to one of {}",
+                names.join(", ")
+            );
+            return Err(Failure::new(FailureKind::NotCoordinator, detail));
+        }
+        let (issued_at, boot) = (request.issued_at, self.boot);
+        if issued_at > now && !broken(Mutant::SkipsIssueTime) {
             let detail = format!(
                 "the request was issued at {issued_at}, this node's clock says {now}: check the caller's clock"
             );
@@ -69,6 +83,7 @@ impl<R> Participant<R> {
     /// Forgets a request that came to nothing here before any session: it could not even be prepared. Otherwise
     /// requests that cost their caller nothing would fill the memory of those that run.
     pub fn release(&mut self, request: &RequestDigest) {
+        self.authenticated.forget(request);
         self.memory.release(request);
     }
 

@@ -9,6 +9,7 @@
 
 mod advance;
 mod attempt;
+mod authenticated;
 mod judge;
 mod keys;
 mod memory;
@@ -39,6 +40,7 @@ use advance::Advance;
 pub use advance::{MAX_ADVANCE, MAX_BATCH};
 use attempt::Attempt;
 pub(crate) use attempt::signing_package;
+use authenticated::Authenticated;
 pub use judge::authenticate;
 pub use keys::KeyError;
 use keys::{KeyCache, KeyPair};
@@ -66,6 +68,7 @@ pub struct Participant<R> {
     boot: Millis,
     keys: KeyCache,
     memory: RequestMemory,
+    authenticated: Authenticated,
     advance: Advance,
     spare: Spare,
     seen: Seen,
@@ -149,6 +152,7 @@ impl<R> Participant<R> {
             boot,
             keys: KeyCache::default(),
             memory: RequestMemory::default(),
+            authenticated: Authenticated::default(),
             advance,
             spare: Spare::default(),
             seen: Seen::default(),
@@ -209,12 +213,14 @@ impl<R> Participant<R> {
         // P2 to P7
         let judged = self
             .check_terms(from, &terms, now)
-            .and_then(|()| authenticate(proposal.request))
-            .and_then(|request| {
-                // P4, before it is remembered: what no session comes of must fill no memory
-                if request.digest() != terms.request {
-                    return Err(judge::other_request(terms.request, request.digest()));
+            .and_then(|()| {
+                if from == self.membership.me {
+                    self.authenticated.own(&terms.request, proposal.request)
+                } else {
+                    self.authenticated.brought(from, &terms.request, proposal.request, now)
                 }
+            })
+            .and_then(|request| {
                 self.admit_brought(&request, from, now)?;
                 self.open(from, id, &terms, request, proposal.eager)
             });
@@ -229,7 +235,7 @@ impl<R> Participant<R> {
         from: Identifier,
         id: SessionId,
         terms: &SessionTerms,
-        request: ValidRequest,
+        request: Arc<ValidRequest>,
         eager: Option<Box<Eager>>,
     ) -> Result<Effect<R>, countersign_types::Failure> {
         let keys = self.key_pair(&request)?;
@@ -238,8 +244,7 @@ impl<R> Participant<R> {
         // one that nobody could use is as good as none
         let eager = eager.map(|eager| *eager).filter(|eager| eager.is_bounded(&self.membership.committee));
         let ends = request.request().expires_at.min(terms.time_ms.saturating_add(SESSION_MS));
-        let run =
-            Run { session: id, coordinator: from, request: Arc::new(request), context: Arc::new(context) };
+        let run = Run { session: id, coordinator: from, request, context: Arc::new(context) };
         let effect = Effect::Observe(run.clone());
         let session = Session {
             run,

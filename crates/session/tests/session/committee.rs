@@ -123,6 +123,7 @@ pub(crate) fn request(nonce: u8) -> Request {
         key: key(),
         params: Bytes::new(),
         callers: vec![Caller { kind: CallerKind::Eip191, id: caller().public_key().address() }],
+        coordinators: Vec::new(),
         nonce: B256::repeat_byte(nonce),
         issued_at: NOW,
         expires_at: NOW + 60_000,

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use countersign_session::{
     coordinator::{GRACE_MS, HEDGE_MS, RESEND_MS, SIGN_MS, Signed},
-    message::{ToCoordinator, shares_hash},
+    message::{Provisional, ToCoordinator, shares_hash},
 };
-use countersign_types::{Bytes, Decision, Failure, FailureKind, Identifier, NodeDecision};
+use countersign_types::{
+    Bytes, Decision, Failure, FailureKind, Identifier, NodeDecision, outcome::MAX_REASON_BYTES,
+};
 
 use crate::{
     committee::{NETWORK, id, identity, peer_id, public},
@@ -164,6 +166,67 @@ fn late_is_who_was_waited_for() {
     table.pass(2 * HEDGE_MS);
     assert!(table.is_done());
     assert_eq!(table.coordinator.late(), BTreeSet::from([id(2)]));
+}
+
+/// An action may take longer than members are given before others are asked too.
+#[test]
+fn nobody_is_late_where_the_action_takes_long_for_all() {
+    let all = |ms| [1, 2, 3, 4, 5].map(|number| (number, Says::Slow(ms)));
+    let late = |says: &[(u16, Says)], of: &[u16]| {
+        let mut table = if of.is_empty() { Table::new(says, &[]) } else { Table::in_advance(says, of) };
+        table.pass(DEADLINE_MS / 2);
+        assert!(table.is_done());
+        table.coordinator.late()
+    };
+    assert_eq!(late(&all(HEDGE_MS + 50), &[]), BTreeSet::new());
+    // who is slower than those that were asked so much later is
+    let mut says = all(HEDGE_MS + 50);
+    says[1].1 = Says::Slow(3 * HEDGE_MS);
+    assert_eq!(late(&says, &[]), BTreeSet::from([id(2)]));
+    // the time of those that are asked after the own run counts from there
+    assert_eq!(late(&all(HEDGE_MS - 50), &[2, 3]), BTreeSet::new());
+    let mut says = all(HEDGE_MS - 50);
+    says[1].1 = Says::Slow(3 * HEDGE_MS);
+    assert_eq!(late(&says, &[2, 3]), BTreeSet::from([id(2)]));
+    // nor does a member that cannot run the action at all show that others are slow
+    let mut says = all(HEDGE_MS + 50);
+    says[3].1 = Says::CannotRun;
+    assert_eq!(late(&says, &[]), BTreeSet::new());
+}
+
+/// Three sign; 3 comes and goes while 4 and 5 are at work, and must not use all attempts up.
+#[test]
+fn a_member_that_comes_and_goes_does_not_use_the_attempts_up() {
+    let slow = Says::Slow(1_000);
+    let mut table = Table::new(&[(3, Says::SilentLate), (4, slow), (5, slow)], &[]);
+    for _ in 0..16 {
+        table.disconnect(3);
+        table.connect(3);
+    }
+    let signed = table.result().expect("1, 2 and one of the slow ones sign");
+    assert!(!signers(&signed).contains(&3));
+    assert!(signed.attempts <= 3, "{} attempts", signed.attempts);
+}
+
+#[test]
+fn a_reason_beyond_its_bound_is_misbehaviour() {
+    let reason = |length: usize| {
+        let twist = move |_, message| match message {
+            ToCoordinator::Observed(mut observation) => {
+                if let Provisional::Refuse { reason } = &mut observation.decision {
+                    *reason = "x".repeat(length);
+                }
+                ToCoordinator::Observed(observation)
+            }
+            other @ (ToCoordinator::Declined { .. }
+            | ToCoordinator::Committed { .. }
+            | ToCoordinator::Signed(_)) => other,
+        };
+        let signed = Table::twisted(&[(2, Says::Refuses)], &[], Box::new(twist)).result();
+        said(&signed.expect("four sign").nodes, 2)
+    };
+    assert_eq!(reason(MAX_REASON_BYTES), Some(Decision::Refuse));
+    assert_eq!(reason(MAX_REASON_BYTES + 1), Some(Decision::Misbehaved));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use alloy_primitives::keccak256;
+use alloy_primitives::{B256, keccak256};
 use alloy_sol_types::SolStruct;
 use countersign_session::{
     Millis,
@@ -149,6 +149,10 @@ impl Ring {
 
 fn is_confirmation(message: &Message) -> bool {
     matches!(message, Message::Confirm { .. })
+}
+
+fn is_private(message: &Message) -> bool {
+    matches!(message, Message::Round2 { .. })
 }
 
 /// All members, with nothing but what is on their disks, and connected.
@@ -356,6 +360,50 @@ fn whoever_refuses_and_confirms_is_named_and_only_others_make_a_member_turn_back
     ring.with(id(1), |machine, now, rng| machine.receive(id(4), honest.clone(), now, rng));
     assert!(ring.activations.iter().any(|(member, _)| *member == id(1)));
     assert_eq!(ring.culprits, [id(3)], "told once");
+}
+
+/// A member's confirmation of other roots than the attempt's.
+fn other_confirmation(by: Identifier, confirmation: &Message) -> Message {
+    let Message::Confirm { terms, .. } = confirmation else { panic!("it is one") };
+    let (attempt, roots) = (terms.id(NETWORK).0, B256::repeat_byte(6));
+    let digest = sol_types::Confirm { attempt, roots }.eip712_signing_hash(&domain(NETWORK));
+    Message::Confirm { terms: terms.clone(), roots, signature: identity(by).sign(digest) }
+}
+
+#[test]
+fn whoever_confirms_other_roots_is_named_also_where_that_comes_before_the_receivers_own_shares() {
+    for is_first in [true, false] {
+        let mut ring = Ring::new(|message| is_private(message) || is_confirmation(message));
+        ring.tick();
+        // all but member 2 have their shares, and confirm
+        for me in [1, 3, 4, 5] {
+            ring.release(id(me), is_private);
+        }
+        let is_wanted = |(from, to, message): &&(Identifier, Identifier, Message)| {
+            (*from, *to) == (id(3), id(2)) && is_confirmation(message)
+        };
+        let right = ring.held.iter().find(is_wanted).expect("sent").2.clone();
+        let mut said = [other_confirmation(id(3), &right), right];
+        if !is_first {
+            said.reverse();
+        }
+        // the one that is made for another's name says nothing about it
+        let forged = other_confirmation(id(3), &said[0]);
+        ring.with(id(2), |machine, now, rng| machine.receive(id(4), forged, now, rng));
+        for message in said {
+            ring.with(id(2), |machine, now, rng| machine.receive(id(3), message, now, rng));
+        }
+        assert!(ring.culprits.is_empty(), "it has no roots to hold them against");
+        ring.release(id(2), is_private);
+        assert_eq!(ring.culprits, [id(3)]);
+        // and the right one counts, whichever came first
+        assert_eq!(ring.members[&id(2)].waits_for(), [1, 4, 5].map(id));
+        for me in 1..=SIZE {
+            ring.release(id(me), is_confirmation);
+        }
+        assert!(ring.members.values().all(KeyGen::is_done));
+        assert_eq!(ring.culprits, [id(3)], "told once");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn admit(
     signed: SignedRequest,
     now: u64,
 ) -> Result<(), countersign_types::Failure> {
-    participant.admit_request(&authenticate(signed)?, now)
+    participant.admit_request(&Arc::new(authenticate(signed)?), now)
 }
 
 #[test]
@@ -120,6 +120,79 @@ fn run_of(effects: Vec<Effect<()>>) -> Run {
         Effect::Send { .. } | Effect::Replay { .. } => None,
     });
     run.expect("the proposal is taken")
+}
+
+#[test]
+fn what_this_node_has_authenticated_is_not_checked_again_and_nothing_else_passes_for_it() {
+    let proposal = |signed: SignedRequest| {
+        let terms = terms(&signed.request, NOW);
+        ToParticipant::Propose(Box::new(Proposal { request: signed, terms, eager: None }))
+    };
+    let mut me = participant(id(1));
+    let valid = Arc::new(authenticate(signed(request(1))).expect("in order"));
+    assert!(me.admit_request(&valid, NOW).is_ok());
+    let mut forged = signed(request(1));
+    forged.signatures = signed(request(2)).signatures;
+    match declined(me.receive(id(1), proposal(forged), NOW, &mut rng(1))) {
+        Some(Decline::Abstain { kind, .. }) => assert_eq!(kind, FailureKind::Unauthorised),
+        other => panic!("{other:?}"),
+    }
+    let run = run_of(me.receive(id(2), proposal(signed(request(1))), NOW, &mut rng(1)));
+    assert!(!Arc::ptr_eq(&run.request, &valid), "what another brings is checked");
+    let run = run_of(me.receive(id(1), proposal(signed(request(1))), NOW, &mut rng(1)));
+    assert!(Arc::ptr_eq(&run.request, &valid));
+}
+
+/// Else whoever is asked to sign could open a session of its own over another moment, and have the others bound to it.
+#[test]
+fn only_nodes_that_the_callers_named_coordinate() {
+    let named = |number: u16| {
+        let mut request = request(1);
+        request.coordinators = vec![identity(id(number)).public_key().address()];
+        signed(request)
+    };
+    assert_eq!(kind(admit(&mut participant(id(1)), named(1), NOW)), None);
+    assert_eq!(kind(admit(&mut participant(id(1)), named(2), NOW)), Some(FailureKind::NotCoordinator));
+    let proposal = || {
+        let signed = named(2);
+        let terms = terms(&signed.request, NOW);
+        ToParticipant::Propose(Box::new(Proposal { request: signed, terms, eager: None }))
+    };
+    let mut me = participant(id(1));
+    match declined(me.receive(id(3), proposal(), NOW, &mut rng(1))) {
+        Some(Decline::Abstain { kind, .. }) => assert_eq!(kind, FailureKind::NotCoordinator),
+        other => panic!("{other:?}"),
+    }
+    run_of(me.receive(id(2), proposal(), NOW, &mut rng(1)));
+}
+
+#[test]
+fn whoever_brings_what_is_not_signed_is_soon_turned_away_unchecked() {
+    let proposal = |forged: bool| {
+        let mut signed = signed(request(1));
+        let terms = terms(&signed.request, NOW);
+        if forged {
+            signed.signatures = crate::committee::signed(request(2)).signatures;
+        }
+        ToParticipant::Propose(Box::new(Proposal { request: signed, terms, eager: None }))
+    };
+    let mut me = participant(id(1));
+    let mut said = |from: u16, forged: bool, now: u64| match declined(me.receive(
+        id(from),
+        proposal(forged),
+        now,
+        &mut rng(1),
+    )) {
+        Some(Decline::Abstain { kind, .. }) => Some(kind),
+        Some(Decline::Refused { .. }) | None => None,
+    };
+    let kinds: Vec<_> = (0..10).map(|_| said(2, true, NOW)).collect();
+    assert_eq!(kinds[..8], [Some(FailureKind::Unauthorised); 8]);
+    assert_eq!(kinds[8..], [Some(FailureKind::Busy); 2]);
+    assert_eq!(said(2, false, NOW), Some(FailureKind::Busy), "whatever it is");
+    assert_eq!(said(3, false, NOW), None, "others are heard");
+    assert_eq!(said(2, true, NOW + 1_000), Some(FailureKind::Unauthorised));
+    assert_eq!(said(2, false, NOW + 1_000), None);
 }
 
 fn record(value: u8) -> Record {

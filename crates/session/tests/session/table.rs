@@ -39,6 +39,8 @@ pub(crate) enum Says {
     Silent,
     /// It observes, and never signs.
     SilentLate,
+    /// It hears everything so many milliseconds late.
+    Slow(Millis),
 }
 
 type Twist = Box<dyn FnMut(Identifier, ToCoordinator) -> ToCoordinator>;
@@ -54,6 +56,8 @@ pub(crate) struct Table {
     twist: Twist,
     result: Option<Result<Signed, Failure>>,
     to_participants: VecDeque<(Identifier, ToParticipant)>,
+    /// What slow ones will hear, and when.
+    under_way: BTreeMap<Millis, Vec<(Identifier, ToParticipant)>>,
     rng: ChaCha20Rng,
 }
 
@@ -145,6 +149,7 @@ impl Table {
             twist,
             result: None,
             to_participants: VecDeque::new(),
+            under_way: BTreeMap::new(),
             rng: rng(5),
         };
         table.carry_out(effects);
@@ -152,11 +157,22 @@ impl Table {
         table
     }
 
-    /// Lets so much time pass, timer by timer.
+    /// Lets so much time pass, timer by timer and message by message.
     pub(crate) fn pass(&mut self, ms: Millis) {
         let end = self.now + ms;
-        while self.result.is_none() && self.coordinator.next_timeout() <= end {
-            self.now = self.now.max(self.coordinator.next_timeout());
+        loop {
+            let arrival = self.under_way.keys().next().copied().unwrap_or(Millis::MAX);
+            let timeout = self.coordinator.next_timeout();
+            if self.result.is_some() || arrival.min(timeout) > end {
+                break;
+            }
+            self.now = self.now.max(arrival.min(timeout));
+            if arrival <= timeout {
+                let arrived = self.under_way.remove(&arrival).unwrap_or_default();
+                arrived.into_iter().for_each(|(to, message)| self.hear(to, message));
+                self.settle();
+                continue;
+            }
             let effects = self.coordinator.tick(self.now);
             self.carry_out(effects);
             self.settle();
@@ -207,13 +223,25 @@ impl Table {
 
     fn settle(&mut self) {
         while let Some((to, message)) = self.to_participants.pop_front() {
-            if self.says(to) == Says::Silent {
-                continue;
+            match self.says(to) {
+                Says::Silent => {}
+                Says::Slow(by) => self.under_way.entry(self.now + by).or_default().push((to, message)),
+                Says::Allows
+                | Says::Refuses
+                | Says::CannotRun
+                | Says::Reads(_)
+                | Says::Sees(_)
+                | Says::RefusesOver(_)
+                | Says::RefusesLate
+                | Says::SilentLate => self.hear(to, message),
             }
-            let Some(participant) = self.participants.get_mut(&to) else { continue };
-            let effects = participant.receive(id(1), message, self.now, &mut self.rng);
-            self.participant_acts(to, effects);
         }
+    }
+
+    fn hear(&mut self, to: Identifier, message: ToParticipant) {
+        let Some(participant) = self.participants.get_mut(&to) else { return };
+        let effects = participant.receive(id(1), message, self.now, &mut self.rng);
+        self.participant_acts(to, effects);
     }
 
     fn participant_acts(&mut self, me: Identifier, effects: Vec<Effect<()>>) {
@@ -240,7 +268,12 @@ impl Table {
             Says::Reads(value) => value,
             Says::Refuses => 200,
             Says::Sees(_) | Says::RefusesOver(_) => 0,
-            Says::Allows | Says::CannotRun | Says::RefusesLate | Says::Silent | Says::SilentLate => 0,
+            Says::Allows
+            | Says::CannotRun
+            | Says::RefusesLate
+            | Says::Silent
+            | Says::SilentLate
+            | Says::Slow(_) => 0,
         };
         let end = match self.says(me) {
             Says::Refuses | Says::RefusesOver(_) => {
@@ -255,7 +288,8 @@ impl Table {
             | Says::Sees(_)
             | Says::RefusesLate
             | Says::Silent
-            | Says::SilentLate => Ok(allow(value)),
+            | Says::SilentLate
+            | Says::Slow(_) => Ok(allow(value)),
         };
         if let Some(number) = self.number(me) {
             return LiveRun { end, record: number_record(number), recorded: (), recorded_bytes: 0 };
@@ -276,7 +310,8 @@ impl Table {
             | Says::Reads(_)
             | Says::RefusesLate
             | Says::Silent
-            | Says::SilentLate => 100,
+            | Says::SilentLate
+            | Says::Slow(_) => 100,
         })
     }
 
@@ -290,7 +325,8 @@ impl Table {
             | Says::Reads(_)
             | Says::Sees(_)
             | Says::RefusesOver(_)
-            | Says::Silent => {
+            | Says::Silent
+            | Says::Slow(_) => {
                 assert_eq!(agreed.entries.len(), 1, "a coordinator chooses members that agree");
                 match agreed_number(agreed) {
                     Some(number) => Ok(allow(u8::try_from(number).expect("a small number"))),

@@ -102,11 +102,19 @@ impl Liar {
 
     /// What it tells its own machine, so that this goes on.
     pub(super) fn tells_itself(&mut self) -> Option<Message> {
-        if matches!(self.lie, Lie::RefusesForSome | Lie::RefusesForAll) {
-            self.withheld.tells_itself(self.me, &self.identity)
+        let refused = if matches!(self.lie, Lie::RefusesForSome | Lie::RefusesForAll) {
+            self.withheld.last()
+        } else if self.lie == Lie::ShowsTwo || (self.lie == Lie::TurnsOneBack && self.withheld.has_waited()) {
+            self.first_full()
         } else {
             None
-        }
+        };
+        self.withheld.tells_itself(refused?, self.me, &self.identity)
+    }
+
+    /// The first attempt that all confirmed.
+    fn first_full(&self) -> Option<AttemptId> {
+        self.withheld.full(&self.committee).first().copied()
     }
 
     /// Its machine has shares.
@@ -220,6 +228,11 @@ impl Liar {
                 let old = if self.said.len() > 200 { self.said.pop_front() } else { None };
                 [message].into_iter().chain(old).collect()
             }
+            (Lie::TurnsOneBack, Message::Round2 { attempt, .. })
+                if to == victim && self.first_full().is_some_and(|first| first != attempt) =>
+            {
+                Vec::new()
+            }
             (Lie::DealsTooFew, Message::Round2 { attempt, mut packages, .. }) if to == victim => {
                 packages.pop();
                 let signature = self.sign(attempt, Some(to), content(&packages));
@@ -258,7 +271,7 @@ impl Liar {
                 vec![forged, Message::Confirm { terms, roots, signature }]
             }
             (lie, Message::Confirm { terms, signature, .. }) if lie.withholds() => {
-                self.withheld.takes(self.me, terms.id(NETWORK), signature);
+                self.withheld.takes_own(self.me, terms.id(NETWORK), signature);
                 Vec::new()
             }
             (Lie::ActivatesForSome, Message::Activate { .. }) if to == victim => Vec::new(),
@@ -274,6 +287,14 @@ impl Liar {
         }
     }
 
+    /// What it says to whom in answer to what its machine does not hear.
+    pub(super) fn answers(&mut self, from: Identifier) -> Vec<(Identifier, Vec<Message>)> {
+        let tells_all = self.lie == Lie::ShowsTwo;
+        let others: Vec<Identifier> = self.committee.identifiers().filter(|id| *id != self.me).collect();
+        let told = others.into_iter().filter(|id| tells_all || *id == from);
+        told.map(|to| (to, self.adds(to))).collect()
+    }
+
     /// What it says besides, whatever its machine sends, and in answer to what that does not hear.
     pub(super) fn adds(&mut self, to: Identifier) -> Vec<Message> {
         if !self.lie.withholds() {
@@ -283,6 +304,13 @@ impl Liar {
         let last = self.committee.identifiers().filter(|id| *id != self.me).last();
         let refusals = self.withheld.refusals(self.me, &self.identity);
         let shown = match (self.lie, &full[..]) {
+            // to one that its shares of a later attempt are kept from
+            (Lie::TurnsOneBack, [first, ..]) => {
+                let is_left = is_victim && self.withheld.is_left(*first, [self.me, to]);
+                is_left.then_some(*first)
+            }
+            // to all but one
+            (Lie::ShowsTwo, [first, _, ..]) if Some(to) != last => Some(*first),
             // to one that all confirmed an attempt, to another that all confirmed a later one
             (_, [first, _, ..]) if is_victim => Some(*first),
             (_, [_, second, ..]) if Some(to) == last => Some(*second),
@@ -292,7 +320,8 @@ impl Liar {
             _ => None,
         };
         let shown = shown.and_then(|attempt| self.withheld.shown(attempt, &self.identity));
-        let refuses = self.lie == Lie::RefusesForAll || (self.lie == Lie::RefusesForSome && !is_victim);
+        let refuses = matches!(self.lie, Lie::RefusesForAll | Lie::ShowsTwo | Lie::TurnsOneBack)
+            || (self.lie == Lie::RefusesForSome && !is_victim);
         let refusals = if refuses { refusals } else { Vec::new() };
         refusals.into_iter().chain(shown).collect()
     }

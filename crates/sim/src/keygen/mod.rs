@@ -1,5 +1,6 @@
 //! Key generation in a world of its own: members with disks, links that fail, and one that may lie.
 
+mod alike;
 mod disk;
 mod events;
 mod liar;
@@ -41,8 +42,8 @@ pub struct Scenario {
     pub lies: Vec<Lie>,
     /// How far members' clocks are apart at most, in milliseconds.
     pub skew_ms: Millis,
-    /// Whether the liar goes on when all other faults end. Then the others need not end with keys, but say who keeps
-    /// them from it.
+    /// Whether the liar goes on when all other faults end. Then the others need not end with keys, but all have got
+    /// equally far, and say who keeps them from it.
     pub unrepentant: bool,
     /// Whether the members begin with a version that lacks a scheme, and are upgraded one after the other.
     pub upgrades: bool,
@@ -184,11 +185,18 @@ pub enum Lie {
     Replays,
     /// It starts old attempts again, if starting is its part.
     StaleStarts,
+    /// When all have confirmed an attempt, it says to everybody that it never does. When all have confirmed a later one,
+    /// it shows that to one member, and at the same moment to the others that all confirmed the first.
+    ShowsTwo,
+    /// It keeps its confirmation of an attempt back, and at last says to everybody that it never confirms. Of each later
+    /// one it keeps one member's shares back, and when others have theirs, it shows that one member that all
+    /// confirmed the first.
+    TurnsOneBack,
 }
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::BadPrivate,
         Self::Equivocates,
         Self::BadProof,
@@ -212,6 +220,8 @@ impl Lie {
         Self::Relabels,
         Self::Replays,
         Self::StaleStarts,
+        Self::ShowsTwo,
+        Self::TurnsOneBack,
     ];
 
     /// Those that nobody can be done before they are seen.
@@ -244,7 +254,14 @@ impl Lie {
 
     /// Whether it keeps its confirmations back, and others' from its own machine.
     pub(crate) fn withholds(self) -> bool {
-        matches!(self, Self::Withholds | Self::RefusesForSome | Self::RefusesForAll)
+        matches!(
+            self,
+            Self::Withholds
+                | Self::RefusesForSome
+                | Self::RefusesForAll
+                | Self::ShowsTwo
+                | Self::TurnsOneBack
+        )
     }
 }
 

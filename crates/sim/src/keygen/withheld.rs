@@ -13,6 +13,9 @@ use crate::roots::NETWORK;
 
 /// How often it is asked for an attempt before it shows what it has.
 const PATIENCE: u32 = 6;
+/// How often its machine confirms, counted for each receiver, before it refuses what it has all confirmations of: some
+/// seconds, in which others must not go on by themselves.
+const SILENCE: u32 = 24;
 
 /// Confirmations by attempt, in the order in which the liar came to know the attempts.
 #[derive(Default)]
@@ -22,6 +25,8 @@ pub(super) struct Withheld {
     roots: BTreeMap<AttemptId, Vec<RootKey>>,
     /// How often it could have shown all confirmations.
     chances: u32,
+    /// How often its machine confirmed.
+    own: u32,
     /// The attempts that it refused before itself.
     told: Vec<AttemptId>,
 }
@@ -39,14 +44,29 @@ impl Withheld {
         self.roots.insert(attempt, roots);
     }
 
-    /// The attempt that it knows last, the first time that it is asked.
-    pub(super) fn tells_itself(&mut self, me: Identifier, identity: &NodeKey) -> Option<Message> {
-        let last = *self.order.last().filter(|last| self.roots.contains_key(*last))?;
-        if self.told.contains(&last) {
+    /// Its own machine's confirmation.
+    pub(super) fn takes_own(&mut self, me: Identifier, attempt: AttemptId, signature: NodeSignature) {
+        self.own = self.own.saturating_add(1);
+        self.takes(me, attempt, signature);
+    }
+
+    /// The attempt that it knows last, if its machine has shares of it.
+    pub(super) fn last(&self) -> Option<AttemptId> {
+        self.order.last().copied().filter(|last| self.roots.contains_key(last))
+    }
+
+    /// Its refusal of an attempt, the first time that it is asked.
+    pub(super) fn tells_itself(
+        &mut self,
+        attempt: AttemptId,
+        me: Identifier,
+        identity: &NodeKey,
+    ) -> Option<Message> {
+        if self.told.contains(&attempt) {
             return None;
         }
-        self.told.push(last);
-        Some(refusal(last, me, identity))
+        self.told.push(attempt);
+        Some(refusal(attempt, me, identity))
     }
 
     /// Its refusals of what it confirmed, the latest first.
@@ -58,6 +78,17 @@ impl Withheld {
     pub(super) fn is_time(&mut self) -> bool {
         self.chances = self.chances.saturating_add(1);
         self.chances > PATIENCE
+    }
+
+    /// Whether it was silent long enough.
+    pub(super) fn has_waited(&self) -> bool {
+        self.own > SILENCE
+    }
+
+    /// Whether any but these members confirmed an attempt that the liar came to know after this one.
+    pub(super) fn is_left(&self, attempt: AttemptId, but: [Identifier; 2]) -> bool {
+        let mut later = self.order.iter().skip_while(|known| **known != attempt).skip(1);
+        later.any(|later| self.sets.get(later).is_some_and(|set| set.keys().any(|id| !but.contains(id))))
     }
 
     /// The attempts that all confirmed, oldest first.

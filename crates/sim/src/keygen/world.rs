@@ -14,6 +14,7 @@ use countersign_types::{Committee, Identifier, NodeKey, Scheme};
 
 use super::{
     Lie, Mutant, Report, Scenario,
+    alike::Alike,
     disk::{Disk, Write},
     events::{Event, short},
     liar::Liar,
@@ -56,6 +57,7 @@ pub struct World {
     /// Who lies how, also when the lies are over.
     lie: Option<(Identifier, Lie)>,
     watch: Watch,
+    alike: Alike,
     chance: Chance,
     trace: Trace,
     report: Report,
@@ -108,6 +110,7 @@ impl World {
             hosts: BTreeMap::new(),
             noticed: BTreeMap::new(),
             watch: Watch::default(),
+            alike: Alike::default(),
             lie: liar.as_ref().map(|liar| (liar.me, liar.lie)),
             liar,
             trace: Trace::default(),
@@ -132,7 +135,7 @@ impl World {
         let end = self.faults_end + END_MS;
         while let Some((at, event)) = self.queue.next(end) {
             self.now = at;
-            if let Err(violation) = self.step(event) {
+            if let Err(violation) = self.step(event).and_then(|()| self.are_alike()) {
                 return Err(self.broken(violation));
             }
             let mut hosts = self.hosts.iter().filter(|(id, _)| self.counts(**id));
@@ -152,6 +155,13 @@ impl World {
             })
             .collect();
         Err(self.broken(Violation::Incomplete { why: states.join("; ") }))
+    }
+
+    /// Whether honest members have the same, once faults are over.
+    fn are_alike(&mut self) -> Result<(), Violation> {
+        let honest = self.hosts.iter().filter(|(id, _)| self.report.liar != Some(**id));
+        let disks: BTreeMap<Identifier, &Disk> = honest.map(|(id, host)| (*id, &host.disk)).collect();
+        self.alike.check(&disks, self.now, self.faults_end)
     }
 
     /// Whether a member must end with the keys: not one that lies to the end.
@@ -300,8 +310,8 @@ impl World {
             Event::Deliver { from, to, message, .. } => {
                 let is_heard = |liar: &mut Liar| liar.me != to || liar.hears(from, &message);
                 if !self.liar.as_mut().is_none_or(is_heard) {
-                    let answer = self.liar.as_mut().map(|liar| liar.adds(from)).unwrap_or_default();
-                    self.post(to, from, &answer);
+                    let answers = self.liar.as_mut().map(|liar| liar.answers(from)).unwrap_or_default();
+                    answers.iter().for_each(|(asker, answer)| self.post(to, *asker, answer));
                     return Ok(());
                 }
                 self.with(to, |machine, now, secrets| machine.receive(from, *message, now, &mut secrets.0))

@@ -17,11 +17,11 @@ use countersign_session::{
     participant::Run,
 };
 use countersign_threshold::Commitments;
-use countersign_types::{Bytes, Identifier, Outcome, SessionId};
+use countersign_types::{Bytes, Identifier, Outcome, SessionId, SignedRequest};
 
 use crate::{
     chance::Chance,
-    faults::Faults,
+    faults::{Class, Faults},
     node::{Act, Wire},
     roots::{NETWORK, Roots},
     script::Script,
@@ -134,6 +134,24 @@ impl Conspiracy {
                 Vec::new()
             }
         }
+    }
+
+    /// The request of a proposal that reaches a liar, which wants to have it signed over another moment before the one who was
+    /// asked does.
+    pub(crate) fn takes_up(
+        &mut self,
+        me: Identifier,
+        from: Identifier,
+        wire: &Wire,
+    ) -> Option<SignedRequest> {
+        let Wire::ToParticipant(ToParticipant::Propose(proposal)) = wire else { return None };
+        let drawn = !self.members.contains(&from) && self.chance.permille(300);
+        let happens = self.faults.happens(Class::Lie, drawn);
+        happens.then(|| {
+            let session = proposal.terms.id(NETWORK);
+            self.told.push(format!("{me} wants to coordinate what {from} does in {}", short(&session.0)));
+            proposal.request.clone()
+        })
     }
 
     /// What a liar does in place of what an honest node would.

@@ -24,6 +24,28 @@ pub(super) struct Client {
     pub(super) probe: Option<Probe>,
 }
 
+/// What a dishonest caller asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallerLie {
+    /// Something else under the same nonce.
+    SameNonce,
+    /// What it did not sign.
+    Forged,
+    /// Something that is not issued yet.
+    Early,
+    /// Something that has ended on every clock.
+    Late,
+}
+
+impl CallerLie {
+    const ALL: [Self; 4] = [Self::SameNonce, Self::Forged, Self::Early, Self::Late];
+}
+
+/// The one caller of all requests.
+fn caller() -> NodeKey {
+    NodeKey::from_bytes([9; 32]).expect("a scalar")
+}
+
 pub(super) struct Probe {
     pub(super) at: Identifier,
     pub(super) answered: bool,
@@ -36,20 +58,26 @@ impl World {
         let members = self.roots.members();
         for _ in 0..self.scenario.requests {
             let at = self.now + chance.between(0, self.scenario.faults_ms);
-            let plan = self.draw_plan(&mut chance);
+            let named = chance.permille(self.scenario.named);
+            let plan = self.draw_plan(&mut chance, named);
             // a client's clock may be behind, so that nobody thinks the request is of the future
             let issued = at.saturating_sub(2 * self.scenario.skew_ms);
             let short = chance.permille(self.scenario.short_lived);
             let life = if short { chance.between(2_000, 6_000) } else { 120_000 };
             // sets that agree on different numbers sign different bytes, and a node gives shares for one list of bytes
             let one_set = self.scenario.agreeable && plan.quotes.is_some();
-            let client = self.add_client(&mut chance, plan, issued, issued + life);
             // one coordinator, or two at once, or the next where the first does not answer
             let mut order = members.clone();
             chance.shuffle(&mut order);
-            order.retain(|node| !self.down.contains(node) && self.slow != Some(*node));
+            let must = self.scenario.all_signed;
+            order.retain(|node| {
+                !self.down.contains(node) && self.slow != Some(*node) && !(must && self.is_liar(*node))
+            });
+            let only = order.first().copied().filter(|_| named);
+            let client = self.add_client(&mut chance, plan, only, issued, issued + life);
             let mut posts = vec![(at, order[0])];
-            let more = if chance.permille(400) && !one_set { chance.between(1, 2) } else { 0 };
+            let one = one_set || (must && named);
+            let more = if chance.permille(400) && !one { chance.between(1, 2) } else { 0 };
             for node in order.into_iter().skip(1).take(usize::try_from(more).unwrap_or(0)) {
                 let again = if chance.permille(300) { at } else { at + chance.between(0, 12_000) };
                 posts.push((again, node));
@@ -58,6 +86,9 @@ impl World {
                 if self.faults.happens(Class::Request, true) {
                     self.queue.plan(time, Event::Post { client, at: node });
                 }
+            }
+            if chance.permille(self.scenario.lying_callers) {
+                self.lie_of_caller(&mut chance, client, at);
             }
         }
     }
@@ -69,9 +100,9 @@ impl World {
         let issued = now + self.scenario.skew_ms;
         // numbers too: liars may be far off, and must not be in the way
         let members = self.roots.members();
-        let quotes = chance.permille(500).then(|| Quotes::draw(&mut chance, &members, true));
+        let numbers = chance.permille(self.scenario.numbers);
+        let quotes = numbers.then(|| Quotes::draw(&mut chance, &members, true));
         let plan = Plan { quotes, ..Plan::allowing() };
-        let client = self.add_client(&mut chance, plan, issued, issued + 120_000);
         let honest: Vec<Identifier> = self
             .roots
             .members()
@@ -79,13 +110,22 @@ impl World {
             .filter(|id| !self.is_liar(*id) && !self.down.contains(id))
             .collect();
         let at = chance.pick(&honest).expect("some are honest");
+        let named = self.scenario.named > 0;
+        let client = self.add_client(&mut chance, plan, Some(at).filter(|_| named), issued, issued + 120_000);
         self.clients[client].probe = Some(Probe { at, answered: false });
         // by then it is issued on every clock
         self.queue.plan(now + 2 * self.scenario.skew_ms, Event::Post { client, at });
     }
 
-    fn add_client(&mut self, chance: &mut Chance, plan: Plan, issued: Millis, expires: Millis) -> usize {
-        let caller = NodeKey::from_bytes([9; 32]).expect("a scalar");
+    /// A request that every member may coordinate, or only one.
+    fn add_client(
+        &mut self,
+        chance: &mut Chance,
+        plan: Plan,
+        only: Option<Identifier>,
+        issued: Millis,
+        expires: Millis,
+    ) -> usize {
         let salt = B256::repeat_byte(u8::try_from(chance.between(1, 2)).unwrap_or(1));
         let key = KeySpec {
             scheme: self.roots.scheme(),
@@ -97,24 +137,61 @@ impl World {
         };
         let request = Request {
             network: NETWORK,
-            key: key.clone(),
+            key,
             params: Bytes::new(),
-            callers: vec![Caller { kind: CallerKind::Eip191, id: caller.public_key().address() }],
+            callers: vec![Caller { kind: CallerKind::Eip191, id: caller().public_key().address() }],
+            coordinators: only.and_then(|node| self.roots.committee.address(node)).into_iter().collect(),
             nonce: B256::from(chance.bytes()),
             issued_at: issued,
             expires_at: expires,
         };
+        self.enter(plan, request)
+    }
+
+    /// A client with a request that its caller signs.
+    fn enter(&mut self, plan: Plan, request: Request) -> usize {
         let digest = request.digest();
-        let signature = Bytes::copy_from_slice(caller.sign(digest.0).as_bytes());
-        self.script.add(digest, plan, key);
+        let signature = Bytes::copy_from_slice(caller().sign(digest.0).as_bytes());
+        self.script.add(digest, plan, request.key.clone());
         let request = SignedRequest { request, signatures: vec![CallerSignature(signature)] };
         self.clients.push(Client { request, digest, probe: None });
         self.clients.len() - 1
     }
 
-    fn draw_plan(&mut self, chance: &mut Chance) -> Plan {
+    /// The caller of a request asks for something that it may not, at about the same time.
+    fn lie_of_caller(&mut self, chance: &mut Chance, client: usize, at: Millis) {
+        let lie = chance.pick(&CallerLie::ALL).unwrap_or(CallerLie::SameNonce);
+        let node = chance.pick(&self.roots.members()).expect("there are members");
+        let time = at + chance.between(0, 300);
+        let mut request = self.clients[client].request.request.clone();
+        match lie {
+            CallerLie::SameNonce => request.params = Bytes::from_static(b"and this too"),
+            CallerLie::Forged => {}
+            CallerLie::Early => {
+                request.nonce = B256::from(chance.bytes());
+                (request.issued_at, request.expires_at) = (at + 60_000, at + 120_000);
+            }
+            CallerLie::Late => {
+                request.nonce = B256::from(chance.bytes());
+                let ends = at.saturating_sub(2 * self.scenario.skew_ms + 1).max(1);
+                (request.issued_at, request.expires_at) = (ends - 1, ends);
+            }
+        }
+        let plan = Plan { quotes: None, ..Plan::allowing() };
+        let twin = self.enter(plan, request);
+        if lie == CallerLie::Forged {
+            let twin = &mut self.clients[twin];
+            twin.request.request.params = Bytes::from_static(b"what nobody signed");
+            twin.digest = twin.request.request.digest();
+        }
+        if self.faults.happens(Class::Lie, true) {
+            self.queue.plan(time, Event::Post { client: twin, at: node });
+        }
+    }
+
+    fn draw_plan(&mut self, chance: &mut Chance, named: bool) -> Plan {
         let obstacles = chance.between(0, self.scenario.obstacles);
-        let quotes = chance.permille(500).then(|| {
+        let quotes = chance.permille(self.scenario.numbers).then(|| {
             let all_agree = self.scenario.agreeable || chance.permille(500);
             Quotes::draw(chance, &self.roots.members(), all_agree)
         });
@@ -122,7 +199,8 @@ impl World {
             quotes,
             reads: usize::try_from(chance.between(0, 3)).unwrap_or(0),
             payloads: if chance.permille(300) { 2 } else { 1 },
-            timed: !self.scenario.agreeable && chance.permille(300),
+            // where two coordinators may be asked, their bytes differ
+            timed: (!self.scenario.agreeable || named) && chance.permille(300),
             drifts: (!self.scenario.agreeable && chance.permille(200)).then(|| chance.between(300, 3_000)),
             run_ms: (chance.between(1, 200), chance.between(1, 100)),
             ..Plan::allowing()

@@ -1,12 +1,14 @@
 //! One event after the other: what nodes do, and what the watch says to it.
 
+use std::sync::Arc;
+
 use countersign_agreement::AgreedRecord;
 use countersign_session::{
     Millis,
     message::{Package, ToCoordinator, ToParticipant},
-    participant::{LocalFailure, Run},
+    participant::{LocalFailure, Run, authenticate},
 };
-use countersign_types::{Failure, FailureKind, Identifier, Outcome, RequestDigest, SessionId};
+use countersign_types::{Failure, FailureKind, Identifier, Outcome, RequestDigest, SessionId, SignedRequest};
 
 use super::{Session, World, clients::Client, events::Event, faults::CrashPoint};
 use crate::{
@@ -104,6 +106,9 @@ impl World {
         if self.is_liar(to) {
             let acts = self.conspiracy.overhears(to, from, &wire);
             self.carry_out(to, acts)?;
+            if let Some(request) = self.conspiracy.takes_up(to, from, &wire) {
+                self.take_up(to, request)?;
+            }
             if let Some(acts) = self.conspiracy.intercepts(to, from, &wire) {
                 return self.carry_out(to, acts);
             }
@@ -147,6 +152,22 @@ impl World {
                 return Ok(());
             }
         };
+        self.posted(at, digest, posted)
+    }
+
+    /// A liar coordinates a request that it overheard.
+    fn take_up(&mut self, me: Identifier, request: SignedRequest) -> Result<(), Violation> {
+        let now = self.local(me);
+        let Ok(valid) = authenticate(request) else { return Ok(()) };
+        let digest = valid.digest();
+        let node = self.hosts.get_mut(&me).and_then(|host| host.node.as_mut());
+        match node.map(|node| node.begin(Arc::new(valid), now)) {
+            Some(posted) => self.posted(me, digest, posted),
+            None => Ok(()),
+        }
+    }
+
+    fn posted(&mut self, at: Identifier, digest: RequestDigest, posted: Posted) -> Result<(), Violation> {
         match posted {
             Posted::Started { session, acts } => {
                 self.note(format_args!("{at} opens {} for {}", short(&session.0), short(&digest.0)));
@@ -322,7 +343,7 @@ impl World {
                 self.note(format_args!("{me} signed {} in {}", short(&session.0), signed.attempts));
                 let key = self.clients.iter().find(|client| client.digest == request);
                 if let Some(key) = key.map(|client| client.request.request.key.key_id()) {
-                    self.watch.signed(key, request, signed)?;
+                    self.watch.signed(me, key, request, signed)?;
                 }
                 self.counts.signed += 1;
                 self.counts.further_attempts += u64::from(signed.attempts.saturating_sub(1));
@@ -355,9 +376,10 @@ impl World {
         request: RequestDigest,
         failure: Option<&Failure>,
     ) -> Result<(), Violation> {
+        let lies = self.is_liar(at);
         let client = self.clients.iter_mut().find(|client| client.digest == request);
         let probe = client.and_then(|client| client.probe.as_mut()).filter(|probe| probe.at == at);
-        let must = probe.is_some() || self.scenario.all_signed;
+        let must = probe.is_some() || (self.scenario.all_signed && !lies);
         if let Some(probe) = probe {
             probe.answered = true;
         }

@@ -114,18 +114,19 @@ pub(super) fn leaves(value: &Value) -> BTreeSet<String> {
     parts(value).into_iter().filter(|(_, value)| leaf(value)).map(|(at, _)| at).collect()
 }
 
-/// Every change of a message that gives another message.
+/// Every change of a message that gives another message, each once.
 pub(super) fn changes(frame: &Value, seen: &Seen) -> Vec<Change> {
     let mut found = Vec::new();
     let mut given = BTreeSet::new();
     let mut alike: BTreeMap<(String, How), usize> = BTreeMap::new();
-    for (at, _) in parts(frame) {
-        for how in HOW {
+    // all other values come first: a set with another element may be an earlier one, and the place is to count as changed
+    for how in HOW {
+        for (at, _) in parts(frame) {
             let done = alike.entry((place(&at), how)).or_default();
             if *done >= MAX_ALIKE {
                 continue;
             }
-            let change = Change { at: at.clone(), how };
+            let change = Change { at, how };
             if let Some(changed) = change.apply(frame, seen).and_then(|changed| changed.encode().ok())
                 && given.insert(changed)
             {
@@ -246,8 +247,8 @@ fn more(part: &Value) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use countersign_session::message::ToParticipant;
-    use countersign_types::SessionId;
+    use countersign_session::message::{Package, ToParticipant};
+    use countersign_types::{Identifier, SessionId};
 
     use super::*;
 
@@ -259,6 +260,32 @@ mod tests {
         assert_eq!(leaves(&value), ["/a/0", "/a/1/b~1c", "/d", "/e"].map(String::from).into());
         for (at, part) in parts(&value) {
             assert_eq!(value.pointer(&at), Some(part));
+        }
+    }
+
+    /// Two of three members make the base of a package, and which two changes from message to message.
+    #[test]
+    fn another_value_comes_before_an_earlier_one_that_is_the_same_message() {
+        let sign = |base: [u16; 2]| {
+            let package = Package {
+                session: SessionId::from([7; 32]),
+                attempt: 1,
+                base: base.into_iter().filter_map(Identifier::new).collect(),
+                records: BTreeMap::new(),
+                signatures: BTreeMap::new(),
+                signers: BTreeMap::new(),
+            };
+            let message = ToParticipant::Sign { package: Box::new(package), send_verdict: false };
+            Frame::ToParticipant(message).to_value().expect("a value")
+        };
+        let mut seen = Seen::default();
+        [[1, 3], [2, 3], [1, 4], [2, 4], [1, 2]].into_iter().for_each(|base| seen.note(&sign(base)));
+        for base in [[1, 2], [1, 3], [2, 3]] {
+            let found = changes(&sign(base), &seen);
+            let of_base = |change: &Change| {
+                change.how == How::Other && place(&change.at) == "/ToParticipant/Sign/package/base/*"
+            };
+            assert!(found.iter().any(of_base), "{base:?}: {found:?}");
         }
     }
 
