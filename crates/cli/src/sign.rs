@@ -63,13 +63,13 @@ pub(crate) struct Arguments {
     #[arg(long = "caller-key", required = true)]
     caller_keys: Vec<PathBuf>,
     /// How long the request lives, in seconds; at most 600.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
     lifetime: u64,
     /// The request's nonce; drawn at random by default.
     #[arg(long)]
     nonce: Option<B256>,
-    /// Let every member coordinate the request, not only the nodes named here. The request can then be taken to any node, and
-    /// any dishonest member can have it signed over a moment of its own choice.
+    /// Let every member coordinate the request. Otherwise the request names those of the nodes that answer, and no other node
+    /// takes it. With this it can be taken to any node, and any dishonest member can have it signed over a moment of its own choice.
     #[arg(long)]
     any_coordinator: bool,
 }
@@ -104,6 +104,9 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
     let signed = sign_request(request, &signers).map_err(Exit::unexpected)?;
     if !output.is_json() {
         output.say(format!("request {}", signed.request.digest()));
+        for node in &signed.request.coordinators {
+            output.say(format!("to be coordinated by {node}"));
+        }
     }
     let answer = runtime.block_on(client.sign(signed))?;
     for failure in &answer.passed_over {

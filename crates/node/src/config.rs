@@ -134,6 +134,12 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// The node has no genesis yet.
+    #[error("there is no genesis at {}: the node joins its network first, with `countersign node join`", path.display())]
+    NotJoined {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// The genesis is not one.
     #[error("{} is not a valid genesis", path.display())]
     Genesis {
@@ -175,7 +181,12 @@ impl NodeConfig {
 
     /// Reads the genesis file that the configuration names.
     pub fn load_genesis(&self) -> Result<countersign_types::Genesis, ConfigError> {
-        load_genesis(&self.genesis)
+        load_genesis(&self.genesis).map_err(|error| match error {
+            ConfigError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                ConfigError::NotJoined { path }
+            }
+            other => other,
+        })
     }
 
     /// Where the database lies.

@@ -46,7 +46,8 @@ pub enum PassphraseError {
     },
     /// Nothing is set.
     #[error(
-        "no passphrase: set passphrase.file in the configuration, {VARIABLE} in the environment, or the systemd credential {CREDENTIAL}"
+        "no passphrase: give --passphrase-file, or passphrase.file in the configuration, {VARIABLE} in the environment, or the \
+         systemd credential {CREDENTIAL}"
     )]
     Missing,
     /// It is empty, or absurdly long.

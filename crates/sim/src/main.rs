@@ -24,9 +24,9 @@ fn arguments() -> Command {
     let shrink = Command::new("shrink").about("Find the smallest world that fails as a seed's does");
     let liveness = Command::new("liveness")
         .about(
-            "Measure how many sessions are signed in time under steady trouble, and what one slow node costs",
+            "Measure how many sessions are signed in time under steady trouble, and what one slow node costs. Fails where a target is missed",
         )
-        .arg(number("sessions", "2000").help("How many sessions to measure of each kind"));
+        .arg(number("sessions", "2000").help("At least how many sessions of each kind: worlds of about 500 are played to their ends"));
     let command = command
         .subcommand(replay.arg(seed()).args(Chosen::arguments()))
         .subcommand(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use countersign_types::Scheme;
+use countersign_types::{Scheme, mutant::Mutant as CoreMutant};
 
 use crate::{Broken, Fault, Mutant, Scenario, World, keygen};
 
@@ -42,6 +42,14 @@ pub enum SettingError {
         key: String,
         /// All keys.
         known: String,
+    },
+    /// A defect of the core, which ordinary builds do not have.
+    #[error(
+        "{got} is a defect of the core, in builds of `cargo xtask mutants` only: in `RUSTFLAGS='--cfg countersign_mutants'`"
+    )]
+    CoreMutant {
+        /// Its name.
+        got: String,
     },
     /// A value that does not fit its key.
     #[error("{key} cannot be {value:?}")]
@@ -112,7 +120,11 @@ impl Setting {
         let tried = self.set("mutant", mutant);
         #[cfg(countersign_mutants)]
         let tried = tried.or_else(|_| self.set("core", mutant));
-        tried
+        let is_of_core = || CoreMutant::ALL.iter().any(|core| format!("{core:?}") == mutant);
+        tried.map_err(|error| match is_of_core() {
+            true => SettingError::CoreMutant { got: mutant.into() },
+            false => error,
+        })
     }
 
     /// The shortest command line arguments that name it: the scenario that differs least, and the differences.

@@ -98,7 +98,10 @@ fn is_full(error: &io::Error) -> bool {
 #[non_exhaustive]
 pub enum CreateError {
     /// Something is there already.
-    #[error("{path:?} is not empty: a database is created in a new or empty folder")]
+    #[error(
+        "{path:?} is not empty: if this node has joined its network, run it (and keep the database, which holds its key shares); else \
+         name a new or empty folder"
+    )]
     NotEmpty {
         /// The folder.
         path: PathBuf,

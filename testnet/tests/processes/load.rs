@@ -1,14 +1,17 @@
 //! Callers who want a signature at any time, while a test does to the nodes what it likes.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use countersign_client::{LocalSigner, Trust};
 use countersign_testnet::{
     demonstrations::{request_to, verify_with},
     rpc::Rpc,
 };
-use countersign_types::{ActionId, NetworkId};
+use countersign_types::{ActionId, FailureKind, NetworkId, api::Problem};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +21,9 @@ use crate::support::{Running, message, opened};
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a caller asks for one signature. A request lives for a minute; nothing is out of order for so long.
 const PATIENCE: Duration = Duration::from_secs(55);
+
+/// How many answers a caller that gets no signature tells of.
+const HEARD: usize = 20;
 
 /// What a caller needs to know.
 #[derive(Clone)]
@@ -41,21 +47,43 @@ impl Caller {
     }
 
     /// Asks for one signature, first this node and then the next ones, and checks it by code that is not the nodes'.
+    /// Where so many nodes have started since that none can get it, it does what they say: it signs a new request.
     /// Returns how often it had to ask.
     pub(crate) async fn signs(&self, first: usize) -> Result<usize> {
-        let request = request_to(self.network, opened(self.lock), message(), &LocalSigner::random())?;
-        let until = Instant::now() + PATIENCE;
-        let mut last = String::new();
+        let fresh = || request_to(self.network, opened(self.lock), message(), &LocalSigner::random());
+        let mut request = fresh()?;
+        // nodes that started since the request was made
+        let mut started = BTreeSet::new();
+        let most = self.nodes.len() - usize::from(self.trust.committee().threshold());
+        let begun = Instant::now();
+        // the first answers tell most: later nodes may have started after the request was made
+        let mut heard = Vec::new();
         for asked in 0.. {
-            ensure!(Instant::now() < until, "no signature in {PATIENCE:?}, asked {asked} times: {last}");
-            let node = &self.nodes[(first + asked) % self.nodes.len()];
-            match self.rpc.submit(node, &request).await {
+            if begun.elapsed() > PATIENCE {
+                bail!("no signature in {PATIENCE:?}, asked {asked} times: {}", heard.join("\n"));
+            }
+            let index = (first + asked) % self.nodes.len();
+            let node = &self.nodes[index];
+            let last = match self.rpc.submit(node, &request).await {
                 Ok(answer) if answer.status == 200 => {
                     verify_with(&self.trust, &request, &answer.signed()?)?;
                     return Ok(asked + 1);
                 }
-                Ok(answer) => last = answer.body,
-                Err(error) => last = format!("{error:#}"),
+                Ok(answer) => {
+                    let failure = answer.problem().ok().and_then(Problem::into_failure);
+                    let outlived = failure.filter(|failure| failure.kind == FailureKind::BeforeBoot);
+                    let by_all = outlived.as_ref().is_some_and(|failure| !failure.nodes.is_empty());
+                    started.extend(outlived.map(|_| index));
+                    if by_all || started.len() > most {
+                        started.clear();
+                        request = fresh()?;
+                    }
+                    answer.body
+                }
+                Err(error) => format!("{error:#}"),
+            };
+            if heard.len() < HEARD {
+                heard.push(format!("after {:?}, node {}: {last}", begun.elapsed(), index + 1));
             }
             sleep(PAUSE).await;
         }
