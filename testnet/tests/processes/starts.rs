@@ -70,7 +70,7 @@ fn cannot_start(network: &Running) -> Result<()> {
 
     with_setting(node, "[api]\n", "[api]\nlisten_port = 80\n", &["listen_port", "unknown field"])?;
     with_setting(node, "data = ", "dta = ", &["dta", "unknown field"])?;
-    with_setting(node, "genesis.json", "nowhere.json", &["cannot read", "nowhere.json"])?;
+    with_setting(node, "genesis.json", "nowhere.json", &["no genesis", "nowhere.json", "node join"])?;
     with_setting(node, "\"data\"", "\"elsewhere\"", &["no database", "countersign node join"])?;
     with_setting(node, "http://127.0.0.1", "ftp://127.0.0.1", &["chains[0].providers[0].url", "http"])?;
 
