@@ -181,11 +181,12 @@ impl NodeConfig {
 
     /// Reads the genesis file that the configuration names.
     pub fn load_genesis(&self) -> Result<countersign_types::Genesis, ConfigError> {
-        load_genesis(&self.genesis).map_err(|error| match error {
-            ConfigError::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                ConfigError::NotJoined { path }
+        let is_absent = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+        load_genesis(&self.genesis).map_err(|error| {
+            if matches!(&error, ConfigError::Read { source, .. } if is_absent(source)) {
+                return ConfigError::NotJoined { path: self.genesis.clone() };
             }
-            other => other,
+            error
         })
     }
 
