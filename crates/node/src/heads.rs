@@ -7,7 +7,7 @@ use countersign_types::{NodePublicKey, Pin};
 use futures::future::join_all;
 
 use crate::{
-    lookups::Lookups,
+    per_peer::{LOOKUPS, PerPeer},
     questions::{Answer, Ask, Questions},
 };
 
@@ -15,12 +15,12 @@ use crate::{
 pub(crate) struct Heads {
     chains: Arc<Chains>,
     questions: Arc<Questions>,
-    lookups: Lookups,
+    lookups: PerPeer,
 }
 
 impl Heads {
     pub(crate) fn new(chains: Arc<Chains>, questions: Arc<Questions>) -> Self {
-        Self { chains, questions, lookups: Lookups::default() }
+        Self { chains, questions, lookups: PerPeer::new(LOOKUPS) }
     }
 
     /// The block to pin for a session: the own final block; where this node has none, the middle one of what its
@@ -49,7 +49,7 @@ impl Heads {
 
     /// Answers a peer from the own view.
     pub(crate) fn answer(&self, from: NodePublicKey, id: u64, chain_id: u64) {
-        let Some(place) = self.lookups.place(from) else {
+        let Ok(place) = self.lookups.of(from).try_acquire_owned() else {
             return self.questions.answer(from, id, Answer::Busy);
         };
         let (chains, questions) = (Arc::clone(&self.chains), Arc::clone(&self.questions));

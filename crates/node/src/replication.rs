@@ -1,7 +1,6 @@
 //! How an action comes from a peer: asked for by id, fetched in chunks, checked by digest.
 
 use std::{
-    collections::BTreeMap,
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,11 +16,11 @@ use countersign_types::{
 };
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     library::built_in,
-    lookups::Lookups,
+    per_peer::{LOOKUPS, PerPeer},
     questions::{Answer, Ask, Piece, Questions, Wanted},
     wire::BackgroundFrame,
 };
@@ -52,11 +51,11 @@ pub(crate) struct Fetched {
 pub(crate) struct Replication {
     questions: Arc<Questions>,
     store: Arc<Store>,
-    lookups: Lookups,
+    lookups: PerPeer,
     /// Which peer is asked first.
     turn: AtomicUsize,
     /// One action at a time comes from each peer, so that none fills the memory with what is none.
-    fetching: Mutex<BTreeMap<NodePublicKey, Arc<Semaphore>>>,
+    fetching: PerPeer,
     /// What was served last.
     served: Mutex<LruCache<Piece, Bytes>>,
 }
@@ -66,9 +65,9 @@ impl Replication {
         Self {
             questions,
             store,
-            lookups: Lookups::default(),
+            lookups: PerPeer::new(LOOKUPS),
             turn: AtomicUsize::new(0),
-            fetching: Mutex::new(BTreeMap::new()),
+            fetching: PerPeer::new(1),
             served: Mutex::new(LruCache::new(SERVED)),
         }
     }
@@ -164,7 +163,7 @@ impl Replication {
             return Err("what it sent is not the action".into());
         }
         wanted(&signed).map_err(NotFetched::Unwanted)?;
-        let one_at_a_time = self.fetching_from(peer);
+        let one_at_a_time = self.fetching.of(peer);
         let _permit = one_at_a_time.acquire().await.map_err(|_| "this node stops")?;
         let manifest = &signed.publish.manifest;
         let component = if built_in(manifest.component).is_some() {
@@ -183,11 +182,6 @@ impl Replication {
         let content = Content { component, script };
         content.check(manifest).map_err(|_| "what it sent is not the action")?;
         Ok(Some(Fetched { signed: *signed, content }))
-    }
-
-    fn fetching_from(&self, peer: NodePublicKey) -> Arc<Semaphore> {
-        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(fetching.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
     /// Fetches a component or a script in chunks.
@@ -221,7 +215,7 @@ impl Replication {
 
     /// Answers a peer from what is stored.
     pub(crate) fn answer(self: &Arc<Self>, from: NodePublicKey, id: u64, wanted: Wanted) {
-        let Some(place) = self.lookups.place(from) else {
+        let Ok(place) = self.lookups.of(from).try_acquire_owned() else {
             return self.questions.answer(from, id, Answer::Busy);
         };
         let this = Arc::clone(self);

@@ -110,6 +110,14 @@ pub enum RequestError {
         /// When it ends.
         expires_at: u64,
     },
+    /// It is another request than the one that is expected.
+    #[error("the session is for request {expected}, the request is {got}")]
+    Other {
+        /// The one that is expected.
+        expected: RequestDigest,
+        /// What it is.
+        got: RequestDigest,
+    },
     /// The number of signatures is not the number of callers.
     #[error("every caller signs once, in the callers' order: expected {expected} signatures, got {got}")]
     SignatureCount {
@@ -147,6 +155,7 @@ impl RequestError {
             | Self::Params { .. }
             | Self::Callers { .. }
             | Self::Coordinators { .. }
+            | Self::Other { .. }
             | Self::Lifetime { .. } => false,
         }
     }
@@ -231,8 +240,21 @@ pub struct SignedRequest {
 impl SignedRequest {
     /// Checks form, signatures and owner. Network and times are for whoever has a clock to check.
     pub fn validate(self) -> Result<ValidRequest, RequestError> {
-        self.request.validate()?;
         let digest = self.request.digest();
+        self.with_digest(digest)
+    }
+
+    /// As [`SignedRequest::validate`], for the one request that has this digest. Any other one costs no signature check.
+    pub fn validate_as(self, expected: &RequestDigest) -> Result<ValidRequest, RequestError> {
+        let got = self.request.digest();
+        if got != *expected {
+            return Err(RequestError::Other { expected: *expected, got });
+        }
+        self.with_digest(got)
+    }
+
+    fn with_digest(self, digest: RequestDigest) -> Result<ValidRequest, RequestError> {
+        self.request.validate()?;
         let callers = &self.request.callers;
         if self.signatures.len() != callers.len() {
             return Err(RequestError::SignatureCount { expected: callers.len(), got: self.signatures.len() });

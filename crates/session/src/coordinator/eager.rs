@@ -93,7 +93,7 @@ impl Coordinator {
 
     /// Those that are asked now are asked first: the others' time is counted from here.
     fn await_first(&mut self, now: Millis) {
-        self.first = self.waiting_others().collect();
+        self.lateness.begin(self.setup.membership.me, &self.standings);
         self.hedge_at = now.saturating_add(HEDGE_MS);
     }
 

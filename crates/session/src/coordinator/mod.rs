@@ -6,6 +6,7 @@
 
 mod answer;
 mod eager;
+mod lateness;
 mod selection;
 mod signing;
 mod standing;
@@ -32,6 +33,7 @@ use crate::{
 };
 pub use eager::Fallback;
 use eager::OneRound;
+use lateness::Lateness;
 use selection::Prospects;
 use signing::Signing;
 use standing::Standings;
@@ -78,12 +80,7 @@ pub struct Coordinator {
     attempt: u32,
     /// Signer sets that failed without a culprit.
     tried: BTreeSet<BTreeSet<Identifier>>,
-    /// The members that were asked first, before the others.
-    first: BTreeSet<Identifier>,
-    /// Those of them that had not answered when the others were asked.
-    overdue: BTreeSet<Identifier>,
-    /// Those of these whom one of the others has overtaken.
-    overtaken: BTreeSet<Identifier>,
+    lateness: Lateness,
     /// What the last search for signers found, while what it depends on is the same.
     searched: Option<(Searched, Prospects)>,
     hedge_at: Millis,
@@ -177,9 +174,7 @@ impl Coordinator {
             kept: None,
             attempt: 0,
             tried: BTreeSet::new(),
-            first: BTreeSet::new(),
-            overdue: BTreeSet::new(),
-            overtaken: BTreeSet::new(),
+            lateness: Lateness::default(),
             searched: None,
             hedge_at: now.saturating_add(HEDGE_MS),
             resend_at: now.saturating_add(RESEND_MS),
@@ -187,7 +182,8 @@ impl Coordinator {
             setup,
         };
         let mut effects = coordinator.propose_first();
-        coordinator.first = coordinator.waiting_others().collect();
+        let me = coordinator.setup.membership.me;
+        coordinator.lateness.begin(me, &coordinator.standings);
         effects.extend(coordinator.advance(now));
         (coordinator, effects)
     }
@@ -202,24 +198,9 @@ impl Coordinator {
         matches!(self.phase, Phase::Done)
     }
 
-    /// The members that this session waited for in vain, or longer than for others: those that were asked first, and ran
-    /// the action after one that was asked later, or not at all. Where an action takes long for everybody, nobody is late.
+    /// The members that this session waited for in vain, or longer than for others that were asked later.
     pub fn late(&self) -> BTreeSet<Identifier> {
-        let silent = self.overdue.iter().copied().filter(|id| self.standings.is_waiting(*id));
-        self.overtaken.iter().copied().chain(silent).chain(self.standings.late()).collect()
-    }
-
-    /// Other members that were asked and have not answered.
-    fn waiting_others(&self) -> impl Iterator<Item = Identifier> + '_ {
-        self.standings.waiting().filter(|id| *id != self.setup.membership.me)
-    }
-
-    /// A member has run the action, sooner than those that were asked long before it.
-    fn has_run(&mut self, member: Identifier) {
-        if member != self.setup.membership.me && !self.first.contains(&member) {
-            let behind = self.overdue.iter().copied().filter(|id| self.standings.is_waiting(*id));
-            self.overtaken.extend(behind);
-        }
+        self.lateness.late(&self.standings)
     }
 
     /// When [`Coordinator::tick`] is next due.
@@ -303,7 +284,7 @@ impl Coordinator {
         }
         if now >= self.hedge_at {
             self.hedge_at = Millis::MAX;
-            self.overdue = self.waiting_others().filter(|id| self.first.contains(id)).collect();
+            self.lateness.hedge(&self.standings);
             self.give_own_run_up();
             effects.extend(self.propose(usize::MAX));
         }
@@ -366,7 +347,7 @@ impl Coordinator {
         }
         self.standings.observed(from, observation);
         if allows {
-            self.has_run(from);
+            self.lateness.has_run(self.setup.membership.me, from, &self.standings);
         }
         if matches!(self.one_round, OneRound::OwnRun) && from == self.setup.membership.me {
             return self.after_own_run(now);

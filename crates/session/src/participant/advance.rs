@@ -13,7 +13,7 @@ use countersign_types::{
 };
 use rand_core::{CryptoRng, RngCore};
 
-use super::Participant;
+use super::{Participant, rate::Rate};
 use crate::Millis;
 
 /// The most unused nonces for one coordinator and scheme; beyond, the oldest are wiped. Far more than a coordinator keeps in
@@ -35,19 +35,16 @@ struct Pool {
     nonces: BTreeMap<Commitments, SigningNonces>,
     /// The oldest first.
     order: VecDeque<Commitments>,
-    /// A second, and how many batches were handed out within it.
-    batches: (Millis, u32),
+    /// How often a batch was asked for.
+    batches: Rate,
 }
 
 impl Pool {
     /// Counts a batch, if one more is to be had within this second.
     fn admit(&mut self, now: Millis) -> bool {
-        let second = now / 1_000;
-        if self.batches.0 != second {
-            self.batches = (second, 0);
-        }
-        self.batches.1 += 1;
-        self.batches.1 <= MAX_BATCHES_PER_SECOND
+        let batches = self.batches.within(now);
+        *batches += 1;
+        *batches <= MAX_BATCHES_PER_SECOND
     }
 }
 

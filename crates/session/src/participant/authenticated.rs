@@ -8,24 +8,22 @@ use std::{
 
 use countersign_types::{Failure, FailureKind, Identifier, RequestDigest, SignedRequest, ValidRequest};
 
-use super::judge::{authenticate, other_request};
+use super::{judge::authenticate_as, rate::Rate};
 use crate::Millis;
 
 /// The most requests of this node's own callers that are kept until their proposals come; beyond, the oldest are forgotten, and
 /// checked again.
 const MAX_KEPT: usize = 128;
-/// The most requests that are not signed which one coordinator may bring in a [`SPELL_MS`]. An honest one brings none: its API checks
-/// them.
-pub(super) const MAX_UNSIGNED: u32 = 8;
-/// Milliseconds.
-pub(super) const SPELL_MS: Millis = 1_000;
+/// The most requests that are not signed which one coordinator may bring within a second. An honest one brings none: its API
+/// checks them.
+const MAX_UNSIGNED_PER_SECOND: u32 = 8;
 
 #[derive(Default)]
 pub(super) struct Authenticated {
     /// The oldest first.
     own: VecDeque<Arc<ValidRequest>>,
-    /// Since when each coordinator has brought how many requests that were not signed.
-    unsigned: BTreeMap<Identifier, (Millis, u32)>,
+    /// How often each coordinator has brought one that was not signed.
+    unsigned: BTreeMap<Identifier, Rate>,
 }
 
 impl Authenticated {
@@ -52,7 +50,7 @@ impl Authenticated {
         let place = self.own.iter().position(same);
         match place.and_then(|place| self.own.remove(place)) {
             Some(request) => Ok(request),
-            None => check(digest, signed),
+            None => authenticate_as(digest, signed),
         }
     }
 
@@ -64,30 +62,18 @@ impl Authenticated {
         signed: SignedRequest,
         now: Millis,
     ) -> Result<Arc<ValidRequest>, Failure> {
-        let (since, count) = self.unsigned.entry(by).or_insert((now, 0));
-        if now.saturating_sub(*since) >= SPELL_MS {
-            (*since, *count) = (now, 0);
-        }
-        if *count >= MAX_UNSIGNED {
+        let count = self.unsigned.entry(by).or_default().within(now);
+        if *count >= MAX_UNSIGNED_PER_SECOND {
             let detail = format!(
                 "this coordinator brought {count} requests within a second that their callers did not sign: check who \
                  runs it"
             );
             return Err(Failure::new(FailureKind::Busy, detail));
         }
-        let checked = check(digest, signed);
+        let checked = authenticate_as(digest, signed);
         if checked.is_err() {
             *count += 1;
         }
         checked
     }
-}
-
-/// P3, P4: the form of a request is bounded by its frame, so its digest comes before the signatures, which cost curve operations.
-fn check(digest: &RequestDigest, signed: SignedRequest) -> Result<Arc<ValidRequest>, Failure> {
-    let got = signed.request.digest();
-    if got != *digest {
-        return Err(other_request(*digest, got));
-    }
-    authenticate(signed).map(Arc::new)
 }

@@ -3,7 +3,8 @@
 use std::{fmt::Display, sync::Arc};
 
 use countersign_types::{
-    Address, Failure, FailureKind, Identifier, RequestDigest, SessionTerms, SignedRequest, ValidRequest,
+    Address, Failure, FailureKind, Identifier, RequestDigest, RequestError, SessionTerms, SignedRequest,
+    ValidRequest,
     mutant::{Mutant, broken},
 };
 
@@ -13,10 +14,20 @@ use crate::Millis;
 /// Authenticates a request: form, signatures, owner. It costs a signature check for each caller and needs nothing of a
 /// node (P4), so that it can be done beside the participant, which then [admits](Participant::admit_request) the request.
 pub fn authenticate(signed: SignedRequest) -> Result<ValidRequest, Failure> {
-    signed.validate().map_err(|error| {
-        let kind = if error.is_unauthorised() { FailureKind::Unauthorised } else { FailureKind::Invalid };
-        Failure::new(kind, error.to_string())
-    })
+    signed.validate().map_err(unfit)
+}
+
+/// Authenticates the request of a session's terms (P3, P4).
+pub(super) fn authenticate_as(
+    digest: &RequestDigest,
+    signed: SignedRequest,
+) -> Result<Arc<ValidRequest>, Failure> {
+    signed.validate_as(digest).map(Arc::new).map_err(unfit)
+}
+
+fn unfit(error: RequestError) -> Failure {
+    let kind = if error.is_unauthorised() { FailureKind::Unauthorised } else { FailureKind::Invalid };
+    Failure::new(kind, error.to_string())
 }
 
 impl<R> Participant<R> {
@@ -49,9 +60,8 @@ impl<R> Participant<R> {
             return Err(Failure::new(FailureKind::WrongNetwork, detail));
         }
         let request = valid.request();
-        let named = request.coordinators.is_empty() || {
-            self.membership.committee.address(by).is_some_and(|node| request.may_coordinate(node))
-        };
+        let coordinator = self.membership.committee.address(by);
+        let named = coordinator.is_some_and(|node| request.may_coordinate(node));
         if !named && !broken(Mutant::IgnoresCoordinators) {
             let names: Vec<String> = request.coordinators.iter().map(Address::to_string).collect();
             let detail = format!(
@@ -139,10 +149,6 @@ pub(super) fn still_valid(request: &ValidRequest, now: Millis) -> Result<(), Fai
     let detail =
         format!("the request ended at {expires_at}, this node's clock says {now}: sign a new request");
     Err(Failure::new(FailureKind::Expired, detail))
-}
-
-pub(super) fn other_request(expected: RequestDigest, got: RequestDigest) -> Failure {
-    Failure::new(FailureKind::Invalid, format!("the session is for request {expected}, the request is {got}"))
 }
 
 pub(super) fn no_key(error: KeyError) -> Failure {

@@ -13,6 +13,7 @@ mod authenticated;
 mod judge;
 mod keys;
 mod memory;
+mod rate;
 mod seen;
 mod session;
 mod spare;

@@ -1,5 +1,6 @@
 //! The state machines from outside: what goes in, what comes out.
 
+mod admission;
 mod committee;
 mod coordinator;
 mod cost;

@@ -223,17 +223,10 @@ impl Table {
 
     fn settle(&mut self) {
         while let Some((to, message)) = self.to_participants.pop_front() {
-            match self.says(to) {
-                Says::Silent => {}
-                Says::Slow(by) => self.under_way.entry(self.now + by).or_default().push((to, message)),
-                Says::Allows
-                | Says::Refuses
-                | Says::CannotRun
-                | Says::Reads(_)
-                | Says::Sees(_)
-                | Says::RefusesOver(_)
-                | Says::RefusesLate
-                | Says::SilentLate => self.hear(to, message),
+            if let Says::Slow(by) = self.says(to) {
+                self.under_way.entry(self.now + by).or_default().push((to, message));
+            } else if self.says(to) != Says::Silent {
+                self.hear(to, message);
             }
         }
     }
