@@ -183,12 +183,22 @@ impl Host {
     ) -> Replay {
         let state = RunState::new(manifest, context, Source::replay(reads));
         let program = Program { action, script, manifest };
-        let Ended { end, state, fuel } = self.run(&self.shared.replays, &program, state).await;
-        let consumed = match state.source {
-            Source::Replay { next, .. } => next,
-            Source::Live { .. } => 0,
-        };
-        Replay { end, consumed, logs: state.logs.into_lines(), fuel }
+        replayed(self.run(&self.shared.replays, &program, state).await)
+    }
+
+    /// As [`Host::replay`], where that need not wait for a slot; none where it must.
+    pub async fn replay_at_once(
+        &self,
+        action: &Action,
+        script: Option<&CompiledScript>,
+        manifest: &Manifest,
+        context: &Context,
+        reads: &[RecordedRead],
+    ) -> Option<Replay> {
+        let _slot = self.shared.replays.try_acquire()?;
+        let state = RunState::new(manifest, context, Source::replay(reads));
+        let program = Program { action, script, manifest };
+        Some(replayed(self.run_in_slot(&program, state).await))
     }
 
     /// The script of an action as its runner runs it; none for an action that has none. This is also the check at
@@ -221,11 +231,23 @@ impl Host {
 
     async fn run(&self, slots: &Slots, program: &Program<'_>, state: RunState) -> Ended<Verdict> {
         let Some(_slot) = slots.acquire().await else { return Ended::before_start(Abort::Busy, state) };
+        self.run_in_slot(program, state).await
+    }
+
+    async fn run_in_slot(&self, program: &Program<'_>, state: RunState) -> Ended<Verdict> {
         match program.entry(&self.shared.engine) {
             Ok(entry) => execute::run(&self.shared.engine, entry, state).await,
             Err(reason) => Ended::before_start(Abort::host(reason), state),
         }
     }
+}
+
+fn replayed(Ended { end, state, fuel }: Ended<Verdict>) -> Replay {
+    let consumed = match state.source {
+        Source::Replay { next, .. } => next,
+        Source::Live { .. } => 0,
+    };
+    Replay { end, consumed, logs: state.logs.into_lines(), fuel }
 }
 
 /// What is run: what the manifest names, as the caller has it.

@@ -35,9 +35,14 @@ impl Slots {
         }
     }
 
+    /// A slot, where one is free now.
+    pub(crate) fn try_acquire(&self) -> Option<SemaphorePermit<'_>> {
+        self.free.try_acquire().ok()
+    }
+
     /// A slot, held until the permit is dropped; none if too many wait already or the wait is over.
     pub(crate) async fn acquire(&self) -> Option<SemaphorePermit<'_>> {
-        if let Ok(permit) = self.free.try_acquire() {
+        if let Some(permit) = self.try_acquire() {
             return Some(permit);
         }
         let _place = Place::take(self)?;
@@ -98,7 +103,9 @@ mod tests {
         let slot = held.acquire().await;
         assert!(shares.of(one).acquire().await.is_none(), "its only one is taken");
         assert!(shares.of(other).acquire().await.is_some());
+        assert!(held.try_acquire().is_none());
         drop(slot);
+        assert!(held.try_acquire().is_some());
         assert!(shares.of(one).acquire().await.is_some());
         drop(held);
         shares.of(other);

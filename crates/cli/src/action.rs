@@ -1,6 +1,9 @@
 //! `countersign action`: manifests, publication, and what a node stores.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use countersign_client::{RequestSigner, sign_publication};
@@ -81,6 +84,7 @@ impl ManifestArguments {
         let (manifest, content) = match (&self.content.component, &self.content.script) {
             (Some(path), None) => {
                 let component = fs::read(path).map_err(|error| unreadable(path, error))?;
+                check_component(path, &component)?;
                 (source.with_component(&component), Content::component(component))
             }
             (None, Some(path)) => {
@@ -98,6 +102,23 @@ impl ManifestArguments {
         content.check(&manifest).map_err(Exit::invalid)?;
         Ok((manifest, content))
     }
+}
+
+/// How a component begins: WebAssembly's magic number, version and layer.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// How a core module begins.
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Tells early what is no component at all; nodes look at the rest.
+fn check_component(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
+    let wrong = if bytes.starts_with(COMPONENT) {
+        return Ok(());
+    } else if bytes.starts_with(MODULE) {
+        "it is a core module: link it with wasm-component-ld (README.md shows how)"
+    } else {
+        "it is no WebAssembly; build the action first, or give a script with --script"
+    };
+    Err(Exit::invalid_input(format!("{} is no component: {wrong}", path.display())))
 }
 
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Subcommand;
 use countersign_client::{LocalSigner, RequestSigner};
-use countersign_types::{Bytes, NodeKey};
+use countersign_types::{B256, Bytes, NodeKey};
 use rand_core::{OsRng, RngCore};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -37,6 +37,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
+    let is_new = matches!(command, Command::New { .. });
     let (file, signer) = match command {
         Command::New { out } => {
             let signer = make_key(&out)?;
@@ -48,7 +49,15 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
         }
     };
     let address = signer.address();
-    output.result(&json!({ "address": address, "file": file }), || address.to_string())
+    output.result(&json!({ "address": address, "file": file }), || address.to_string())?;
+    if is_new {
+        output.next(format!(
+            "next: sign requests with --caller-key {0}, or publish with --publisher-key {0}: operators who restrict publishers \
+             list the address in actions.publishers",
+            file.display()
+        ));
+    }
+    Ok(())
 }
 
 fn make_key(path: &Path) -> Result<LocalSigner, Exit> {
@@ -122,4 +131,9 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
         return Err("expected 0x and hexadecimal digits, text:..., or @file".into());
     }
     text.parse().map_err(|error| format!("{text:.40} is not hexadecimal: {error}"))
+}
+
+/// A nonce or another 32 bytes from the command line.
+pub(crate) fn bytes32(text: &str) -> Result<B256, String> {
+    text.parse().map_err(|_| format!("expected 0x and 64 hexadecimal digits (32 bytes), got {text:.80}"))
 }

@@ -44,7 +44,7 @@ pub(crate) enum Command {
 /// A key's spec: from a file, or from its parts.
 #[derive(Args)]
 pub(crate) struct SpecArguments {
-    /// A JSON file with the whole spec.
+    /// A JSON file with the whole spec: what `countersign key show --json` prints as "spec".
     #[arg(long, conflicts_with_all = ["action", "config", "payloads", "owner", "salt"])]
     spec: Option<PathBuf>,
     /// The signature scheme: schnorr-secp256k1 (RFC 9591; a contract verifies it), bip340 (Taproot) or ed25519.
@@ -62,8 +62,8 @@ pub(crate) struct SpecArguments {
     /// Who may ask; anybody by default.
     #[arg(long, default_value_t = Address::ZERO)]
     owner: Address,
-    /// Different salts give different keys.
-    #[arg(long, default_value_t = B256::ZERO)]
+    /// Different salts give different keys: 0x and 64 hexadecimal digits.
+    #[arg(long, default_value_t = B256::ZERO, value_parser = files::bytes32)]
     salt: B256,
 }
 

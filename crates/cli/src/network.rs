@@ -57,7 +57,12 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             genesis.committee().map_err(Exit::invalid)?;
             let text = serde_json::to_string_pretty(&genesis).map_err(Exit::unexpected)? + "\n";
             files::write_new(&out, &text, PUBLIC)?;
-            show(&genesis, None, output)
+            show(&genesis, None, output)?;
+            output.next(format!(
+                "next: give {0} to the operator of each member, who runs\n  countersign node join FOLDER --genesis {0}",
+                out.display()
+            ));
+            Ok(())
         }
         Command::Show { genesis, root_keys } => {
             let genesis: Genesis = files::json_file(&genesis, "genesis")?;

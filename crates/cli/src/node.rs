@@ -116,7 +116,14 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
         Command::Join { folder, genesis, secret } => {
             let kdf = secret.kdf(output)?;
             let network = init::join(&folder, &genesis, &secret.passphrase()?, kdf).map_err(Exit::invalid)?;
-            output.result(&json!({ "network": network }), || facts(&[("network", network.to_string())]))
+            output.result(&json!({ "network": network }), || {
+                let facts = facts(&[("network", network.to_string())]);
+                let folder = folder.display();
+                format!(
+                    "{facts}\n\nnext: set network.peers, chains and actions.publishers in {folder}/node.toml, and run\n  \
+                     countersign node run --config {folder}/node.toml"
+                )
+            })
         }
         Command::Run { config } => serve(&config, output),
         Command::Readmit { member, config } => readmit(&member, &config, output),
@@ -192,8 +199,12 @@ fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Shows the first node that answers. Each is asked once: one that is down now is what the caller wants to know.
 fn status(node: &NodeArguments, output: &mut Output) -> Result<(), Exit> {
-    let info = runtime()?.block_on(node.client()?.network())?;
+    let (info, passed_over) = runtime()?.block_on(node.client()?.status())?;
+    for failure in passed_over {
+        output.say(format!("passed over {failure}"));
+    }
     output.result(&info, || text(&info))
 }
 

@@ -45,6 +45,13 @@ impl Output {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
+    /// Tells people what to do next, on standard error.
+    pub(crate) fn next(&self, text: impl Display) {
+        if !self.json {
+            self.say(text);
+        }
+    }
+
     /// Prints an error, once, with its causes.
     pub(crate) fn fail(&mut self, exit: &Exit) -> ExitCode {
         if self.json {

@@ -65,8 +65,8 @@ pub(crate) struct Arguments {
     /// How long the request lives, in seconds; at most 600.
     #[arg(long, default_value_t = 60)]
     lifetime: u64,
-    /// The request's nonce; drawn at random by default.
-    #[arg(long)]
+    /// The request's nonce, 32 bytes: 0x and 64 hexadecimal digits; drawn at random by default.
+    #[arg(long, value_parser = files::bytes32)]
     nonce: Option<B256>,
     /// Let every member coordinate the request. Otherwise the request names those of the nodes that answer, and no other node
     /// takes it. With this it can be taken to any node, and any dishonest member can have it signed over a moment of its own choice.

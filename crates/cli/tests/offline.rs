@@ -193,6 +193,10 @@ fn an_actions_id_follows_from_manifest_and_component() {
     terminal.fails(&format!("{id} name.toml"), INVALID, &["lower-case"]);
     terminal.write("limit.toml", "name = 'one'\nlimits = { wall_ms = 60000 }", 0o644);
     terminal.fails(&format!("{id} limit.toml"), INVALID, &["wall_ms"]);
+    for (file, hint) in [(&b"\0asm\x01\0\0\0"[..], "wasm-component-ld"), (b"export default 1;", "--script")] {
+        terminal.write("action.wasm", file, 0o644);
+        terminal.fails(&format!("{id} a.toml"), INVALID, &["action.wasm is no component", hint]);
+    }
 }
 
 #[test]
@@ -207,6 +211,7 @@ fn keys_need_root_keys_of_the_very_network() {
     terminal.fails("key show", USAGE, &["--action"]);
     terminal.fails(&format!("{show} --config 0xzz"), USAGE, &["--config"]);
     terminal.fails(&format!("{show} --scheme rsa"), USAGE, &["--scheme"]);
+    terminal.fails(&format!("{show} --salt 3"), USAGE, &["--salt", "64 hexadecimal digits"]);
     terminal.fails("node status --node localhost:8470", USAGE, &["--node", "http://"]);
 }
 

@@ -205,6 +205,23 @@ impl Client {
         Ok(self.in_turn(&call, |body| self.check_network(body)).await?.value)
     }
 
+    /// The network as the first node sees it that answers now: each is asked once, in the order of the configuration. With what
+    /// those before it did.
+    pub async fn status(&self) -> Result<(NetworkInfo, Vec<NodeFailure>), ClientError> {
+        let call = Call::get("v1/network", MAX_INFO_BYTES);
+        let begun = Instant::now();
+        let mut failures = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let patience = patience(begun + self.timeout, self.nodes.len() - index);
+            let answer = call.ask(&self.http, node, patience).await;
+            match answer.and_then(|body| self.check_network(&body)) {
+                Ok(info) => return Ok((info, failures)),
+                Err(error) => failures.push(NodeFailure { node: node.clone(), error }),
+            }
+        }
+        Err(ClientError::NoAnswer { waited: begun.elapsed(), nodes: failures })
+    }
+
     /// The network as every node sees it, in the order of the configuration.
     pub async fn networks(&self) -> Vec<(Url, Result<NetworkInfo, NodeError>)> {
         let call = Call::get("v1/network", MAX_INFO_BYTES);

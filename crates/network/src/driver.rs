@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use countersign_types::NodePublicKey;
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -44,7 +45,6 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Driver {
     swarm: Swarm<Behaviour>,
     shared: Arc<Shared>,
-    events: EventSender,
     own: Arc<Hello>,
     boots: Arc<dyn Boots>,
     config: Config,
@@ -58,6 +58,8 @@ pub(crate) struct Driver {
 /// A member as the driver sees it.
 struct Member {
     peer: Arc<Peer>,
+    /// Where what it sends is queued.
+    events: EventSender,
     /// Where to dial it, in this order; empty where none is known.
     addresses: Vec<Multiaddr>,
     backoff: Backoff,
@@ -78,20 +80,21 @@ impl Driver {
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
         shared: Arc<Shared>,
-        events: EventSender,
+        mut events: BTreeMap<NodePublicKey, EventSender>,
         own: Hello,
         boots: Arc<dyn Boots>,
         config: Config,
     ) -> Self {
         let own_id = *swarm.local_peer_id();
-        let members =
-            shared.peers.values().map(|peer| (peer.id, Member::new(Arc::clone(peer), own_id, &config)));
+        let members = shared.peers.values().filter_map(|peer| {
+            let events = events.remove(&peer.member)?;
+            Some((peer.id, Member::new(Arc::clone(peer), events, own_id, &config)))
+        });
         let (ended, ended_links) = mpsc::channel(MAX_ENDED);
         Self {
             members: members.collect(),
             swarm,
             shared,
-            events,
             own: Arc::new(own),
             boots,
             config,
@@ -265,7 +268,7 @@ impl Driver {
             connection,
             address: endpoint.get_remote_address().clone(),
             arrivals,
-            events: self.events.clone(),
+            events: member.events.clone(),
             counters: Arc::clone(&self.shared.counters),
             stall: self.config.write_timeout(),
             ended,
@@ -298,7 +301,7 @@ impl Driver {
 }
 
 impl Member {
-    fn new(peer: Arc<Peer>, own: PeerId, config: &Config) -> Self {
+    fn new(peer: Arc<Peer>, events: EventSender, own: PeerId, config: &Config) -> Self {
         let configured = config.peers.get(&peer.member).map(Vec::as_slice).unwrap_or_default();
         let addresses = address::in_dialling_order(configured);
         let head_start = if own < peer.id { Duration::ZERO } else { HEAD_START };
@@ -307,7 +310,14 @@ impl Member {
             peer.failed("not connected: it has not dialled this node, which has no address of it");
         }
         let (shortest, longest) = config.reconnect();
-        Self { peer, addresses, backoff: Backoff::new(shortest, longest), next_dial, connections: Vec::new() }
+        Self {
+            peer,
+            events,
+            addresses,
+            backoff: Backoff::new(shortest, longest),
+            next_dial,
+            connections: Vec::new(),
+        }
     }
 
     fn candidates(&self) -> Vec<Candidate> {

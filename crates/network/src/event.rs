@@ -1,25 +1,29 @@
-//! What arrives, on a bounded queue.
+//! What arrives, in bounded queues: one for each member and lane, which take turns.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use countersign_types::NodePublicKey;
+use futures::{FutureExt, Stream, StreamExt, stream::SelectAll};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::DropGuard;
 
 use crate::{Hello, Lane};
 
-/// The most events of one lane that wait for the consumer.
-pub(crate) const MAX_QUEUED_EVENTS: usize = 1024;
-/// The most bytes of one lane's frames that wait for the consumer, over all members.
-const MAX_QUEUED_BYTES: u32 = 8 << 20;
+/// The most events of one member on one lane that wait for the consumer.
+pub(crate) const MAX_QUEUED_EVENTS: usize = 512;
 /// How many signing events are handed out in a row while background ones wait.
 const SIGNING_IN_A_ROW: u32 = 16;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Frames can be sent to this member. Comes before its first frame, and after [`Event::Disconnected`] of an earlier
+    /// Frames can be sent to this member. Comes before its first signing frame, and after [`Event::Disconnected`] of an earlier
     /// connection.
     Connected {
         /// The member.
@@ -53,11 +57,12 @@ struct Queued {
 
 /// The consumer's end. Dropping it shuts the transport down.
 ///
-/// While nobody receives, the queue fills, then reading from the peers stops, then their queues fill: a slow consumer
-/// costs a bounded amount of memory and loses nothing, until the peers' writes time out.
+/// While nobody receives, a member's queue fills, then reading from that member stops, then its own queues fill: a slow
+/// consumer costs a bounded amount of memory and loses nothing, until the members' writes time out. Members take turns:
+/// one that sends without end delays another's frame by one of its own.
 pub struct EventReceiver {
-    signing: mpsc::Receiver<Queued>,
-    background: mpsc::Receiver<Queued>,
+    signing: SelectAll<Waiting>,
+    background: SelectAll<Waiting>,
     in_a_row: u32,
     _shutdown: Option<DropGuard>,
 }
@@ -68,17 +73,17 @@ impl EventReceiver {
     pub async fn recv(&mut self) -> Option<Event> {
         if self.in_a_row >= SIGNING_IN_A_ROW {
             self.in_a_row = 0;
-            if let Ok(queued) = self.background.try_recv() {
+            if let Some(queued) = self.background.next().now_or_never().flatten() {
                 return Some(queued.event);
             }
         }
         tokio::select! {
             biased;
-            Some(queued) = self.signing.recv() => {
+            Some(queued) = self.signing.next() => {
                 self.in_a_row += 1;
                 Some(queued.event)
             }
-            Some(queued) = self.background.recv() => {
+            Some(queued) = self.background.next() => {
                 self.in_a_row = 0;
                 Some(queued.event)
             }
@@ -104,9 +109,10 @@ pub(crate) enum Unqueued {
     Gone,
 }
 
-/// The producers' end.
+/// The producers' end of one member's queues.
 #[derive(Clone)]
 pub(crate) struct EventSender {
+    from: NodePublicKey,
     signing: Queue,
     background: Queue,
 }
@@ -117,23 +123,44 @@ struct Queue {
     bytes: Arc<Semaphore>,
 }
 
-/// A queue of events; `shutdown` is triggered when its receiver is dropped.
-pub(crate) fn queue(shutdown: Option<DropGuard>) -> (EventSender, EventReceiver) {
-    let (signing, signing_events) = Queue::new();
-    let (background, background_events) = Queue::new();
-    let receiver = EventReceiver {
-        signing: signing_events,
-        background: background_events,
-        in_a_row: 0,
-        _shutdown: shutdown,
-    };
-    (EventSender { signing, background }, receiver)
+/// What waits of one member on one lane.
+struct Waiting(mpsc::Receiver<Queued>);
+
+impl Stream for Waiting {
+    type Item = Queued;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Queued>> {
+        self.0.poll_recv(context)
+    }
+}
+
+/// Queues for each of these members; `shutdown` is triggered when their receiver is dropped.
+pub(crate) fn queues(
+    members: impl Iterator<Item = NodePublicKey>,
+    shutdown: Option<DropGuard>,
+) -> (BTreeMap<NodePublicKey, EventSender>, EventReceiver) {
+    let (mut signing, mut background) = (SelectAll::new(), SelectAll::new());
+    let mut senders = BTreeMap::new();
+    for from in members {
+        let queue = |lane, all: &mut SelectAll<Waiting>| {
+            let (queue, waiting) = Queue::new(lane);
+            all.push(waiting);
+            queue
+        };
+        let sender = EventSender {
+            from,
+            signing: queue(Lane::Signing, &mut signing),
+            background: queue(Lane::Background, &mut background),
+        };
+        senders.insert(from, sender);
+    }
+    (senders, EventReceiver { signing, background, in_a_row: 0, _shutdown: shutdown })
 }
 
 impl Queue {
-    fn new() -> (Self, mpsc::Receiver<Queued>) {
+    fn new(lane: Lane) -> (Self, Waiting) {
         let (events, receiver) = mpsc::channel(MAX_QUEUED_EVENTS);
-        (Self { events, bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES as usize)) }, receiver)
+        (Self { events, bytes: Arc::new(Semaphore::new(lane.max_waiting_bytes())) }, Waiting(receiver))
     }
 }
 
@@ -144,19 +171,20 @@ impl EventSender {
     }
 
     /// Queues a frame, waiting for room: this is where a slow consumer stops the reading.
-    pub(crate) async fn frame(&self, from: NodePublicKey, lane: Lane, bytes: Bytes) -> Result<(), Gone> {
+    pub(crate) async fn frame(&self, lane: Lane, bytes: Bytes) -> Result<(), Gone> {
         let queue = self.lane(lane);
-        let permit = Arc::clone(&queue.bytes).acquire_many_owned(weight(&bytes)).await.map_err(|_| Gone)?;
-        let event = Event::Frame { from, lane, bytes };
+        let weight = weight(&bytes, lane);
+        let permit = Arc::clone(&queue.bytes).acquire_many_owned(weight).await.map_err(|_| Gone)?;
+        let event = Event::Frame { from: self.from, lane, bytes };
         queue.events.send(Queued { event, _bytes: Some(permit) }).await.map_err(|_| Gone)
     }
 
     /// Queues a frame if there is room.
-    pub(crate) fn try_frame(&self, from: NodePublicKey, lane: Lane, bytes: Bytes) -> Result<(), Unqueued> {
+    pub(crate) fn try_frame(&self, lane: Lane, bytes: Bytes) -> Result<(), Unqueued> {
         let queue = self.lane(lane);
-        let permit =
-            Arc::clone(&queue.bytes).try_acquire_many_owned(weight(&bytes)).map_err(|_| Unqueued::Full)?;
-        let event = Event::Frame { from, lane, bytes };
+        let weight = weight(&bytes, lane);
+        let permit = Arc::clone(&queue.bytes).try_acquire_many_owned(weight).map_err(|_| Unqueued::Full)?;
+        let event = Event::Frame { from: self.from, lane, bytes };
         queue.events.try_send(Queued { event, _bytes: Some(permit) }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unqueued::Full,
             mpsc::error::TrySendError::Closed(_) => Unqueued::Gone,
@@ -171,8 +199,9 @@ impl EventSender {
     }
 }
 
-fn weight(bytes: &Bytes) -> u32 {
-    u32::try_from(bytes.len()).unwrap_or(MAX_QUEUED_BYTES).min(MAX_QUEUED_BYTES)
+/// A frame's permits; the largest frame fits.
+fn weight(bytes: &Bytes, lane: Lane) -> u32 {
+    u32::try_from(bytes.len().min(lane.max_waiting_bytes())).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -181,57 +210,90 @@ mod tests {
 
     use super::*;
 
-    fn member() -> NodePublicKey {
-        NodeKey::from_bytes([1; 32]).expect("a scalar").public_key()
+    fn member(number: u8) -> NodePublicKey {
+        NodeKey::from_bytes([number; 32]).expect("a scalar").public_key()
     }
 
-    fn lane_of(event: Option<Event>) -> Option<Lane> {
+    /// The queues of some members.
+    fn few(count: u8) -> (Vec<EventSender>, EventReceiver) {
+        let (senders, receiver) = queues((1..=count).map(member), None);
+        (senders.into_values().collect(), receiver)
+    }
+
+    fn frame_of(event: Option<Event>) -> Option<(NodePublicKey, Lane)> {
         match event {
-            Some(Event::Frame { lane, .. }) => Some(lane),
+            Some(Event::Frame { from, lane, .. }) => Some((from, lane)),
             Some(Event::Connected { .. } | Event::Disconnected { .. }) | None => None,
         }
     }
 
     #[tokio::test]
     async fn signing_goes_first_but_does_not_starve_the_background() {
-        let (sender, mut receiver) = queue(None);
+        let (senders, mut receiver) = few(1);
         for lane in Lane::ALL {
             for _ in 0..40 {
-                sender.try_frame(member(), lane, Bytes::from_static(b"x")).expect("room");
+                senders[0].try_frame(lane, Bytes::from_static(b"x")).expect("room");
             }
         }
         let mut order = Vec::new();
         for _ in 0..34 {
-            order.push(lane_of(receiver.recv().await));
+            order.push(frame_of(receiver.recv().await).expect("a frame").1);
         }
-        let background: Vec<_> = (0..order.len()).filter(|i| order[*i] == Some(Lane::Background)).collect();
+        let background: Vec<_> = (0..order.len()).filter(|i| order[*i] == Lane::Background).collect();
         assert_eq!(background, [16, 33]);
     }
 
     #[tokio::test]
-    async fn bytes_are_bounded_and_given_back() {
-        let (sender, mut receiver) = queue(None);
-        let frame = Bytes::from(vec![0; 1 << 20]);
+    async fn whoever_sends_without_end_delays_another_by_one_frame() {
+        for lane in Lane::ALL {
+            let (senders, mut receiver) = few(3);
+            let (loud, quiet) = (&senders[0], &senders[1..]);
+            for _ in 0..50 {
+                // as much as there is room for, again and again
+                while loud.try_frame(lane, Bytes::from_static(b"x")).is_ok() {}
+                for sender in quiet {
+                    sender.try_frame(lane, Bytes::from_static(b"y")).expect("nobody else takes its room");
+                }
+                let mut heard = Vec::new();
+                for _ in 0..3 {
+                    heard.push(frame_of(receiver.recv().await).expect("a frame").0);
+                }
+                heard.sort();
+                let all: Vec<_> = senders.iter().map(|sender| sender.from).collect();
+                assert_eq!(heard, all, "each has its turn in three");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_for_each_member_and_given_back() {
+        let (senders, mut receiver) = few(2);
+        let lane = Lane::Background;
+        let frame = Bytes::from(vec![0; lane.max_frame_bytes()]);
         let mut queued = 0;
-        while sender.try_frame(member(), Lane::Background, frame.clone()).is_ok() {
+        while senders[0].try_frame(lane, frame.clone()).is_ok() {
             queued += 1;
         }
-        assert_eq!(queued, MAX_QUEUED_BYTES >> 20);
+        assert_eq!(queued, lane.max_waiting_bytes() / frame.len());
+        assert!(senders[1].try_frame(lane, frame.clone()).is_ok(), "another's room is its own");
         let waiting = tokio::spawn({
-            let (sender, frame) = (sender.clone(), frame.clone());
-            async move { sender.frame(member(), Lane::Background, frame).await }
+            let (sender, frame) = (senders[0].clone(), frame.clone());
+            async move { sender.frame(lane, frame).await }
         });
-        assert_eq!(lane_of(receiver.recv().await), Some(Lane::Background));
+        for _ in 0..2 {
+            assert_eq!(frame_of(receiver.recv().await).expect("a frame").1, lane);
+        }
         assert!(waiting.await.expect("ran").is_ok());
-        assert!(sender.try_frame(member(), Lane::Signing, frame).is_ok());
+        let signing = Bytes::from(vec![0; Lane::Signing.max_frame_bytes()]);
+        assert!(senders[0].try_frame(Lane::Signing, signing).is_ok());
     }
 
     #[tokio::test]
     async fn the_end_comes_after_the_last_event() {
-        let (sender, mut receiver) = queue(None);
-        sender.try_frame(member(), Lane::Background, Bytes::new()).expect("room");
-        drop(sender);
-        assert_eq!(lane_of(receiver.recv().await), Some(Lane::Background));
+        let (senders, mut receiver) = few(2);
+        senders[0].try_frame(Lane::Background, Bytes::new()).expect("room");
+        drop(senders);
+        assert_eq!(frame_of(receiver.recv().await).expect("a frame").1, Lane::Background);
         assert_eq!(receiver.recv().await, None);
     }
 }

@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use countersign_types::NodePublicKey;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -168,7 +167,6 @@ fn peer_spoke(lane: Lane, got: std::io::Result<usize>) -> LaneEnd {
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     lane: Lane,
     mut stream: S,
-    from: NodePublicKey,
     events: EventSender,
     counters: Arc<Counters>,
 ) -> LaneEnd {
@@ -185,7 +183,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
             match decoder.take() {
                 Ok(Some(bytes)) => {
                     counters.received(bytes.len());
-                    if events.frame(from, lane, bytes).await.is_err() {
+                    if events.frame(lane, bytes).await.is_err() {
                         return failed("nobody receives any more".into());
                     }
                 }

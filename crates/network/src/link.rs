@@ -115,11 +115,11 @@ impl Link {
         let start = CancellationToken::new();
         let (stop, counters) = (self.stop.clone(), Arc::clone(&self.counters));
         tasks.spawn(lane::write(lane, way.out, queue, stop, self.stall, counters));
-        let (member, events, counters) = (self.peer.member, self.events.clone(), Arc::clone(&self.counters));
+        let (events, counters) = (self.events.clone(), Arc::clone(&self.counters));
         let started = start.clone();
         tasks.spawn(async move {
             started.cancelled().await;
-            lane::read(lane, way.into, member, events, counters).await
+            lane::read(lane, way.into, events, counters).await
         });
         Spawned { sender, start }
     }

@@ -31,7 +31,8 @@ struct Mesh {
 
 struct Member {
     hello: Hello,
-    events: EventSender,
+    /// Its queues, by whom they are of.
+    events: BTreeMap<NodePublicKey, EventSender>,
 }
 
 /// Connects members with each other. The n-th node is that of the n-th member; each finds [`Event::Connected`] for every
@@ -40,7 +41,8 @@ pub async fn mesh(members: &[(NodePublicKey, Hello)]) -> Vec<(Node, EventReceive
     let mut receivers = Vec::new();
     let mut table = BTreeMap::new();
     for (member, hello) in members {
-        let (events, receiver) = event::queue(None);
+        let others = members.iter().map(|(other, _)| *other).filter(|other| other != member);
+        let (events, receiver) = event::queues(others, None);
         if table.insert(*member, Member { hello: hello.clone(), events }).is_none() {
             receivers.push((*member, receiver));
         }
@@ -61,7 +63,7 @@ impl Node {
         if self.mesh.members.contains_key(other) && self.mesh.cut().insert(pair(self.own, *other)) {
             for (at, gone) in [(self.own, *other), (*other, self.own)] {
                 let event = Event::Disconnected { peer: gone, reason: reason.into() };
-                self.mesh.tell(&at, event).await;
+                self.mesh.tell(&at, &gone, event).await;
             }
         }
     }
@@ -90,7 +92,8 @@ impl Transport for Node {
         if self.mesh.cut().contains(&pair(self.own, *to)) {
             return Err(SendError::NotConnected);
         }
-        other.events.try_frame(self.own, lane, frame).map_err(|unqueued| match unqueued {
+        let events = other.events.get(&self.own).ok_or(SendError::NotAMember)?;
+        events.try_frame(lane, frame).map_err(|unqueued| match unqueued {
             Unqueued::Full => SendError::Busy,
             Unqueued::Gone => SendError::NotConnected,
         })
@@ -128,14 +131,14 @@ impl Mesh {
 
     async fn tell_connected(&self, at: &NodePublicKey, peer: &NodePublicKey) {
         if let Some(member) = self.members.get(peer) {
-            self.tell(at, Event::Connected { peer: *peer, hello: member.hello.clone() }).await;
+            self.tell(at, peer, Event::Connected { peer: *peer, hello: member.hello.clone() }).await;
         }
     }
 
-    async fn tell(&self, at: &NodePublicKey, event: Event) {
-        if let Some(member) = self.members.get(at) {
+    async fn tell(&self, at: &NodePublicKey, of: &NodePublicKey, event: Event) {
+        if let Some(events) = self.members.get(at).and_then(|member| member.events.get(of)) {
             // A member that nobody listens to any more hears nothing.
-            let _ = member.events.connection(event).await;
+            let _ = events.connection(event).await;
         }
     }
 }

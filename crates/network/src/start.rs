@@ -107,7 +107,7 @@ pub async fn start(
         stop: stop.clone(),
         stopped: CancellationToken::new(),
     });
-    let (events, receiver) = event::queue(Some(stop.drop_guard()));
+    let (events, receiver) = event::queues(shared.peers.keys().copied(), Some(stop.drop_guard()));
     let driver = Driver::new(swarm, Arc::clone(&shared), events, hello, boots, config);
     tokio::spawn(driver.run());
     Ok((Handle::new(shared), receiver))

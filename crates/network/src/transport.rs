@@ -30,6 +30,14 @@ impl Lane {
         }
     }
 
+    /// The most bytes of one member that have arrived and wait for the consumer: 1 MiB and 2 MiB.
+    pub(crate) const fn max_waiting_bytes(self) -> usize {
+        match self {
+            Self::Signing => 1 << 20,
+            Self::Background => 2 << 20,
+        }
+    }
+
     /// The most bytes that wait to be sent to one member: 2 MiB and 4 MiB.
     pub const fn max_queued_bytes(self) -> usize {
         match self {

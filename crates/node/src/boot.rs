@@ -191,7 +191,7 @@ pub async fn run(
         most_ready(&config.actions),
     ));
     let outside = Outside { chains: Arc::clone(&chains), egress };
-    let runs = Runs::new(Arc::clone(&library), host, outside, Arc::clone(&heads), inputs.clone());
+    let runs = Runs::new(me, Arc::clone(&library), host, outside, Arc::clone(&heads), inputs.clone());
     let driver = Driver::new(Parts {
         membership: Arc::clone(&membership),
         clock: Arc::clone(&clock),

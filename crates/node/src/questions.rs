@@ -84,21 +84,28 @@ impl Questions {
     pub(crate) async fn ask(&self, peer: NodePublicKey, ask: Ask) -> Result<Answer, &'static str> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            if open.values().filter(|(asked, _)| *asked == peer).count() >= MAX_OPEN {
-                return Err("too many questions wait for it");
-            }
-            open.insert(id, (peer, sender));
-        }
+        let _open = self.open(id, peer, sender)?;
         self.send(&peer, &BackgroundFrame::Question(Message::Ask { id, ask }));
-        let answer = timeout(ANSWER_TIMEOUT, receiver).await;
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        match answer {
+        match timeout(ANSWER_TIMEOUT, receiver).await {
             Ok(Ok(Answer::Busy)) => Err("it is busy"),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) | Err(_) => Err("it did not answer in time"),
         }
+    }
+
+    /// Notes that a question waits for its answer, until what is returned is dropped: also where nobody wants it any more.
+    fn open(
+        &self,
+        id: u64,
+        peer: NodePublicKey,
+        sender: oneshot::Sender<Answer>,
+    ) -> Result<Open<'_>, &'static str> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.values().filter(|(asked, _)| *asked == peer).count() >= MAX_OPEN {
+            return Err("too many questions wait for it");
+        }
+        open.insert(id, (peer, sender));
+        Ok(Open { questions: self, id })
     }
 
     /// Takes a peer's answer. One that was not asked for, or not of this peer, is nothing.
@@ -125,5 +132,17 @@ impl Questions {
     /// Sends a frame on the background lane, where there is room.
     pub(crate) fn send(&self, to: &NodePublicKey, frame: &BackgroundFrame) {
         wire::send(self.transport.as_ref(), to, Lane::Background, frame);
+    }
+}
+
+/// One question that waits.
+struct Open<'a> {
+    questions: &'a Questions,
+    id: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.questions.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }

@@ -14,6 +14,7 @@ use countersign_types::{
     ActionId, Bytes, Failure, FailureKind, NodePublicKey, SignedPublishAction,
     action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES},
 };
+use futures::{StreamExt, stream::FuturesUnordered};
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -27,8 +28,12 @@ use crate::{
 
 /// The bytes of one chunk: half a frame.
 const CHUNK_BYTES: usize = 512 << 10;
-/// How long one peer may take to hand over one action.
-const PEER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long one peer may take to hand over one action, with half of this node's own line while another is asked beside it.
+const PEER_PATIENCE: Duration = Duration::from_secs(20);
+/// How long one peer may take before the next is asked beside it: one that dribbles delays nobody for long.
+const HEAD_START: Duration = Duration::from_secs(1);
+/// How many peers are asked for one action at once. More would leave none of them enough of a slow line.
+const ASKED_AT_ONCE: usize = 2;
 /// The most actions that a peer is told of when it connects; it fetches others when a session needs them.
 const MAX_GREETED: usize = 64;
 /// How many components and scripts are kept for peers that ask for one chunk after the other.
@@ -111,13 +116,26 @@ impl Replication {
             peers.rotate_left(first);
         }
         let (asked, mut unheard, mut unwanted) = (peers.len(), 0, None);
-        for peer in peers {
-            let fetched = timeout(PEER_PATIENCE, self.fetch_from(peer, action, &wanted)).await;
-            match fetched.unwrap_or(Err(NotFetched::Peer("it took too long"))) {
-                Ok(Some(fetched)) => return Ok(fetched),
-                Ok(None) => {}
-                Err(NotFetched::Unwanted(failure)) => unwanted = Some(failure),
-                Err(NotFetched::Peer(reason)) => {
+        let mut peers = peers.into_iter();
+        let mut running = FuturesUnordered::new();
+        loop {
+            if let Some(peer) = peers.next() {
+                running.push(self.fetch_in_time(peer, action, &wanted));
+            }
+            let next = if peers.len() == 0 || running.len() == ASKED_AT_ONCE {
+                running.next().await
+            } else {
+                match timeout(HEAD_START, running.next()).await {
+                    Ok(next) => next,
+                    Err(_) => continue,
+                }
+            };
+            match next {
+                None => break,
+                Some((_, Ok(Some(fetched)))) => return Ok(fetched),
+                Some((_, Ok(None))) => {}
+                Some((_, Err(NotFetched::Unwanted(failure)))) => unwanted = Some(failure),
+                Some((peer, Err(NotFetched::Peer(reason)))) => {
                     unheard += 1;
                     tracing::debug!(%action, peer = %peer.peer_id(), reason, "no action from a peer");
                 }
@@ -139,6 +157,16 @@ impl Replication {
             "no action {action} here, nor at the {asked} connected members: publish it with `countersign action publish`"
         );
         Err(Failure::new(FailureKind::UnknownAction, detail))
+    }
+
+    async fn fetch_in_time(
+        &self,
+        peer: NodePublicKey,
+        action: ActionId,
+        wanted: &impl Fn(&SignedPublishAction) -> Result<(), Failure>,
+    ) -> (NodePublicKey, Result<Option<Fetched>, NotFetched>) {
+        let fetched = timeout(PEER_PATIENCE, self.fetch_from(peer, action, wanted)).await;
+        (peer, fetched.unwrap_or(Err(NotFetched::Peer("it took too long"))))
     }
 
     /// Fetches an action from one peer; none where the peer does not have it.

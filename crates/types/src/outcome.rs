@@ -120,6 +120,17 @@ impl Outcome {
         }
     }
 
+    /// About how many bytes of memory it takes to keep it.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Allowed { payloads, response } => {
+                let payloads = payloads.iter().map(|(payload, bytes)| payload.content().len() + bytes.len());
+                size_of::<Self>() + response.len() + payloads.sum::<usize>()
+            }
+            Self::Refused { reason } => size_of::<Self>() + reason.len(),
+        }
+    }
+
     /// The outcome's hash, as it stands in a vote.
     pub fn hash(&self) -> OutcomeHash {
         OutcomeHash(match self {

@@ -7,10 +7,11 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
+use countersign_client::LocalSigner;
 use countersign_testnet::{
     Network, Plan,
     delay::Delays,
-    demonstrations::{self, Stage},
+    demonstrations,
     relay::{Relay, false_shares, identity},
 };
 use countersign_types::{Bytes, KeySpec, SignedRequest};
@@ -56,14 +57,18 @@ enum Decides {
 }
 
 impl Decides {
-    fn key(self, network: &Network, stage: &Stage) -> Result<KeySpec> {
-        Ok(match self {
+    /// Publishes the action, and gives the caller what it asks for.
+    async fn prepare(self, network: &Network) -> Result<Stage> {
+        let (name, config) = match self {
             Self::BalanceGate => {
-                let config = demonstrations::token_config(network.token()?, demonstrations::one_token());
-                demonstrations::key_spec(stage.balance_gate, &config)
+                ("balance-gate", demonstrations::token_config(network.token()?, demonstrations::one_token()))
             }
-            Self::TimeLock => demonstrations::key_spec(stage.time_lock, &json!({ "not_before": 0 })),
-        })
+            Self::TimeLock => ("time-lock", json!({ "not_before": 0 })),
+        };
+        let action = network.publish(name).await?.action_id;
+        let caller = demonstrations::holder(network).await?;
+        network.wait_replicated(action).await?;
+        Ok(Stage { key: demonstrations::key_spec(action, &config), caller })
     }
 
     /// What asks for one signature.
@@ -81,6 +86,12 @@ impl Decides {
             Self::TimeLock => "time-lock (no reads)",
         }
     }
+}
+
+/// Who asks, and which key.
+struct Stage {
+    key: KeySpec,
+    caller: LocalSigner,
 }
 
 /// A network, and who asks it for what.
@@ -101,7 +112,7 @@ pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
         _ => Some(Delays::between(&network, distance / 2).await?),
     };
     network.start().await?;
-    let stage = demonstrations::prepare(&network).await?;
+    let stage = arguments.action.prepare(&network).await?;
     let mut bench = Bench { network, stage, arguments };
     println!("3 of 5, five processes and a dev chain on this machine, action {}", arguments.action.name());
     bench.clean().await?;
@@ -128,7 +139,7 @@ async fn one_lies(program: &Path, arguments: &Arguments) -> Result<()> {
     let lies = false_shares(identity(&network.nodes[LIAR])?, network.genesis.network_id());
     let _relay = Relay::start(&mut network, 0, &[LIAR], lies).await?;
     network.wait_ready().await?;
-    let stage = demonstrations::prepare(&network).await?;
+    let stage = arguments.action.prepare(&network).await?;
     let mut bench = Bench { network, stage, arguments };
     println!("one lies        {}", bench.latencies().await?);
     println!("rounds          {}", load::further_rounds(&bench.network).await?);
@@ -138,9 +149,9 @@ async fn one_lies(program: &Path, arguments: &Arguments) -> Result<()> {
 impl Bench<'_> {
     /// New requests, all for one key.
     fn requests(&self, count: usize) -> Result<Vec<SignedRequest>> {
-        let key = self.arguments.action.key(&self.network, &self.stage)?;
+        let Stage { key, caller } = &self.stage;
         let params = self.arguments.action.params();
-        let one = |_| demonstrations::request(&self.network, key.clone(), params.clone(), &self.stage.alice);
+        let one = |_| demonstrations::request(&self.network, key.clone(), params.clone(), caller);
         (0..count).map(one).collect()
     }
 

@@ -112,15 +112,20 @@ pub async fn prepare(network: &Network) -> Result<Stage> {
     let time_lock = network.publish("time-lock").await?.action_id;
     let price_gate = network.publish("price-gate").await?.action_id;
     let webhook_approval = network.publish("webhook-approval").await?.action_id;
-    let (alice, bob) = (network.key("alice")?, network.key("bob")?);
-    let block =
-        chain::fund(&network.chain_url(), network.token()?, alice.address(), one_token() * U256::from(10))
-            .await?;
-    network.wait_final_view(block).await?;
+    let (alice, bob) = (holder(network).await?, network.key("bob")?);
     for action in [balance_gate, time_lock, price_gate, webhook_approval] {
         network.wait_replicated(action).await?;
     }
     Ok(Stage { balance_gate, time_lock, price_gate, webhook_approval, alice, bob })
+}
+
+/// An account that holds ten tokens, as all nodes see it.
+pub async fn holder(network: &Network) -> Result<LocalSigner> {
+    let alice = network.key("alice")?;
+    let tokens = one_token() * U256::from(10);
+    let block = chain::fund(&network.chain_url(), network.token()?, alice.address(), tokens).await?;
+    network.wait_final_view(block).await?;
+    Ok(alice)
 }
 
 /// Shows everything; fails at the first thing that is not as it must be.

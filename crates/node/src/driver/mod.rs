@@ -256,12 +256,7 @@ impl Driver {
                 let effects = self.parts.participant.observed(&run, live, &mut OsRng);
                 self.participant_effects(effects);
             }
-            Input::Replayed { run, attempt, end } => {
-                let effects = self.parts.participant.replayed(&run, attempt, end, now);
-                // before a share leaves, so that whoever sees a signature sees it counted
-                self.count_shares();
-                self.participant_effects(effects);
-            }
+            Input::Replayed { run, attempt, end } => self.replayed(&run, attempt, end, now),
         }
     }
 

@@ -6,7 +6,7 @@ use countersign_session::{
     Millis,
     coordinator::{self, Coordinator, Setup, Signed},
     message::{ToCoordinator, ToParticipant},
-    participant,
+    participant::{self, LocalFailure, Run},
 };
 use countersign_types::{
     Decision, Failure, FailureKind, Identifier, Outcome, Pin, ReadId, RequestDigest, SessionId, SessionTerms,
@@ -25,7 +25,11 @@ impl Driver {
         }
         let (digest, action) = (request.digest(), request.request().key.policy.action);
         match self.requests.post(request, reply) {
-            Posted::Begin => self.parts.runs.prepare(action, digest),
+            Posted::Begin => {
+                if let Some(pins) = self.parts.runs.prepare(action, digest) {
+                    self.prepared(digest, pins, now);
+                }
+            }
             Posted::Joined => {}
             // else requests that cost no run would fill the memory of those that do
             Posted::TooMany => self.parts.participant.release(&digest),
@@ -113,10 +117,26 @@ impl Driver {
                 participant::Effect::Send { to, message } => self.send_to_coordinator(to, message, now),
                 participant::Effect::Observe(run) => self.parts.runs.live(run),
                 participant::Effect::Replay { run, attempt, recorded, agreed } => {
-                    self.parts.runs.replay(run, attempt, recorded, agreed);
+                    match recorded.replayed(&agreed) {
+                        Some(outcome) => self.replayed(&run, attempt, Ok(outcome.clone()), now),
+                        None => self.parts.runs.replay(run, attempt, recorded, agreed),
+                    }
                 }
             }
         }
+    }
+
+    pub(super) fn replayed(
+        &mut self,
+        run: &Run,
+        attempt: u32,
+        end: Result<Outcome, LocalFailure>,
+        now: Millis,
+    ) {
+        let effects = self.parts.participant.replayed(run, attempt, end, now);
+        // before a share leaves, so that whoever sees a signature sees it counted
+        self.count_shares();
+        self.participant_effects(effects);
     }
 
     pub(super) fn coordinator_received(&mut self, from: Identifier, message: ToCoordinator, now: Millis) {

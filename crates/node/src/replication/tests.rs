@@ -283,3 +283,30 @@ async fn a_silent_peer_keeps_nobody_from_asking_another() {
     assert_eq!(turned_away.filter(Result::is_err).count(), 100 - 16, "the others wait");
     assert_eq!(world.questions.ask(other, Ask::FinalBlock { chain_id: 1 }).await, Ok(Answer::Unknown));
 }
+
+/// Races both peers' first turn against a question to the silent one, which ends as late as any answer may come.
+#[tokio::test]
+async fn a_silent_peer_costs_a_fetch_no_more_than_its_head_start() {
+    let (listed, silent) = (publication(b"a component"), key(2).public_key());
+    let action = listed.action_id();
+    let world = world_of(move |peer, ask| (peer != silent).then(|| offered(&listed, b"a component", ask)));
+    for _ in 0..2 {
+        tokio::select! {
+            biased;
+            fetched = world.replication.fetch(action, |_| Ok(())) => assert!(fetched.is_ok()),
+            _ = world.questions.ask(silent, Ask::FinalBlock { chain_id: 1 }) => {
+                panic!("the other peer was asked only when this one had been waited for");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_waits_for_any_more_takes_no_place() {
+    let world = world(|_| None);
+    let silent = key(2).public_key();
+    for _ in 0..100 {
+        let asked = world.questions.ask(silent, Ask::FinalBlock { chain_id: 1 });
+        assert_eq!(asked.now_or_never(), None, "it waits, and is dropped");
+    }
+}
