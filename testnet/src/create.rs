@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use countersign_chain::{ChainConfig, ProviderConfig};
 use countersign_egress::{EgressConfig, OpenName};
 use countersign_node::{
-    NodeConfig, PassphraseConfig,
+    NodeConfig, PassphraseConfig, ReceiptsConfig,
     config::{ActionsConfig, Anybody, Publishers},
 };
 use countersign_types::{Bytes, NodePublicKey};
@@ -125,6 +125,7 @@ fn node_config(settings: &Settings, keys: &[NodePublicKey], ports: &Ports) -> Re
         network,
         api,
         chains: vec![chain],
+        receipts: ReceiptsConfig::default(),
         actions: ActionsConfig { publishers: Publishers::Word(Anybody::Anybody), ..Default::default() },
         egress: EgressConfig { open: open_names(settings, ports), ..Default::default() },
         debug: Default::default(),

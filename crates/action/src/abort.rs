@@ -1,6 +1,6 @@
 //! Why a run ended without a verdict.
 
-use crate::read::ReadFailure;
+use crate::reader::ReadFailure;
 
 /// The most bytes of text that an abort carries.
 const MAX_TEXT_BYTES: usize = 512;

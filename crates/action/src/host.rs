@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_types::{B256, ComponentDigest, Context, Manifest, Verdict};
+use countersign_types::{B256, ComponentDigest, Context, Manifest, Verdict, read::RecordedRead};
 use lru::LruCache;
 use tokio::task::spawn_blocking;
 use wasmtime::{component::Component, component::Linker};
@@ -20,7 +20,7 @@ use crate::{
     engine::{Engine, EngineError},
     execute::{self, Ended, Entry},
     imports,
-    read::{Reader, RecordedRead},
+    reader::Reader,
     run::{LiveRun, Replay, RunState, Source},
     script::{CompiledScript, Script, ScriptError},
     slots::{Shares, Slots},

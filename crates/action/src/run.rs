@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use countersign_types::{
     B256, Bytes, Context, Limits, Manifest, Pin, PublicKey, Record, Scheme, Verdict,
+    read::RecordedRead,
     record::{MAX_READS, MAX_RECORD_BYTES},
 };
 
@@ -11,7 +12,7 @@ use crate::{
     abort::Abort,
     limiter::Limiter,
     logs::{LogLine, Logs},
-    read::{Reader, RecordedRead},
+    reader::Reader,
 };
 
 // The budgets keep the number of a run's reads within a record's bound.

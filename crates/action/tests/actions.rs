@@ -2,8 +2,11 @@
 
 mod guest;
 
-use countersign_action::{Abort, Read, RecordedRead};
-use countersign_types::{Payload, Verdict};
+use countersign_action::Abort;
+use countersign_types::{
+    Payload, Verdict,
+    read::{Read, RecordedRead},
+};
 use guest::{Answers, Guest, balance, nobody, refusal, world};
 
 const GATE: &str = r#"{"chain_id":31337,"token":null,"minimum":"1000"}"#;

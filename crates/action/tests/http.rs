@@ -5,11 +5,12 @@ mod guest;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign_action::{Abort, Read, ReadFailure, ReadValue, Reader, RecordedRead};
+use countersign_action::{Abort, ReadFailure, Reader};
 use countersign_types::{
     FieldRead, Pin, RecordEntry, Rule,
     evm::{EvmRead, EvmValue},
     http::{FieldValue, HttpRead, HttpResponse},
+    read::{Read, ReadValue, RecordedRead},
     record::MAX_RECORD_BYTES,
 };
 use guest::{Answers, Guest, nobody, prices, refusal, response, signs};

@@ -4,8 +4,12 @@ mod guest;
 
 use std::sync::atomic::Ordering;
 
-use countersign_action::{Abort, Read, ReadFailure, RecordedRead};
-use countersign_types::{Verdict, evm::EvmRead};
+use countersign_action::{Abort, ReadFailure};
+use countersign_types::{
+    Verdict,
+    evm::EvmRead,
+    read::{Read, RecordedRead},
+};
 use guest::{Answers, Guest, balance, nobody, refusal, signs, wei, world};
 
 #[tokio::test]

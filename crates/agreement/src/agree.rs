@@ -30,6 +30,16 @@ pub enum AgreedEntry {
     },
 }
 
+impl From<RecordEntry> for AgreedEntry {
+    /// What those agree on who all have this entry.
+    fn from(entry: RecordEntry) -> Self {
+        match entry {
+            RecordEntry::Identical { read, value, length } => Self::Identical { read, value, length },
+            RecordEntry::Fields { read, fields } => Self::Fields { read, fields },
+        }
+    }
+}
+
 impl AgreedEntry {
     /// Which read this is.
     pub fn read(&self) -> ReadId {

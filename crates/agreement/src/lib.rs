@@ -8,12 +8,15 @@
 //!
 //! For a coordinator, [`choose`] finds nodes that can sign together, and [`explain`] says why some cannot.
 //!
+//! A [`Package`] is what they are asked to sign then: their records, and their commitments.
+//!
 //! What a rule means is in the module `rules` and nowhere else.
 
 mod agree;
 mod choose;
 mod explain;
 mod own;
+mod package;
 mod rules;
 
 pub use agree::{AgreedEntry, AgreedRecord, Cause, Ended, agree};
@@ -21,3 +24,4 @@ pub use choose::{alike, choose, most_compatible};
 pub use countersign_types::Rule;
 pub use explain::{Disagreement, MAX_SHOWN, Seen, can_sign, explain};
 pub use own::{OwnMismatch, check_own};
+pub use package::{MAX_ATTEMPTS, Package, PackageError, SignerPart, shares_hash};

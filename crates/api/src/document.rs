@@ -121,6 +121,8 @@ problems! {
         Invalid, WrongNetwork, Expired, NotYetIssued, Unauthorised, PublisherNotListed, TooLarge, Busy, StorageFull,
         NotReady, Unavailable, Deadline, Internal,
     ];
+    /// A receipt is looked up by a request, by those who may see it.
+    ReceiptProblems: &[Invalid, Unauthorised, NotFound, Busy, NotReady, Unavailable, Deadline, Internal];
     /// A thing is looked up by its id.
     LookupProblems: &[Invalid, NotFound, UnknownAction, Busy, Unavailable, Deadline, Internal];
     /// A view of the node has no parameters.

@@ -13,7 +13,7 @@ mod problem;
 mod routes;
 mod serve;
 
-pub use backend::Backend;
+pub use backend::{Backend, SignAnswer};
 pub use body::{MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES};
 pub use config::{Config, ConfigError, MAX_DEADLINE_MS};
 pub use document::document;

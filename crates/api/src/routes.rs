@@ -5,13 +5,13 @@ use std::{fmt, future::Future, str::FromStr, sync::Arc};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{FromRequestParts, RawPathParams, Request, State},
+    extract::{FromRequestParts, Query, RawPathParams, Request, State},
     http::{header, request::Parts},
     middleware,
     response::{IntoResponse, Response},
 };
 use countersign_types::{
-    ActionId, Failure, RequestDigest, SignedRequest,
+    ActionId, Failure, ReceiptAccess, RequestDigest, SignedRequest,
     action::PublishedAction,
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
@@ -21,9 +21,11 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Backend, Config,
+    Backend, Config, SignAnswer,
     body::{self, MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES},
-    document::{self, LookupProblems, PublishProblems, ReadyProblems, SignProblems, ViewProblems},
+    document::{
+        self, LookupProblems, PublishProblems, ReadyProblems, ReceiptProblems, SignProblems, ViewProblems,
+    },
     observe,
     problem::{Failed, no_method, no_route},
 };
@@ -55,6 +57,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(document::head())
         .routes(routes!(submit))
         .routes(routes!(request))
+        .routes(routes!(receipt))
         .routes(routes!(actions, publish))
         .routes(routes!(action))
         .routes(routes!(component))
@@ -126,9 +129,9 @@ fn take(places: &Arc<Semaphore>, most: usize, what: &str) -> Result<OwnedSemapho
     path = "/v1/requests",
     tag = "requests",
     request_body(content = SignedRequest, example = json!(document::example(document::REQUEST))),
-    responses((status = 200, description = "signed", body = SignResponse), SignProblems),
+    responses((status = 200, description = "signed", body = SignAnswer), SignProblems),
 )]
-async fn submit(State(api): State<Arc<Api>>, request: Request) -> Result<Json<SignResponse>, Failed> {
+async fn submit(State(api): State<Arc<Api>>, request: Request) -> Result<Json<SignAnswer>, Failed> {
     let _place = api.enter()?;
     let request = body::json(request, MAX_REQUEST_BODY_BYTES, api.config.body_timeout()).await?;
     api.answer(api.backend.submit(request)).await
@@ -148,6 +151,33 @@ async fn request(
 ) -> Result<Json<SignResponse>, Failed> {
     let _place = api.enter()?;
     api.answer(api.backend.request(digest)).await
+}
+
+/// Why a request was signed: the receipt, where this node is one of the signers.
+///
+/// For the callers of the request: one of them signs, in the network's EIP-712 domain, `ReadReceipt(bytes32 request,uint64
+/// expiresAt)`. Where the operator shows receipts to everybody, no signature is needed.
+#[utoipa::path(
+    get,
+    path = "/v1/receipts/{digest}",
+    tag = "requests",
+    params(
+        ("digest" = RequestDigest, Path, description = "the request's digest"),
+        ("expires_at" = Option<u64>, Query, description = "until when the signature counts, in milliseconds since 1970"),
+        ("signature" = Option<String>, Query, description = "by one of the request's callers"),
+    ),
+    responses((status = 200, description = "the receipt", body = Object), ReceiptProblems),
+)]
+async fn receipt(
+    State(api): State<Arc<Api>>,
+    Id(digest): Id<RequestDigest>,
+    access: Access,
+) -> Result<Response, Failed> {
+    let place = api.transfer()?;
+    let receipt = api.in_time(api.backend.receipt(digest, access.0)).await??;
+    let json = serde_json::to_vec(receipt.as_ref())
+        .map_err(|error| Failed::new(FailureKind::Internal, error.to_string()))?;
+    Ok(download(json.into(), "application/json", place))
 }
 
 /// The actions that the node stores.
@@ -301,6 +331,23 @@ async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Failed> {
 
 /// The one identifier in a path.
 struct Id<T>(T);
+
+/// What a caller says to see a receipt; none where nothing is said.
+struct Access(Option<ReceiptAccess>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Access {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
+        if parts.uri.query().is_none_or(str::is_empty) {
+            return Ok(Self(None));
+        }
+        let Query(access) = Query::from_request_parts(parts, state).await.map_err(|rejection| {
+            Failed::new(FailureKind::Invalid, format!("the query is wrong: {}", rejection.body_text()))
+        })?;
+        Ok(Self(Some(access)))
+    }
+}
 
 impl<T, S> FromRequestParts<S> for Id<T>
 where

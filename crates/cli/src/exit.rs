@@ -8,7 +8,7 @@ use countersign_types::{Failure, FailureKind};
 /// The codes, for `--help`.
 pub(crate) const HELP: &str = "Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 refused · \
 4 unavailable, busy, not ready or too late · 5 disagreement or nonce reused · 6 unauthorised · 7 not found · \
-8 invalid input, file or configuration · 9 a node's answer does not verify";
+8 invalid input, file or configuration · 9 a node's answer or a receipt does not verify";
 
 /// An error on its way to the terminal.
 #[derive(Debug)]
@@ -47,6 +47,16 @@ impl Exit {
     /// The same, in words.
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
         Self { code: 8, kind: "invalid", message: message.into(), causes: Vec::new(), failure: None }
+    }
+
+    /// Something that does not prove what it should.
+    pub(crate) fn not_verified(error: impl Error + 'static) -> Self {
+        Self::new(9, "not-verified", &error)
+    }
+
+    /// Something that is not there.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self { code: 7, kind: "not-found", message: message.into(), causes: Vec::new(), failure: None }
     }
 
     /// Something that should not happen.
@@ -105,6 +115,7 @@ impl From<ClientError> for Exit {
             ClientError::Genesis(_)
             | ClientError::NoNodes
             | ClientError::Network { .. }
+            | ClientError::Signer(_)
             | ClientError::Trust(_) => Self::new(8, "invalid", &error),
         }
     }

@@ -7,6 +7,7 @@ mod key;
 mod network;
 mod node;
 mod output;
+mod receipt;
 mod sign;
 
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ enum Command {
     Caller(files::Command),
     /// Ask for signatures, and verify them.
     Sign(sign::Arguments),
+    /// Fetch and check receipts: why a signature exists.
+    #[command(subcommand)]
+    Receipt(receipt::Command),
     /// Show a node's stored or running result of a request.
     Result(sign::ResultArguments),
     /// Compile a component from standard input; what a node runs with limits.
@@ -72,6 +76,7 @@ fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
         Command::Action(command) => action::run(command, output),
         Command::Caller(command) => files::run(command, output),
         Command::Sign(arguments) => sign::run(arguments, output),
+        Command::Receipt(command) => receipt::run(command, output),
         Command::Result(arguments) => sign::result(arguments, output),
         // ends in `main`, with the code that its parent understands
         Command::CompileComponent => Ok(()),

@@ -15,6 +15,7 @@ use crate::{
     files,
     key::SpecArguments,
     output::{Output, facts, table},
+    receipt,
 };
 
 /// Which nodes to ask, and what to trust.
@@ -72,6 +73,9 @@ pub(crate) struct Arguments {
     /// takes it. With this it can be taken to any node, and any dishonest member can have it signed over a moment of its own choice.
     #[arg(long)]
     any_coordinator: bool,
+    /// Write the receipt to this file, which must not exist: why there is a signature, for `countersign receipt verify`.
+    #[arg(long)]
+    receipt: Option<PathBuf>,
 }
 
 /// Which request.
@@ -111,6 +115,15 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
     let answer = runtime.block_on(client.sign(signed))?;
     for failure in &answer.passed_over {
         output.say(format!("passed over {failure}"));
+    }
+    if let Some(path) = &arguments.receipt {
+        match &answer.receipt {
+            Some(receipt) => receipt::write(path, receipt)?,
+            None => output.say(format!(
+                "no receipt: {} is not one of the signers; fetch it with `countersign receipt get {}` from one that is",
+                answer.node, answer.answer.request
+            )),
+        }
     }
     show(&answer.answer, true, output)
 }

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use countersign_receipt::{MAX_RECEIPT_BYTES, Receipt};
 use countersign_types::{
     ActionId, Address, B256, Bytes, Caller, Failure, Genesis, KeySpec, Manifest, NetworkId, PublicKey,
-    Request, RequestDigest, SignedPublishAction, SignedRequest,
+    ReceiptAccess, Request, RequestDigest, SignedPublishAction, SignedRequest,
     action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, PublishedAction},
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
@@ -18,12 +19,13 @@ use countersign_types::{
 use futures::future::join_all;
 use rand_core::{OsRng, RngCore};
 use reqwest::{Url, redirect};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    ClientError, NodeError, NodeFailure, Trust,
+    ClientError, NodeError, NodeFailure, RequestSigner, Trust,
     node::{Call, parse},
+    verify_answer,
 };
 
 /// How long a connection may take to come about.
@@ -35,8 +37,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait between two rounds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The most bytes of an answer with signatures: eight payloads of 64 KiB, twice in hex, and the rest.
-const MAX_SIGN_RESPONSE_BYTES: usize = 4 << 20;
+/// The most bytes of an answer with signatures: eight payloads of 64 KiB, twice in hex, the rest, and a receipt.
+const MAX_SIGN_RESPONSE_BYTES: usize = (4 << 20) + MAX_RECEIPT_BYTES;
 /// The most bytes of other answers.
 const MAX_INFO_BYTES: usize = 1 << 20;
 /// The most bytes of a list of actions.
@@ -60,6 +62,8 @@ pub struct Signed {
     pub answer: SignResponse,
     /// Who gave it.
     pub node: Url,
+    /// Why there are signatures, checked, where the node is one of the signers; else [`Client::receipt`] of one.
+    pub receipt: Option<Receipt>,
     /// What other nodes did before; a lie among it is worth reporting.
     pub passed_over: Vec<NodeFailure>,
 }
@@ -185,11 +189,44 @@ impl Client {
         let answer = self
             .in_turn(call, |body| {
                 let answer: SignResponse = parse(body)?;
-                trust.verify(request, &answer)?;
-                Ok(answer)
+                verify_answer(&trust, request, &answer)?;
+                let receipt = parse::<Attached>(body)?.receipt;
+                if let Some(receipt) = &receipt {
+                    check_receipt(&trust, request.digest(), receipt)?;
+                }
+                Ok((answer, receipt))
             })
             .await?;
-        Ok(Signed { answer: answer.value, node: answer.node, passed_over: answer.passed_over })
+        let Answer { value: (answer, receipt), node, passed_over } = answer;
+        Ok(Signed { answer, receipt, node, passed_over })
+    }
+
+    /// The receipt of a request, from the first node that has one which proves its signatures. `asker` is one of the request's callers,
+    /// and signs that it asks until `until_ms`, in milliseconds since 1970, at most ten minutes from now; none where operators show
+    /// receipts to everybody.
+    pub async fn receipt(
+        &self,
+        request: RequestDigest,
+        asker: Option<&dyn RequestSigner>,
+        until_ms: u64,
+    ) -> Result<Receipt, ClientError> {
+        let trust = self.trust().await?;
+        let mut path = format!("v1/receipts/{request}");
+        if let Some(asker) = asker {
+            let digest = ReceiptAccess::digest(self.network, request, until_ms);
+            let signature = asker.sign(digest).map_err(ClientError::Signer)?;
+            path.push_str(&format!("?expires_at={until_ms}&signature={}", signature.0));
+        }
+        let call = Call::get(path, MAX_RECEIPT_BYTES);
+        let answer = self
+            .in_turn(&call, |body| {
+                let receipt = Receipt::from_json(body)
+                    .map_err(|error| NodeError::Unexpected { status: 200, reason: error.to_string() })?;
+                check_receipt(&trust, request, &receipt)?;
+                Ok(receipt)
+            })
+            .await?;
+        Ok(answer.value)
     }
 
     /// The stored or running result of a request of which only the digest is known. **Not verified**: without
@@ -375,6 +412,21 @@ impl Client {
             .zip(heard)
             .filter_map(|(node, error)| Some(NodeFailure { node: node.clone(), error: error? }))
             .collect()
+    }
+}
+
+/// What comes beside the signatures.
+#[derive(Deserialize)]
+struct Attached {
+    receipt: Option<Receipt>,
+}
+
+fn check_receipt(trust: &Trust, request: RequestDigest, receipt: &Receipt) -> Result<(), NodeError> {
+    let checked = trust.check(receipt).map_err(|error| NodeError::Receipt(Box::new(error)))?;
+    if checked.request == request {
+        Ok(())
+    } else {
+        Err(NodeError::OtherReceipt { expected: request, got: checked.request })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use countersign_types::{ActionId, Failure, GenesisError, NetworkId, action::ManifestError};
+use countersign_receipt::CheckError;
+use countersign_types::{ActionId, Failure, GenesisError, NetworkId, RequestDigest, action::ManifestError};
 use reqwest::Url;
 
-use crate::{TrustError, VerifyError};
+use crate::{SignerError, TrustError, VerifyError};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum ClientError {
     /// The key is none of this network.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// Whoever asks did not sign that it does.
+    #[error(transparent)]
+    Signer(SignerError),
     /// A node's answer that asking others does not change.
     #[error("{node} answers: {failure}")]
     Failed {
@@ -100,6 +104,17 @@ pub enum NodeError {
         /// The node's.
         got: NetworkId,
     },
+    /// Its receipt proves nothing.
+    #[error("its receipt does not count: {0}")]
+    Receipt(Box<CheckError>),
+    /// Its receipt is another request's.
+    #[error("its receipt is of request {got}, expected {expected}")]
+    OtherReceipt {
+        /// The request that was asked for.
+        expected: RequestDigest,
+        /// The request of the receipt.
+        got: RequestDigest,
+    },
     /// It has no root keys yet.
     #[error("it has no root keys yet")]
     NoRootKeys,
@@ -135,7 +150,10 @@ impl NodeError {
             | Self::RootKeys(_)
             | Self::Wrong(_)
             | Self::OtherAction { .. }
+            | Self::OtherReceipt { .. }
             | Self::Component(_) => true,
+            // of a session that its coordinator never closed
+            Self::Receipt(error) => !matches!(error.as_ref(), CheckError::Incomplete { .. }),
             Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::TooLong { .. }
@@ -155,6 +173,8 @@ impl NodeError {
             | Self::OtherNetwork { .. }
             | Self::RootKeys(_)
             | Self::Wrong(_)
+            | Self::Receipt(_)
+            | Self::OtherReceipt { .. }
             | Self::OtherAction { .. }
             | Self::Component(_) => false,
         }

@@ -10,7 +10,7 @@ use countersign_types::{
     outcome::OutcomeError,
 };
 
-use crate::{Trust, TrustError};
+use countersign_receipt::{Trust, TrustError};
 
 /// Why an answer is none to the request: whoever gave it is wrong, or lies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,53 +87,51 @@ pub enum VerifyError {
     Trust(#[from] TrustError),
 }
 
-impl Trust {
-    /// Checks that an answer is one to this request.
-    ///
-    /// It is if its key is the request's, derived from the root; if every message follows from its payload and
-    /// every signature verifies; and if at least a threshold of distinct members signed votes for the outcome
-    /// in a session of this request. A signature alone would not do: it may have been made for another request
-    /// with the same key.
-    pub fn verify(&self, request: &Request, answer: &SignResponse) -> Result<(), VerifyError> {
-        let (digest, key_id) = (request.digest(), request.key.key_id());
-        if answer.request != digest {
-            return Err(VerifyError::Request { expected: digest, got: answer.request });
-        }
-        let public_key = self.public_key(request.key.scheme, &key_id)?;
-        check_key(request, &key_id, &public_key, answer)?;
-        let session = answer.terms().id(self.network);
-        if answer.session != session {
-            return Err(VerifyError::Session { expected: session, got: answer.session });
-        }
-        let outcome = outcome(request, answer)?;
-        for (index, (message, signed)) in outcome.messages().iter().zip(&answer.signatures).enumerate() {
-            if *message != signed.message {
-                let (expected, got) = (message.clone(), signed.message.clone());
-                return Err(VerifyError::Message { index, expected, got });
-            }
-            threshold::verify(request.key.scheme, &public_key, message, &signed.signature)
-                .map_err(|source| VerifyError::Signature { index, source })?;
-        }
-        self.check_votes(answer, outcome.hash())
+/// Checks that an answer is one to this request.
+///
+/// It is if its key is the request's, derived from the root; if every message follows from its payload and
+/// every signature verifies; and if at least a threshold of distinct members signed votes for the outcome
+/// in a session of this request. A signature alone would not do: it may have been made for another request
+/// with the same key.
+pub fn verify_answer(trust: &Trust, request: &Request, answer: &SignResponse) -> Result<(), VerifyError> {
+    let (digest, key_id) = (request.digest(), request.key.key_id());
+    if answer.request != digest {
+        return Err(VerifyError::Request { expected: digest, got: answer.request });
     }
+    let public_key = trust.public_key(request.key.scheme, &key_id)?;
+    check_key(request, &key_id, &public_key, answer)?;
+    let session = answer.terms().id(trust.network());
+    if answer.session != session {
+        return Err(VerifyError::Session { expected: session, got: answer.session });
+    }
+    let outcome = outcome(request, answer)?;
+    for (index, (message, signed)) in outcome.messages().iter().zip(&answer.signatures).enumerate() {
+        if *message != signed.message {
+            let (expected, got) = (message.clone(), signed.message.clone());
+            return Err(VerifyError::Message { index, expected, got });
+        }
+        threshold::verify(request.key.scheme, &public_key, message, &signed.signature)
+            .map_err(|source| VerifyError::Signature { index, source })?;
+    }
+    check_votes(trust, answer, outcome.hash())
+}
 
-    fn check_votes(&self, answer: &SignResponse, outcome: OutcomeHash) -> Result<(), VerifyError> {
-        let voters: BTreeSet<Identifier> = answer
-            .votes
-            .iter()
-            .filter(|cast| cast.vote.vote.session == answer.session && cast.vote.vote.outcome == outcome)
-            .filter_map(|cast| {
-                let signer = Identifier::new(cast.signer)?;
-                let member = self.committee.member(signer)?;
-                cast.vote.verify(self.network, member).is_ok().then_some(signer)
-            })
-            .collect();
-        let (expected, got) = (self.committee.threshold(), voters.len());
-        if got < usize::from(expected) {
-            return Err(VerifyError::Votes { expected, got, session: answer.session, outcome });
-        }
-        Ok(())
+fn check_votes(trust: &Trust, answer: &SignResponse, outcome: OutcomeHash) -> Result<(), VerifyError> {
+    let voters: BTreeSet<Identifier> = answer
+        .votes
+        .iter()
+        .filter(|cast| cast.vote.vote.session == answer.session && cast.vote.vote.outcome == outcome)
+        .filter_map(|cast| {
+            let signer = Identifier::new(cast.signer)?;
+            let member = trust.committee().member(signer)?;
+            cast.vote.verify(trust.network(), member).is_ok().then_some(signer)
+        })
+        .collect();
+    let (expected, got) = (trust.committee().threshold(), voters.len());
+    if got < usize::from(expected) {
+        return Err(VerifyError::Votes { expected, got, session: answer.session, outcome });
     }
+    Ok(())
 }
 
 fn check_key(

@@ -10,6 +10,7 @@ mod bodies;
 mod choices;
 mod keys;
 mod reads;
+pub mod receipts;
 pub mod seeds;
 mod session;
 mod wire;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "http_reads", run: reads::http_reads },
     Target { name: "projections", run: reads::projections },
     Target { name: "evm_reads", run: reads::evm_reads },
+    Target { name: "receipts", run: receipts::receipts },
     Target { name: "share_records", run: keys::share_records },
     Target { name: "root_keys", run: keys::root_keys },
     Target { name: "signatures", run: keys::signatures },

@@ -3,20 +3,25 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use countersign_api::Backend;
+use countersign_api::{Backend, SignAnswer};
 use countersign_chain::Chains;
 use countersign_network::Handle;
+use countersign_receipt::Receipt;
 use countersign_session::{Membership, participant::authenticate};
 use countersign_types::{
-    ActionId, Bytes, Failure, FailureKind, Genesis, NodePublicKey, RequestDigest, SignedRequest,
+    ActionId, Bytes, Failure, FailureKind, Genesis, NodePublicKey, ReceiptAccess, RequestDigest,
+    SignedRequest,
     action::PublishedAction,
     api::{ActionInfo, ActionList, MemberInfo, NetworkInfo, SignResponse},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, driver::Input, library::Library, status::Status};
+use crate::{clock::Clock, driver::Input, library::Library, receipts::Shown, status::Status};
 
 /// The node, as the HTTP interface sees it.
 pub(crate) struct NodeBackend {
@@ -29,6 +34,7 @@ pub(crate) struct NodeBackend {
     pub(crate) library: Arc<Library>,
     pub(crate) status: Arc<Status>,
     pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) receipts: Arc<Shown>,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) stop: CancellationToken,
 }
@@ -75,7 +81,7 @@ impl NodeBackend {
             .then(|| format!("{connected} members can be reached, {threshold} are needed to sign"))
     }
 
-    async fn ask(&self, input: impl FnOnce(crate::driver::Reply) -> Input) -> Result<SignResponse, Failure> {
+    async fn ask(&self, input: impl FnOnce(crate::driver::Reply) -> Input) -> Result<SignAnswer, Failure> {
         if self.stop.is_cancelled() {
             return Err(Failure::new(FailureKind::NotReady, "the node is shutting down: ask another node"));
         }
@@ -148,7 +154,7 @@ impl Backend for NodeBackend {
         self.library.publish(action).await
     }
 
-    async fn submit(&self, request: SignedRequest) -> Result<SignResponse, Failure> {
+    async fn submit(&self, request: SignedRequest) -> Result<SignAnswer, Failure> {
         // else the caller is told that the request came before a boot that lies in the future
         if let Some(detail) = self.wrong_clock() {
             return Err(Failure::new(FailureKind::NotReady, detail));
@@ -159,7 +165,24 @@ impl Backend for NodeBackend {
     }
 
     async fn request(&self, digest: RequestDigest) -> Result<SignResponse, Failure> {
-        self.ask(|reply| Input::Look { request: digest, reply }).await
+        // without the receipt, which is not for everybody who knows the digest
+        Ok(self.ask(|reply| Input::Look { request: digest, reply }).await?.response)
+    }
+
+    async fn receipt(
+        &self,
+        digest: RequestDigest,
+        access: Option<ReceiptAccess>,
+    ) -> Result<Arc<Receipt>, Failure> {
+        let Some(root_keys) = self.status.root_keys() else {
+            return Err(Failure::new(
+                FailureKind::NotReady,
+                "key generation is not done: nothing was signed yet",
+            ));
+        };
+        let shown = Arc::clone(&self.receipts);
+        let receipt = spawn_blocking(move || shown.receipt(digest, access.as_ref(), root_keys)).await;
+        receipt.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?.map(Arc::new)
     }
 
     async fn ready(&self) -> Result<(), String> {

@@ -11,7 +11,7 @@ use countersign_session::{
     keygen::{Journal, KeyGen, Pending},
     participant::Participant,
 };
-use countersign_store::{Bounds, IdentityFile, Owner, Store};
+use countersign_store::{Bounds, IdentityFile, Owner, Receipts, Store};
 use countersign_threshold::RootShare;
 use countersign_types::{Genesis, NodeKey, NodePublicKey, RootKeys, Scheme};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -31,6 +31,7 @@ use crate::{
     library::Library,
     outside::Outside,
     questions::Questions,
+    receipts::{self, Keeper, MAX_UNWRITTEN, Shown},
     replication::Replication,
     runs::Runs,
     status::Status,
@@ -83,6 +84,9 @@ pub enum NodeError {
     /// A chain's settings.
     #[error("the chains' settings are not valid")]
     Chains(#[from] countersign_chain::ConfigError),
+    /// The database of receipts.
+    #[error(transparent)]
+    Receipts(#[from] countersign_store::ReceiptsError),
     /// What actions may reach over HTTP.
     #[error("the section [egress] of the configuration is not valid")]
     Egress(#[from] countersign_egress::ConfigError),
@@ -191,6 +195,7 @@ pub async fn run(
         most_ready(&config.actions),
     ));
     let outside = Outside { chains: Arc::clone(&chains), egress };
+    let (keeper, shown) = receipts(&config, &genesis, &membership, &clock).await?;
     let runs = Runs::new(me, Arc::clone(&library), host, outside, Arc::clone(&heads), inputs.clone());
     let driver = Driver::new(Parts {
         membership: Arc::clone(&membership),
@@ -208,6 +213,7 @@ pub async fn run(
         deadline_ms: config.api.deadline_ms.saturating_sub(ANSWER_MARGIN_MS).max(1),
         root_keys_file: config.data.join("root-keys.json"),
         wire_log,
+        keeper,
     });
     let interface_stop = CancellationToken::new();
     let backend = Arc::new(NodeBackend {
@@ -220,6 +226,7 @@ pub async fn run(
         library,
         status,
         inputs,
+        receipts: shown,
         metrics,
         stop: stop.clone(),
     });
@@ -231,6 +238,29 @@ pub async fn run(
     let driver = driver.run(queue, events, stop, DRAIN).await;
     shut_down(handle, interface, interface_stop).await?;
     driver.map_err(|error| NodeError::Driver(Box::new(error)))
+}
+
+/// The receipts' database, and the thread that writes it until nobody keeps receipts any more.
+async fn receipts(
+    config: &NodeConfig,
+    genesis: &Genesis,
+    membership: &Arc<Membership>,
+    clock: &Arc<Clock>,
+) -> Result<(Keeper, Arc<Shown>), NodeError> {
+    let (path, bounds) = (config.data.join("receipts"), config.receipts.bounds());
+    let store = spawn_blocking(move || Receipts::open(&path, bounds)).await;
+    let store = Arc::new(store.map_err(|error| NodeError::Task(error.to_string()))??);
+    let (writer, unwritten) = mpsc::channel(MAX_UNWRITTEN);
+    let (written_to, timed_by) = (Arc::clone(&store), Arc::clone(clock));
+    spawn_blocking(move || receipts::write(&written_to, unwritten, &timed_by));
+    let shown = Shown {
+        store,
+        shown_to: config.receipts.shown_to,
+        membership: Arc::clone(membership),
+        genesis: genesis.clone(),
+        clock: Arc::clone(clock),
+    };
+    Ok((Keeper::new(Arc::clone(membership), writer), Arc::new(shown)))
 }
 
 /// A core dump would hold the key shares, on a disk that nobody seals.

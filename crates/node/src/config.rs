@@ -9,7 +9,9 @@ use std::{
 use countersign_types::Address;
 use serde::{Deserialize, Serialize};
 
-use crate::{logging::LogConfig, passphrase::PassphraseConfig, wire_log::DebugConfig};
+use crate::{
+    logging::LogConfig, passphrase::PassphraseConfig, receipts::ReceiptsConfig, wire_log::DebugConfig,
+};
 
 /// The sealed identity in a node's folder.
 pub const IDENTITY_FILE: &str = "identity.sealed";
@@ -43,6 +45,9 @@ pub struct NodeConfig {
     /// Whose actions are stored, and how many.
     #[serde(default)]
     pub actions: ActionsConfig,
+    /// Why this node signed: how long it is kept, and who sees it.
+    #[serde(default)]
+    pub receipts: ReceiptsConfig,
     /// What actions may reach over HTTP.
     #[serde(default)]
     pub egress: countersign_egress::EgressConfig,

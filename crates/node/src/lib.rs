@@ -20,6 +20,7 @@ mod pace;
 mod passphrase;
 mod per_peer;
 mod questions;
+mod receipts;
 mod replication;
 mod runs;
 mod status;
@@ -29,6 +30,7 @@ mod wire_log;
 pub use boot::{NodeError, run};
 pub use config::{ConfigError, NodeConfig};
 pub use passphrase::{PassphraseConfig, PassphraseError};
+pub use receipts::{ReceiptsConfig, ShownTo};
 pub use wire_log::DebugConfig;
 
 /// The version that a node announces.

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use countersign_action::{Abort, Host, RecordedRead};
+use countersign_action::{Abort, Host};
 use countersign_agreement::{AgreedEntry, AgreedRecord};
 use countersign_session::participant::{LiveRun, LocalFailure, Run};
 use countersign_types::{
-    ActionId, Failure, FailureKind, Identifier, KeySpec, Outcome, Pin, ReadId, Record, RecordEntry,
-    RequestDigest, SessionId, Verdict,
+    ActionId, Failure, FailureKind, Identifier, KeySpec, Manifest, Outcome, Pin, ReadId, Record, RecordEntry,
+    RequestDigest, SessionId, Verdict, read::RecordedRead,
 };
 use futures::{FutureExt, future::try_join_all};
 use tokio::sync::mpsc;
@@ -58,6 +58,22 @@ impl Recorded {
         let are_own =
             self.reads.len() == agreed.entries.len() && self.reads.iter().zip(&agreed.entries).all(is_own);
         self.replayed.as_ref().filter(|_| are_own)
+    }
+
+    /// The manifest of the action that ran; none where none did.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.ready.as_ref().map(|ready| &ready.manifest)
+    }
+
+    /// What was read, in order.
+    pub(crate) fn reads(&self) -> &[RecordedRead] {
+        &self.reads
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.reads.iter().map(RecordedRead::held_bytes).sum::<usize>()
+            + self.replayed.as_ref().map_or(0, Outcome::held_bytes)
     }
 
     /// What was read, in words, by the read's id.
@@ -155,9 +171,8 @@ impl Runs {
         } else {
             None
         };
-        let recorded_bytes = live.reads.iter().map(RecordedRead::held_bytes).sum::<usize>()
-            + replayed.as_ref().map_or(0, Outcome::held_bytes);
         let recorded = Recorded { ready: Some(ready), reads: live.reads, replayed };
+        let recorded_bytes = recorded.held_bytes();
         LiveRun { end, record, recorded, recorded_bytes }
     }
 

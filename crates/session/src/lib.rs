@@ -27,7 +27,7 @@ pub use order::Order;
 pub use stock::Stock;
 
 /// The version of the messages in this crate; members announce it and talk to equals only.
-pub const PROTOCOL: u16 = 5;
+pub const PROTOCOL: u16 = 6;
 
 /// Milliseconds since 1970 by the node's own clock, which never runs backwards.
 pub type Millis = u64;

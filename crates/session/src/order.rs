@@ -33,7 +33,7 @@ impl Order {
     ) {
         let nodes = match result {
             Ok(signed) => {
-                signed.votes.keys().for_each(|signer| self.signed(*signer, now));
+                signed.signers.keys().for_each(|signer| self.signed(*signer, now));
                 &signed.nodes
             }
             Err(failure) => &failure.nodes,

@@ -296,11 +296,15 @@ fn coordinate(session: SessionId, request: RequestDigest, effect: coordinator::E
 
 fn acts(effects: Vec<participant::Effect<Values>>) -> Vec<Act> {
     let act = |effect| match effect {
-        participant::Effect::Send { to, message } => Act::Send { to, wire: Wire::ToCoordinator(message) },
-        participant::Effect::Observe(run) => Act::Observe(run),
-        participant::Effect::Replay { run, attempt, recorded, agreed } => {
-            Act::Replay { run, attempt, recorded, agreed }
+        participant::Effect::Send { to, message } => {
+            Some(Act::Send { to, wire: Wire::ToCoordinator(message) })
         }
+        participant::Effect::Observe(run) => Some(Act::Observe(run)),
+        participant::Effect::Replay { run, attempt, recorded, agreed } => {
+            Some(Act::Replay { run, attempt, recorded, agreed })
+        }
+        // what is kept for receipts changes nothing here
+        participant::Effect::Keep(_) | participant::Effect::Closed { .. } => None,
     };
-    effects.into_iter().map(act).collect()
+    effects.into_iter().filter_map(act).collect()
 }

@@ -12,7 +12,7 @@ use countersign_agreement::{AgreedEntry, AgreedRecord, agree};
 use countersign_session::{
     Millis,
     coordinator::Signed,
-    message::{Package, Signed as SignedMessage, shares_hash},
+    message::{Package, Signed as SignedMessage, SignerPart, shares_hash},
     participant::Run,
 };
 use countersign_types::{
@@ -215,10 +215,10 @@ impl Watch {
             }
         }
         let threshold = usize::from(self.roots.committee.threshold());
-        if signed.votes.len() < threshold {
-            return Err(wrong(format!("{} votes", signed.votes.len())));
+        if signed.signers.len() < threshold {
+            return Err(wrong(format!("{} votes", signed.signers.len())));
         }
-        for (node, vote) in &signed.votes {
+        for (node, SignerPart { vote, .. }) in &signed.signers {
             let voter = self.roots.committee.member(*node).ok_or_else(|| wrong("a vote of nobody".into()))?;
             // a node takes its own word, and a liar deceives itself
             if *node != by || !self.liars.contains(&by) {
@@ -238,7 +238,7 @@ impl Watch {
     /// What an honest coordinator says of the nodes beside a signature.
     pub(crate) fn credited(&self, by: Identifier, signed: &Signed) -> Result<(), Violation> {
         self.blamed(by, &signed.nodes)?;
-        for signer in signed.votes.keys() {
+        for signer in signed.signers.keys() {
             let peer_id = self.roots.committee.member(*signer).map(|member| member.peer_id());
             let said = signed.nodes.iter().find(|said| Some(&said.peer_id) == peer_id.as_ref());
             if said.map(|said| said.decision) != Some(Decision::Allow) {

@@ -37,6 +37,7 @@ mod header;
 mod identity;
 mod keygen;
 mod layout;
+mod receipts;
 mod seal;
 mod store;
 mod watermark;
@@ -51,5 +52,6 @@ pub use keygen::{
     MAX_SHARE_BYTES, PendingShares, PutRootKeysError, PutShareError,
 };
 pub use layout::SCHEMA;
+pub use receipts::{ReceiptBounds, Receipts, ReceiptsError};
 pub use seal::{KdfError, KdfParameters};
 pub use store::{Owner, Put, Store};

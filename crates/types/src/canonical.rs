@@ -121,6 +121,11 @@ pub mod sol_types {
             uint64 expiresAt;
         }
 
+        struct ReadReceipt {
+            bytes32 request;
+            uint64 expiresAt;
+        }
+
         struct Limits {
             uint32 wallMs;
             uint64 fuel;

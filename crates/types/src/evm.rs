@@ -3,6 +3,8 @@
 //! Arguments and values are ABI-encoded parameter lists, so that a contract or a TypeScript program can
 //! compute a read's id and a value's digest too.
 
+use std::fmt;
+
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolValue;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,7 @@ pub const MAX_LOG_BLOCKS: u64 = 10_000;
 
 /// One access to a chain's state. Which block is the session's to say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EvmRead {
     /// The result of a call that changes nothing.
     Call {
@@ -82,6 +85,7 @@ pub enum EvmRead {
 
 /// What a read brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EvmValue {
     /// A call's result.
     Call {
@@ -137,6 +141,10 @@ pub struct Receipt {
 type LogTuple = (Address, Vec<B256>, Bytes, u64, B256, u32);
 
 impl Log {
+    fn held_bytes(&self) -> usize {
+        size_of::<Self>() + size_of::<B256>() * self.topics.len() + self.data.len()
+    }
+
     fn tuple(&self) -> LogTuple {
         (self.address, self.topics.clone(), self.data.clone(), self.block_number, self.tx_hash, self.index)
     }
@@ -197,7 +205,40 @@ impl EvmRead {
     }
 }
 
+impl fmt::Display for EvmValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call { reverted: true, data } => write!(f, "reverted with {data}"),
+            Self::Call { reverted: false, data } => data.fmt(f),
+            Self::Balance(wei) => write!(f, "{wei} wei"),
+            Self::Nonce(nonce) => nonce.fmt(f),
+            Self::CodeHash(hash) | Self::Storage(hash) => hash.fmt(f),
+            Self::Logs(logs) => write!(f, "{} logs", logs.len()),
+            Self::Receipt(None) => f.write_str("no such transaction"),
+            Self::Receipt(Some(receipt)) => {
+                let how = if receipt.success { "succeeded" } else { "failed" };
+                write!(f, "{how} in block {} with {} logs", receipt.block_number, receipt.logs.len())
+            }
+        }
+    }
+}
+
 impl EvmValue {
+    /// About how many bytes of memory it takes to keep it.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Call { data, .. } => data.len(),
+                Self::Logs(logs) => logs.iter().map(Log::held_bytes).sum(),
+                Self::Receipt(Some(receipt)) => receipt.logs.iter().map(Log::held_bytes).sum(),
+                Self::Balance(_)
+                | Self::Nonce(_)
+                | Self::CodeHash(_)
+                | Self::Storage(_)
+                | Self::Receipt(None) => 0,
+            }
+    }
+
     /// The value, ABI-encoded.
     pub fn encode(&self) -> Vec<u8> {
         match self {

@@ -27,6 +27,8 @@ pub mod mutant;
 mod openapi;
 pub mod outcome;
 pub mod payload;
+pub mod read;
+mod receipt_access;
 pub mod record;
 mod request;
 mod root_keys;
@@ -51,6 +53,7 @@ pub use outcome::{Outcome, Verdict};
 pub use payload::{
     MAX_PAYLOAD_BYTES, MAX_PAYLOADS, Payload, PayloadError, TypedDataError, typed_data_digest,
 };
+pub use receipt_access::{MAX_ACCESS_MS, ReceiptAccess};
 pub use record::{FieldRead, Record, RecordEntry};
 pub use request::{
     Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_COORDINATORS, MAX_LIFETIME_MS,

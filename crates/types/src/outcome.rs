@@ -16,6 +16,7 @@ pub const MAX_VERDICT_BYTES: usize = 128 << 10;
 
 /// What the action returned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The action allows: these payloads are to be signed with the request's key.
     Allow {
@@ -29,6 +30,19 @@ pub enum Verdict {
         /// For the caller: which condition failed and what would satisfy it.
         reason: String,
     },
+}
+
+impl Verdict {
+    /// About how many bytes of memory it takes to keep it.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Allow { payloads, response } => {
+                    response.len() + payloads.iter().map(|payload| payload.content().len()).sum::<usize>()
+                }
+                Self::Refuse { reason } => reason.len(),
+            }
+    }
 }
 
 /// A verdict with the bytes that it makes the network sign.

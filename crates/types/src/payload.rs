@@ -17,6 +17,7 @@ const BYTES_TAG: &[u8] = b"countersign/bytes/v1";
 
 /// What an action asks to be signed with the request's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Payload {
     /// Signed under a tag with the key's id.
     Bytes(Bytes),

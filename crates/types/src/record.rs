@@ -20,6 +20,7 @@ const FIELD_BYTES: usize = 24;
 
 /// One read as it travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RecordEntry {
     /// A read whose value must be the same everywhere: each node replays its own bytes.
     Identical {
@@ -51,6 +52,11 @@ pub struct FieldRead {
 }
 
 impl RecordEntry {
+    /// Whether its value must be the same everywhere.
+    pub fn is_identical(&self) -> bool {
+        matches!(self, Self::Identical { .. })
+    }
+
     /// Which read this is.
     pub fn read(&self) -> ReadId {
         match self {
@@ -124,7 +130,7 @@ impl Record {
     /// Whether all its reads must be the same everywhere: then a node compares with its own, and needs nobody's word
     /// for what others read.
     pub fn is_identical(&self) -> bool {
-        self.entries.iter().all(|entry| matches!(entry, RecordEntry::Identical { .. }))
+        self.entries.iter().all(RecordEntry::is_identical)
     }
 
     /// The record's hash, as it stands in a vote.

@@ -9,9 +9,9 @@ use std::{fs, path::Path};
 use countersign_types::{
     Activation, Address, AttemptTerms, B256, Bytes, Caller, CallerKind, CallerSignature, ComponentDigest,
     EngineId, FieldRead, Finality, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId,
-    NodeKey, Outcome, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction, ReadId, Record,
-    RecordEntry, Request, RootKey, RootKeys, Rule, Scheme, SessionId, SessionTerms, Tolerance, Verdict, Vote,
-    activation_digest,
+    NodeKey, Outcome, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction, ReadId, ReceiptAccess,
+    Record, RecordEntry, Request, RequestDigest, RootKey, RootKeys, Rule, Scheme, SessionId, SessionTerms,
+    Tolerance, Verdict, Vote, activation_digest,
     canonical::domain,
     evm::{EvmRead, EvmValue},
     http::{Agree, Field, FieldValue, Header, HttpRead, HttpResponse},
@@ -56,6 +56,7 @@ fn vectors() -> Value {
         "payloads": payloads(),
         "outcomes": outcomes(),
         "vote": vote(network, &keys[0]),
+        "read_receipt": read_receipt(network),
         "key_generation": key_generation(network, &keys),
     })
 }
@@ -109,6 +110,12 @@ fn manifest() -> Manifest {
         chains: vec![1, 31337],
         limits: Limits::default(),
     }
+}
+
+fn read_receipt(network: NetworkId) -> Value {
+    let (request, expires_at) = (RequestDigest::from([0x66; 32]), 1_700_000_060_000_u64);
+    let digest = ReceiptAccess::digest(network, request, expires_at);
+    json!({ "request": request, "expires_at": expires_at, "network": network, "digest": digest })
 }
 
 fn publication(network: NetworkId) -> Value {

@@ -10,7 +10,10 @@ use crate::{command::output, places::Places, toolchain::cargo};
 /// Direct dependencies that the pure crates may have; those of tests are free. Randomness is passed in, so
 /// `rand_core` is here for its traits.
 const ALLOWED: [(&str, &[&str]); 3] = [
-    ("countersign-agreement", &["countersign-types", "serde", "thiserror"]),
+    (
+        "countersign-agreement",
+        &["alloy-primitives", "countersign-threshold", "countersign-types", "serde", "thiserror"],
+    ),
     (
         "countersign-session",
         &[

@@ -1,7 +1,7 @@
 //! Keys and requests of the demonstrations, and what is checked of an answer.
 
 use anyhow::{Context, Result, ensure};
-use countersign_client::{LocalSigner, RequestSigner, Trust, sign_request};
+use countersign_client::{LocalSigner, RequestSigner, Trust, sign_request, verify_answer};
 use countersign_types::{
     ActionId, Address, B256, Bytes, Caller, CallerKind, KeyOptions, KeySpec, NetworkId, PayloadKind, Policy,
     Request, Scheme, SignedRequest, U256, api::SignResponse,
@@ -102,7 +102,7 @@ pub fn verify_with(trust: &Trust, request: &SignedRequest, answer: &SignResponse
     for signed in &answer.signatures {
         independent::verify(spec.scheme, &public_key.0, &signed.message, &signed.signature.0)?;
     }
-    trust.verify(&request.request, answer).context("the client does not accept the answer")
+    verify_answer(trust, &request.request, answer).context("the client does not accept the answer")
 }
 
 /// One token in base units.

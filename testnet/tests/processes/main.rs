@@ -13,6 +13,7 @@ mod load;
 mod outages;
 mod outside;
 mod providers;
+mod receipts;
 mod requests;
 mod scripts;
 mod starts;

@@ -1,5 +1,6 @@
 //! Functions that read, on the linker: one read for a call, or a list of them at once.
 
+use countersign_types::read::{Read, ReadValue};
 use wasmtime::{
     StoreContextMut,
     component::{ComponentNamedList, Lift, LinkerInstance, Lower},
@@ -9,7 +10,6 @@ use super::reads::{self, Asked};
 use crate::{
     abort::Abort,
     bindings::countersign::action::types::Error,
-    read::{Read, ReadValue},
     run::{RunState, Sort},
 };
 

@@ -1,6 +1,9 @@
 //! Reads of chain state, as the guest sees them: arguments in, values out.
 
-use countersign_types::evm::{EvmRead, EvmValue};
+use countersign_types::{
+    evm::{EvmRead, EvmValue},
+    read::{Read, ReadValue},
+};
 use wasmtime::component::{ComponentNamedList, Lift, LinkerInstance, Lower};
 
 use super::{
@@ -10,7 +13,6 @@ use super::{
 };
 use crate::{
     bindings::countersign::action::{evm as wit, types::Error},
-    read::{Read, ReadValue},
     run::{RunState, Sort},
 };
 

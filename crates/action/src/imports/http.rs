@@ -4,6 +4,7 @@ use countersign_types::{
     Decimal, Rule, Tolerance,
     decimal::DecimalError,
     http::{Agree, Field, Header, HttpRead, HttpReadError, HttpResponse, MAX_FIELDS},
+    read::{Read, ReadValue},
 };
 use wasmtime::component::LinkerInstance;
 
@@ -13,7 +14,6 @@ use crate::{
         http as wit,
         types::{self, Error},
     },
-    read::{Read, ReadValue},
     run::{RunState, Sort},
 };
 

@@ -6,6 +6,7 @@ use countersign_types::{
     Pin,
     evm::{EvmRead, MAX_VALUE_BYTES},
     http::HttpRead,
+    read::{Read, ReadValue, RecordedRead, WrongValue},
 };
 use futures::future::try_join_all;
 use wasmtime::StoreContextMut;
@@ -14,7 +15,7 @@ use crate::{
     abort::Abort,
     bindings::countersign::action::types::Error,
     fuel::{COSTS, charge},
-    read::{Read, ReadValue, Reader, RecordedRead, WrongValue},
+    reader::Reader,
     run::{RunState, Sort, Source},
 };
 

@@ -12,14 +12,15 @@ use std::{
 
 use async_trait::async_trait;
 use countersign_action::{
-    Action, Compilation, CompiledScript, Config, Engine, Host, LiveRun, ReadFailure, Reader, RecordedRead,
-    Replay, Script, ScriptError,
+    Action, Compilation, CompiledScript, Config, Engine, Host, LiveRun, ReadFailure, Reader, Replay, Script,
+    ScriptError,
 };
 use countersign_types::{
     ActionId, Address, B256, Bytes, Caller, CallerKind, ComponentDigest, Context, KeyId, Limits, Manifest,
     Payload, Pin, PublicKey, RequestDigest, Scheme, SessionId, U256, Verdict,
     evm::{EvmRead, EvmValue},
     http::{HttpRead, HttpResponse},
+    read::RecordedRead,
 };
 
 /// The frame that every guest is set into.

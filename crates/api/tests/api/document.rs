@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::fake::{Fake, call, filled, publication_body, request_body};
 
 /// Every route that there is. A new one is added here, so that nobody adds it unnoticed.
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 14] = [
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/readyz"),
@@ -19,6 +19,7 @@ const ROUTES: [(&str, &str); 13] = [
     ("GET", "/v1/actions/{id}/script"),
     ("GET", "/v1/network"),
     ("GET", "/v1/openapi.json"),
+    ("GET", "/v1/receipts/{digest}"),
     ("POST", "/v1/requests"),
     ("GET", "/v1/requests/{digest}"),
     ("HEAD", "/healthz"),

@@ -11,10 +11,12 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use countersign_api::{Backend, Config};
+use countersign_api::{Backend, Config, SignAnswer};
+use countersign_fuzzing::receipts::Case;
+use countersign_receipt::Receipt;
 use countersign_types::{
     ActionId, Address, B256, Bytes, ComponentDigest, EngineId, Failure, Genesis, KeyId, Limits, Manifest,
-    NodeKey, NodePublicKey, PublicKey, RequestDigest, Scheme, SessionId, SignedRequest,
+    NodeKey, NodePublicKey, PublicKey, ReceiptAccess, RequestDigest, Scheme, SessionId, SignedRequest,
     action::PublishedAction,
     api::{ActionInfo, ActionList, NetworkInfo, Problem, SignResponse},
 };
@@ -108,8 +110,22 @@ impl Backend for Fake {
         self.enter().await.map(|()| info())
     }
 
-    async fn submit(&self, request: SignedRequest) -> Result<SignResponse, Failure> {
-        self.enter().await.map(|()| signed(request.request.digest()))
+    async fn submit(&self, request: SignedRequest) -> Result<SignAnswer, Failure> {
+        let response = signed(request.request.digest());
+        self.enter().await.map(|()| SignAnswer { response, receipt: None })
+    }
+
+    async fn receipt(
+        &self,
+        digest: RequestDigest,
+        access: Option<ReceiptAccess>,
+    ) -> Result<Arc<Receipt>, Failure> {
+        self.enter().await?;
+        let mut receipt = Case::honest(Scheme::Ed25519).receipt;
+        // what came through
+        (receipt.terms.request, receipt.terms.time_ms) =
+            (digest, access.map_or(0, |access| access.expires_at));
+        Ok(Arc::new(receipt))
     }
 
     async fn request(&self, digest: RequestDigest) -> Result<SignResponse, Failure> {

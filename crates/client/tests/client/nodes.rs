@@ -9,10 +9,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use countersign_api::{Backend, Config, serve};
+use countersign_api::{Backend, Config, SignAnswer, serve};
 use countersign_client::{Client, ClientConfig, Url};
+use countersign_receipt::Receipt;
 use countersign_types::{
-    ActionId, Bytes, Failure, RequestDigest, SignedRequest,
+    ActionId, Bytes, Failure, ReceiptAccess, RequestDigest, SignedRequest,
     action::PublishedAction,
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
@@ -157,12 +158,20 @@ impl Backend for Told {
         (self.behaviour.publish)(action)
     }
 
-    async fn submit(&self, request: SignedRequest) -> Result<SignResponse, Failure> {
+    async fn receipt(
+        &self,
+        _digest: RequestDigest,
+        _access: Option<ReceiptAccess>,
+    ) -> Result<Arc<Receipt>, Failure> {
+        Err(Failure::new(FailureKind::NotFound, "no such receipt"))
+    }
+
+    async fn submit(&self, request: SignedRequest) -> Result<SignAnswer, Failure> {
         let before = self.asked.fetch_add(1, Ordering::SeqCst);
         if self.behaviour.hangs {
             std::future::pending::<()>().await;
         }
-        (self.behaviour.submit)(before, &request)
+        (self.behaviour.submit)(before, &request).map(|response| SignAnswer { response, receipt: None })
     }
 
     async fn request(&self, _digest: RequestDigest) -> Result<SignResponse, Failure> {

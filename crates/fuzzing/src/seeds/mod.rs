@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_types::Scheme;
 
-use crate::{choices::STEP_BYTES, world::world};
+use crate::{choices::STEP_BYTES, receipts::Case, world::world};
 
 /// The name with which the files of seeds begin; all others in a corpus were found by fuzzing.
 pub const PREFIX: &str = "seed-";
@@ -50,6 +50,8 @@ pub fn all() -> Vec<Seed> {
     seeds.extend(bodies::seeds());
     for (number, scheme) in (0..).zip(Scheme::ALL) {
         seeds.extend(keys(number, scheme));
+        let honest = serde_json::to_vec(&Case::honest(scheme).receipt).expect("strings, numbers and lists");
+        seeds.push(Seed::new("receipts", scheme.name(), honest));
         seeds.extend(sequences(number, scheme));
     }
     // one read of one number, by the median within one per cent, near 100; three of five are asked for

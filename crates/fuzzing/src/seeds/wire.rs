@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use countersign_network::frame::append;
 use countersign_session::message::{
-    Decline, Eager, Observation, Package, Preprocess, Proposal, Provisional, Signed, ToCoordinator,
-    ToParticipant, shares_hash,
+    Completion, Decline, Eager, Observation, Package, Preprocess, Proposal, Provisional, Signed, SignerPart,
+    ToCoordinator, ToParticipant, shares_hash,
 };
 use countersign_threshold::{Commitments, SigningPackage};
 use countersign_types::{
-    Address, B256, FailureKind, Identifier, Record, Scheme, U256, Vote,
+    Address, B256, FailureKind, Identifier, Record, Scheme, Signature, U256, Vote,
     evm::{EvmRead, EvmValue, Log, Receipt},
 };
 use serde::Serialize;
@@ -80,6 +80,15 @@ fn signing() -> Vec<Seed> {
     };
     let decline = Decline::Abstain { kind: FailureKind::Unavailable, reason: "the provider is down".into() };
     let (own, scheme) = (signers[&me].clone(), Scheme::Bip340);
+    let part = match signed(asked, me, &package(&identical())) {
+        ToCoordinator::Signed(signed) => Some((me, SignerPart { vote: signed.vote, shares: signed.shares })),
+        ToCoordinator::Observed(_) | ToCoordinator::Declined { .. } | ToCoordinator::Committed { .. } => None,
+    };
+    let completion = Box::new(Completion {
+        attempt: 1,
+        signers: part.into_iter().collect(),
+        signatures: vec![Signature(vec![7; 64].into())],
+    });
     let to_participant = |name, message: &ToParticipant| Seed::tagged("messages", name, 0, bytes(message));
     let to_coordinator = |name, message: &ToCoordinator| Seed::tagged("messages", name, 1, bytes(message));
     let preprocess = |name, message: &Preprocess| Seed::tagged("messages", name, 2, bytes(message));
@@ -89,7 +98,8 @@ fn signing() -> Vec<Seed> {
         to_participant("commit", &ToParticipant::Commit { session, attempt: 2 }),
         to_participant("sign", &sign(&identical())),
         to_participant("sign-quotes", &sign(&quoted)),
-        to_participant("close", &ToParticipant::Close { session }),
+        to_participant("close", &ToParticipant::Close { session, signed: None }),
+        to_participant("close-signed", &ToParticipant::Close { session, signed: Some(completion) }),
         to_coordinator("observed", &observed(&identical())),
         to_coordinator("observed-quotes", &observed(&quoted)),
         to_coordinator("declined", &ToCoordinator::Declined { session, attempt: Some(1), decline }),

@@ -13,7 +13,8 @@ use countersign_session::{
     Millis,
     coordinator::{self, Coordinator, Effect, Setup},
     message::{
-        Decline, Eager, Observation, Package, Provisional, Signed, ToCoordinator, ToParticipant, shares_hash,
+        Decline, Eager, Observation, Package, Provisional, Signed, SignerPart, ToCoordinator, ToParticipant,
+        shares_hash,
     },
 };
 use countersign_threshold::{Commitments, SignatureShare, SigningPackage};
@@ -368,8 +369,8 @@ impl Play {
     }
 
     fn is_signed(&self, signed: &coordinator::Signed) {
-        assert!(signed.votes.len() >= usize::from(world().committee().threshold()));
-        for (id, vote) in &signed.votes {
+        assert!(signed.signers.len() >= usize::from(world().committee().threshold()));
+        for (id, SignerPart { vote, .. }) in &signed.signers {
             let node = world().identity(*id).public_key();
             assert_eq!(vote.verify(world().network(), &node), Ok(()));
             assert_eq!((vote.vote.outcome, vote.vote.session), (signed.outcome.hash(), signed.session));

@@ -124,7 +124,7 @@ impl Play {
             8 => {
                 if let Some(known) = choices.pick_any(&self.sessions) {
                     let (from, session) = (known.from, known.id);
-                    self.say(from, ToParticipant::Close { session });
+                    self.say(from, ToParticipant::Close { session, signed: None });
                 }
             }
             _ => {
@@ -317,12 +317,17 @@ impl Play {
     }
 
     fn take(&mut self, effects: Vec<Effect<()>>, replayed: Replayed<'_>) {
-        assert!(effects.len() <= 1, "one input, one answer");
+        let answers = effects.iter().filter(|effect| !matches!(effect, Effect::Keep(_)));
+        assert!(answers.count() <= 1, "one input, one answer");
         for effect in effects {
             match effect {
                 Effect::Observe(run) => self.runs.push(run),
                 Effect::Replay { run, attempt, agreed, .. } => self.replays.push((run, attempt, agreed)),
                 Effect::Send { to, message } => self.answered(to, message, replayed),
+                Effect::Keep(given) => assert_eq!(given.part.vote.vote.outcome, given.outcome.hash()),
+                Effect::Closed { signed, .. } => {
+                    assert!(signed.is_none_or(|signed| signed.is_bounded(world().committee())));
+                }
             }
         }
     }

@@ -11,7 +11,9 @@ mod turns;
 
 use std::{collections::BTreeMap, future::ready, sync::Arc, time::Duration};
 
+use countersign_api::SignAnswer;
 use countersign_network::{Event, EventReceiver, Lane, Transport};
+use countersign_receipt::Receipt;
 use countersign_session::{
     Membership, Millis, Order, Stock,
     coordinator::Coordinator,
@@ -22,7 +24,7 @@ use countersign_session::{
 use countersign_store::{Store, StoreError};
 use countersign_types::{
     EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, ReadId, RequestDigest, SessionId,
-    ValidRequest, api::SignResponse,
+    ValidRequest,
 };
 use rand_core::OsRng;
 use tokio::{
@@ -37,6 +39,7 @@ use crate::{
     library::Library,
     pace::Pace,
     questions::{Ask, Message as Question, Questions},
+    receipts::Keeper,
     replication::{Announcement, Replication},
     runs::{Recorded, Runs},
     status::Status,
@@ -53,7 +56,7 @@ pub(crate) const MAX_INPUTS: usize = 1024;
 const HOUSEKEEPING_MS: Millis = 500;
 
 /// Whoever waits for a request's result.
-pub(crate) type Reply = oneshot::Sender<Result<SignResponse, Failure>>;
+pub(crate) type Reply = oneshot::Sender<Result<SignAnswer, Failure>>;
 
 /// What happens inside the node.
 pub(crate) enum Input {
@@ -99,6 +102,7 @@ pub(crate) struct Parts {
     /// Where the root keys are written for operators and clients.
     pub(crate) root_keys_file: std::path::PathBuf,
     pub(crate) wire_log: WireLog,
+    pub(crate) keeper: Keeper,
 }
 
 /// A session that this node coordinates.
@@ -120,6 +124,8 @@ pub(crate) struct Driver {
     connected: BTreeMap<Identifier, EngineId>,
     /// Which members to ask first.
     order: Order,
+    /// Receipts of sessions of its own that are about to be answered.
+    receipts: BTreeMap<SessionId, Arc<Receipt>>,
     housekeeping_at: Millis,
     pace: Pace,
     failed: Option<DriverError>,
@@ -134,6 +140,7 @@ impl Driver {
             stock: Stock::default(),
             connected: BTreeMap::new(),
             order: Order::default(),
+            receipts: BTreeMap::new(),
             housekeeping_at: 0,
             pace: Pace::new(std::time::Instant::now(), clock::system()),
             failed: None,
@@ -157,7 +164,7 @@ impl Driver {
             }
             let idle = self.coordinators.is_empty() && self.parts.participant.open_sessions() == 0;
             if drain_ends.is_some_and(|ends| idle || Instant::now() >= ends) {
-                return self.put_time(0);
+                return self.stop();
             }
             let wake = self.wake();
             tokio::select! {
@@ -167,7 +174,7 @@ impl Driver {
                     match next {
                         Next::Event(event) => self.event(event),
                         Next::Input(input) => self.input(input),
-                        Next::Gone => return self.put_time(0),
+                        Next::Gone => return self.stop(),
                     }
                     if Instant::now() >= wake {
                         self.tick();
@@ -217,11 +224,18 @@ impl Driver {
             self.housekeeping_at = now.saturating_add(HOUSEKEEPING_MS);
             self.parts.participant.tick(now);
             self.requests.forget(now);
+            self.parts.keeper.expire(now);
             if let Err(error) = self.put_time(LEASE_MS) {
                 self.failed = Some(error);
             }
             self.publish_status();
         }
+    }
+
+    /// What is under way ends here: what this node gave in it is kept all the same.
+    fn stop(&mut self) -> Result<(), DriverError> {
+        self.parts.keeper.expire(Millis::MAX);
+        self.put_time(0)
     }
 
     fn put_time(&self, lease: Millis) -> Result<(), DriverError> {

@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
+use countersign_api::SignAnswer;
 use countersign_session::Millis;
-use countersign_types::{Failure, FailureKind, RequestDigest, ValidRequest, api::SignResponse};
+use countersign_types::{Failure, FailureKind, RequestDigest, ValidRequest};
 
 use super::Reply;
 
@@ -33,7 +34,7 @@ struct Running {
 
 struct Done {
     expires_at: Millis,
-    response: SignResponse,
+    answer: SignAnswer,
     bytes: usize,
 }
 
@@ -52,7 +53,7 @@ impl Requests {
     pub(super) fn post(&mut self, request: Arc<ValidRequest>, reply: Reply) -> Posted {
         let digest = request.digest();
         if let Some(done) = self.done.get(&digest) {
-            answer(reply, Ok(done.response.clone()));
+            answer(reply, Ok(done.answer.clone()));
             return Posted::Joined;
         }
         if let Some(running) = self.running.get_mut(&digest) {
@@ -71,7 +72,7 @@ impl Requests {
     /// Answers with the stored result, or when the running request is done.
     pub(super) fn look(&mut self, digest: RequestDigest, reply: Reply) {
         if let Some(done) = self.done.get(&digest) {
-            return answer(reply, Ok(done.response.clone()));
+            return answer(reply, Ok(done.answer.clone()));
         }
         match self.running.get_mut(&digest) {
             Some(running) => wait(running, reply),
@@ -87,25 +88,25 @@ impl Requests {
     }
 
     /// Answers everybody who waits. Only signatures are kept: a failure may be another tomorrow.
-    pub(super) fn finish(&mut self, digest: RequestDigest, result: Result<SignResponse, Failure>) {
+    pub(super) fn finish(&mut self, digest: RequestDigest, result: Result<SignAnswer, Failure>) {
         let Some(running) = self.running.remove(&digest) else { return };
         for reply in running.waiting {
             answer(reply, result.clone());
         }
-        if let Ok(response) = result {
-            self.keep(digest, running.request.request().expires_at, response);
+        if let Ok(answer) = result {
+            self.keep(digest, running.request.request().expires_at, answer);
         }
     }
 
-    fn keep(&mut self, digest: RequestDigest, expires_at: Millis, response: SignResponse) {
-        let bytes = size(&response);
+    fn keep(&mut self, digest: RequestDigest, expires_at: Millis, answer: SignAnswer) {
+        let bytes = size(&answer);
         while self.bytes + bytes > MAX_RESULT_BYTES {
             let Some(oldest) = self.by_age.pop_front() else { break };
             self.drop_result(&oldest);
         }
         self.bytes += bytes;
         self.by_age.push_back(digest);
-        self.done.insert(digest, Done { expires_at, response, bytes });
+        self.done.insert(digest, Done { expires_at, answer, bytes });
     }
 
     fn drop_result(&mut self, digest: &RequestDigest) {
@@ -137,18 +138,19 @@ fn wait(running: &mut Running, reply: Reply) {
     }
 }
 
-fn answer(reply: Reply, result: Result<SignResponse, Failure>) {
+fn answer(reply: Reply, result: Result<SignAnswer, Failure>) {
     // a caller that left does not hear it
     let _ = reply.send(result);
 }
 
 /// About what a result takes in memory.
-fn size(response: &SignResponse) -> usize {
+fn size(SignAnswer { response, receipt }: &SignAnswer) -> usize {
+    let receipt = receipt.as_ref().map_or(0, |receipt| receipt.held_bytes());
     let signatures: usize =
         response.signatures.iter().map(|signed| signed.content.len() + signed.message.len() + 256).sum();
     let nodes: usize =
         response.nodes.iter().map(|node| node.reason.as_ref().map_or(0, String::len) + 128).sum();
-    signatures + nodes + response.response.len() + response.votes.len() * 512 + 1024
+    signatures + nodes + receipt + response.response.len() + response.votes.len() * 512 + 1024
 }
 
 #[cfg(test)]

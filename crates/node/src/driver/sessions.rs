@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use countersign_api::SignAnswer;
 use countersign_session::{
     Millis,
     coordinator::{self, Coordinator, Setup, Signed},
@@ -122,6 +123,14 @@ impl Driver {
                         None => self.parts.runs.replay(run, attempt, recorded, agreed),
                     }
                 }
+                participant::Effect::Keep(given) => self.parts.keeper.keep(given, now),
+                participant::Effect::Closed { session, coordinator, signed } => {
+                    let signed = signed.map(|signed| *signed);
+                    let receipt = self.parts.keeper.close(coordinator, session, signed);
+                    if coordinator == self.parts.membership.me {
+                        self.receipts.extend(receipt.map(|receipt| (session, receipt)));
+                    }
+                }
             }
         }
     }
@@ -205,18 +214,21 @@ impl Driver {
                 tracing::warn!(%session, peer = node.peer_id, reason = node.reason, "a member misbehaved");
             }
         }
+        let receipt = self.receipts.remove(&session);
         let answer = match result {
-            Ok(signed) => self.response(digest, signed),
+            Ok(signed) => self.response(digest, signed).map(|response| SignAnswer { response, receipt }),
             Err(failure) => Err(in_words(failure, &words)),
         };
         self.answered(digest, answer);
     }
 
-    fn answered(&mut self, digest: RequestDigest, answer: Result<SignResponse, Failure>) {
+    fn answered(&mut self, digest: RequestDigest, answer: Result<SignAnswer, Failure>) {
         let result = answer.as_ref().map_or_else(|failure| failure.kind.name(), |_| "signed");
         metrics::counter!("countersign_requests_total", "result" => result).increment(1);
         match &answer {
-            Ok(response) => tracing::info!(session = %response.session, request = %digest, "signed"),
+            Ok(SignAnswer { response, .. }) => {
+                tracing::info!(session = %response.session, request = %digest, "signed")
+            }
             Err(failure) => {
                 tracing::info!(request = %digest, kind = result, detail = failure.detail, "not signed")
             }
@@ -242,8 +254,11 @@ impl Driver {
                 signature,
             })
             .collect();
-        let votes =
-            signed.votes.into_iter().map(|(id, vote)| SignerVote { signer: id.get(), vote }).collect();
+        let votes = signed
+            .signers
+            .into_iter()
+            .map(|(id, part)| SignerVote { signer: id.get(), vote: part.vote })
+            .collect();
         Ok(SignResponse {
             request: digest,
             session: signed.session,

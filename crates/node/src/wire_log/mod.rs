@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn close(log: &mut WireLog, byte: u8) {
-        let message = ToParticipant::Close { session: SessionId::from([byte; 32]) };
+        let message = ToParticipant::Close { session: SessionId::from([byte; 32]), signed: None };
         log.sent(Identifier::new(1).expect("an identifier"), &message, 2_000);
     }
 

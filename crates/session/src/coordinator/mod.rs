@@ -20,7 +20,7 @@ use countersign_agreement::{AgreedRecord, agree};
 use countersign_threshold::{Commitments, DerivedPublic};
 use countersign_types::{
     Failure, FailureKind, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, Record, SessionId,
-    SessionTerms, Signature, SignedVote, ValidRequest,
+    SessionTerms, Signature, ValidRequest,
     mutant::{Mutant, broken},
     outcome::MAX_REASON_BYTES,
 };
@@ -28,7 +28,8 @@ use countersign_types::{
 use crate::{
     Membership, Millis,
     message::{
-        Decline, Eager, MAX_ATTEMPTS, Observation, Proposal, Provisional, ToCoordinator, ToParticipant,
+        Completion, Decline, Eager, MAX_ATTEMPTS, Observation, Proposal, Provisional, SignerPart,
+        ToCoordinator, ToParticipant,
     },
 };
 pub use eager::Fallback;
@@ -151,8 +152,8 @@ pub struct Signed {
     pub outcome: Outcome,
     /// One for each payload.
     pub signatures: Vec<Signature>,
-    /// The signers' votes.
-    pub votes: BTreeMap<Identifier, SignedVote>,
+    /// What each signer gave.
+    pub signers: BTreeMap<Identifier, SignerPart>,
     /// What every member that was asked said.
     pub nodes: Vec<NodeDecision>,
     /// How many attempts it took.
@@ -512,7 +513,17 @@ impl Coordinator {
 
     fn finish(&mut self, result: Result<Signed, Failure>) -> Vec<Effect> {
         self.phase = Phase::Done;
-        let close = |to| Effect::Send { to, message: ToParticipant::Close { session: self.id } };
+        // C10
+        let completion = result.as_ref().ok().map(|signed| Completion {
+            attempt: signed.attempts,
+            signers: signed.signers.clone(),
+            signatures: signed.signatures.clone(),
+        });
+        let close = |to| {
+            let of_signer = |completion: &&Completion| completion.signers.contains_key(&to);
+            let signed = completion.as_ref().filter(of_signer).cloned().map(Box::new);
+            Effect::Send { to, message: ToParticipant::Close { session: self.id, signed } }
+        };
         let mut effects: Vec<Effect> = self.standings.asked().map(close).collect();
         effects.push(Effect::Finished(Box::new(result)));
         effects

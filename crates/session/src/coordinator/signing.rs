@@ -14,8 +14,7 @@ use super::{
 };
 use crate::{
     Membership, Millis,
-    message::{Decline, Package, Signed as SignedMessage, ToParticipant, shares_hash},
-    participant::signing_package,
+    message::{Decline, Package, Signed as SignedMessage, SignerPart, ToParticipant, shares_hash},
 };
 
 /// An attempt that waits for shares.
@@ -43,7 +42,7 @@ impl Signing {
     fn malformed(&self, public: &DerivedPublic) -> BTreeSet<Identifier> {
         let mut culprits = BTreeSet::new();
         for index in 0..self.package.payloads() {
-            let mut package = signing_package(&self.package, index, Bytes::new());
+            let mut package = self.package.signing(index, Bytes::new());
             while let Err(AggregateError::Package(PackageError::MalformedCommitments { signer })) =
                 public.aggregate(&package, &BTreeMap::new())
             {
@@ -196,7 +195,7 @@ impl Coordinator {
                 .iter()
                 .filter_map(|(id, answer)| Some((*id, answer.shares.get(index)?.clone())))
                 .collect();
-            match self.setup.public.aggregate(&signing_package(&signing.package, index, message), &shares) {
+            match self.setup.public.aggregate(&signing.package.signing(index, message), &shares) {
                 Ok(signature) => signatures.push(signature),
                 // C6
                 Err(AggregateError::BadShares { culprits }) => {
@@ -228,13 +227,18 @@ impl Coordinator {
 
     fn succeed(&mut self, signing: Signing, signatures: Vec<Signature>) -> Vec<Effect> {
         let Some(outcome) = signing.outcome else { return self.finish(Err(answer::exhausted(self))) };
+        let signers: BTreeMap<Identifier, SignerPart> = signing
+            .answers
+            .into_iter()
+            .map(|(id, SignedMessage { vote, shares, .. })| (id, SignerPart { vote, shares }))
+            .collect();
         let signed = Signed {
             session: self.id,
             terms: self.setup.terms.clone(),
             outcome,
+            nodes: answer::nodes_with_signers(self, signers.keys()),
+            signers,
             signatures,
-            votes: signing.answers.iter().map(|(id, answer)| (*id, answer.vote)).collect(),
-            nodes: answer::nodes_with_signers(self, signing.answers.keys()),
             attempts: self.attempt,
             fallback: self.fallback(),
         };

@@ -1,7 +1,9 @@
 //! One attempt's nonces, from commitment to answer. They move by value and are used at most once.
 
-use countersign_threshold::{Commitments, SigningNonces, SigningPackage};
-use countersign_types::{Failure, FailureKind, Identifier, NodeKey, Outcome, PackageHash, Vote};
+use countersign_threshold::{Commitments, SigningNonces};
+#[cfg(countersign_mutants)]
+use countersign_types::Identifier;
+use countersign_types::{Failure, FailureKind, NodeKey, Outcome, PackageHash, Vote};
 
 use super::{judge, keys::KeyPair};
 use crate::{
@@ -67,14 +69,14 @@ impl Replaying {
         Attempt::Committed { nonces, commitments: self.package.signers.get(&me).cloned().unwrap_or_default() }
     }
 
-    /// Signs the outcome of this node's own replay; consumes the nonces.
+    /// Signs the outcome of this node's own replay; consumes the nonces. Gives the package back, for a receipt.
     pub(super) fn sign(
         self,
         membership: &Membership,
         identity: &NodeKey,
         keys: &KeyPair,
         outcome: &Outcome,
-    ) -> Result<Box<Signed>, Failure> {
+    ) -> Result<(Box<Signed>, Package), Failure> {
         let messages = outcome.messages();
         let Self { nonces, package, hash, send_verdict } = self;
         if messages.len() != nonces.len() {
@@ -87,7 +89,7 @@ impl Replaying {
         }
         let mut shares = Vec::with_capacity(messages.len());
         for (index, (nonces, message)) in nonces.into_iter().zip(messages).enumerate() {
-            let signing = signing_package(&package, index, message);
+            let signing = package.signing(index, message);
             shares.push(nonces.sign(&signing, &keys.share).map_err(judge::internal)?);
         }
         let record = package.records.get(&membership.me).map(|record| record.hash());
@@ -101,20 +103,6 @@ impl Replaying {
         };
         let verdict = send_verdict.then(|| outcome.verdict());
         let vote = vote.sign(membership.network, identity);
-        Ok(Box::new(Signed { attempt: package.attempt, shares, verdict, vote }))
+        Ok((Box::new(Signed { attempt: package.attempt, shares, verdict, vote }), package))
     }
-}
-
-/// What FROST signs for one payload: everybody's commitments for it, and the message.
-pub(crate) fn signing_package(
-    package: &Package,
-    index: usize,
-    message: countersign_types::Bytes,
-) -> SigningPackage {
-    let commitments = package
-        .signers
-        .iter()
-        .filter_map(|(id, commitments)| Some((*id, commitments.get(index)?.clone())))
-        .collect::<std::collections::BTreeMap<Identifier, Commitments>>();
-    SigningPackage::new(commitments, message)
 }

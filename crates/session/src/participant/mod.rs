@@ -33,14 +33,13 @@ use rand_core::{CryptoRng, RngCore};
 use crate::{
     Membership, Millis,
     message::{
-        Decline, Eager, MAX_ATTEMPTS, Observation, Package, Proposal, Provisional, ToCoordinator,
-        ToParticipant,
+        Completion, Decline, Eager, MAX_ATTEMPTS, Observation, Package, Proposal, Provisional, SignerPart,
+        ToCoordinator, ToParticipant,
     },
 };
 use advance::Advance;
 pub use advance::{MAX_ADVANCE, MAX_BATCH};
 use attempt::Attempt;
-pub(crate) use attempt::signing_package;
 use authenticated::Authenticated;
 pub use judge::authenticate;
 pub use keys::KeyError;
@@ -103,6 +102,32 @@ pub enum Effect<R> {
         /// What was agreed, read by read; consuming another one, or one beyond the end, ends the replay.
         agreed: Arc<AgreedRecord>,
     },
+    /// This node gives shares: keep why.
+    Keep(Box<Given<R>>),
+    /// The coordinator has closed a session in which this node gave shares.
+    Closed {
+        /// The session.
+        session: SessionId,
+        /// Its coordinator.
+        coordinator: Identifier,
+        /// What makes a receipt of what was kept, if the coordinator says that the session gave signatures.
+        signed: Option<Box<Completion>>,
+    },
+}
+
+/// What stands behind a node's shares: all of a receipt but the other signers' parts.
+#[derive(Debug)]
+pub struct Given<R> {
+    /// What was run.
+    pub run: Run,
+    /// What this node was asked to sign.
+    pub package: Package,
+    /// What its replay gave.
+    pub outcome: Outcome,
+    /// Its vote and shares.
+    pub part: SignerPart,
+    /// What its live run left.
+    pub recorded: Arc<R>,
 }
 
 /// One run of an action in a session, with which its results are reported.
@@ -194,11 +219,17 @@ impl<R> Participant<R> {
             ToParticipant::Propose(proposal) => self.proposed(from, *proposal, now),
             ToParticipant::Commit { session, attempt } => self.commit(from, session, attempt, rng),
             ToParticipant::Sign { package, send_verdict } => self.package(from, *package, send_verdict),
-            ToParticipant::Close { session } => {
-                self.sessions.remove(&(from, session));
-                Vec::new()
-            }
+            ToParticipant::Close { session, signed } => self.close(from, session, signed),
         }
+    }
+
+    fn close(&mut self, from: Identifier, id: SessionId, signed: Option<Box<Completion>>) -> Vec<Effect<R>> {
+        let Some(session) = self.sessions.remove(&(from, id)) else { return Vec::new() };
+        if !session.gave_shares() {
+            return Vec::new();
+        }
+        let signed = signed.filter(|signed| signed.is_bounded(&self.membership.committee));
+        vec![Effect::Closed { session: id, coordinator: from, signed }]
     }
 
     fn proposed(&mut self, from: Identifier, proposal: Proposal, now: Millis) -> Vec<Effect<R>> {
@@ -439,6 +470,7 @@ impl<R> Participant<R> {
         #[cfg(countersign_mutants)]
         let unbound = broken(Mutant::UsesNoncesTwice).then(|| replaying.unbound(self.membership.me));
         let declined = |attempt, decline| ToCoordinator::Declined { session: run.session, attempt, decline };
+        let mut effects = Vec::new();
         let abstain = |failure: countersign_types::Failure| Decline::Abstain {
             kind: failure.kind,
             reason: failure.detail,
@@ -453,8 +485,13 @@ impl<R> Participant<R> {
                     .and_then(|()| keys_of(&mut self.keys, &run.request).map_err(judge::internal));
                 // what goes wrong from here on lies in this package: another may do
                 match keys.map(|keys| replaying.sign(&self.membership, &self.identity, &keys, &outcome)) {
-                    Ok(Ok(signed)) => {
+                    Ok(Ok((signed, package))) => {
                         self.shares_made += signed.shares.len() as u64;
+                        let part = SignerPart { vote: signed.vote, shares: signed.shares.clone() };
+                        let run = run.clone();
+                        effects.extend(session.recorded().map(|recorded| {
+                            Effect::Keep(Box::new(Given { run, package, outcome, part, recorded }))
+                        }));
                         ToCoordinator::Signed(signed)
                     }
                     Ok(Err(failure)) => declined(Some(attempt), abstain(failure)),
@@ -465,7 +502,8 @@ impl<R> Participant<R> {
         session.attempts.insert(attempt, Attempt::Answered { package, answer: Box::new(answer.clone()) });
         #[cfg(countersign_mutants)]
         session.spent.extend(unbound.map(|unbound| (attempt, unbound)));
-        vec![Effect::Send { to: run.coordinator, message: answer }]
+        effects.push(Effect::Send { to: run.coordinator, message: answer });
+        effects
     }
 
     /// The public side of a request's key, for a coordinator.

@@ -57,6 +57,23 @@ impl<R> Session<R> {
         }
     }
 
+    /// Whether this node gave shares in it.
+    pub(super) fn gave_shares(&self) -> bool {
+        let gave = |attempt: &Attempt| match attempt {
+            Attempt::Answered { answer, .. } => matches!(answer.as_ref(), ToCoordinator::Signed(_)),
+            Attempt::Committed { .. } | Attempt::Replaying(_) => false,
+        };
+        self.attempts.values().any(gave)
+    }
+
+    /// What the live run left.
+    pub(super) fn recorded(&self) -> Option<Arc<R>> {
+        match &self.phase {
+            Phase::Observed { recorded, .. } => Some(Arc::clone(recorded)),
+            Phase::Observing | Phase::Declined(_) => None,
+        }
+    }
+
     pub(super) fn answer(&self, id: SessionId) -> Vec<Effect<R>> {
         let to = self.run.coordinator;
         match &self.phase {

@@ -20,7 +20,7 @@ fn said(nodes: &[NodeDecision], number: u16) -> Option<Decision> {
 }
 
 fn signers(signed: &Signed) -> Vec<u16> {
-    signed.votes.keys().map(|id| id.get()).collect()
+    signed.signers.keys().map(|id| id.get()).collect()
 }
 
 fn failure(table: Table) -> Failure {
@@ -39,6 +39,30 @@ fn a_threshold_is_asked_and_signs() {
     assert_eq!((signers(&signed), signed.attempts), (vec![1, 2, 3], 1));
     let message = &signed.outcome.messages()[0];
     assert_eq!(public().verify(message, &signed.signatures[0]), Ok(()));
+}
+
+#[test]
+fn each_signer_can_make_a_receipt_of_what_it_kept() {
+    // in one attempt, and where a member gave shares for one that failed
+    for says in [&[][..], &[(2, Says::SilentLate)]] {
+        let mut table = Table::new(says, &[]);
+        if !says.is_empty() {
+            table.pass(HEDGE_MS);
+            table.pass(SIGN_MS);
+        }
+        let (kept, closed) = (std::mem::take(&mut table.kept), std::mem::take(&mut table.closed));
+        let signed = table.result().expect("enough allow");
+        for (member, part) in &signed.signers {
+            let (given, completion) = (&kept[member], closed[member].as_ref().expect("it signed"));
+            assert_eq!(given.part, *part);
+            assert_eq!((given.package.attempt, completion.attempt), (signed.attempts, signed.attempts));
+            assert_eq!(given.package.hash(NETWORK), part.vote.vote.package);
+            assert_eq!((&completion.signers, &completion.signatures), (&signed.signers, &signed.signatures));
+            assert_eq!(given.outcome, signed.outcome);
+        }
+        let others = closed.iter().filter(|(member, _)| !signed.signers.contains_key(member));
+        assert!(others.clone().all(|(_, completion)| completion.is_none()), "it did not sign the last");
+    }
 }
 
 #[test]

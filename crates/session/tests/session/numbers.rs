@@ -16,7 +16,7 @@ fn said(nodes: &[NodeDecision], number: u16) -> Option<Decision> {
 fn signed(table: Table) -> (Vec<u16>, u8, u32) {
     let signed = table.result().expect("a set can sign");
     let content = (0..=u8::MAX).find(|content| signed.outcome == allow(*content)).expect("a small number");
-    (signed.votes.keys().map(|id| id.get()).collect(), content, signed.attempts)
+    (signed.signers.keys().map(|id| id.get()).collect(), content, signed.attempts)
 }
 
 fn twisted(says: &[(u16, Says)], change: fn(&mut Observation)) -> Table {
@@ -110,7 +110,7 @@ fn a_record_that_its_member_did_not_sign_names_it() {
     for (index, lie) in lies.into_iter().enumerate() {
         let result = twisted(&[(1, Says::Sees(100))], lie).result().expect("four are honest");
         assert_eq!(said(&result.nodes, 2), Some(Decision::Misbehaved), "lie {index}");
-        assert_eq!(result.votes.keys().map(|id| id.get()).collect::<Vec<_>>(), [1, 3, 4]);
+        assert_eq!(result.signers.keys().map(|id| id.get()).collect::<Vec<_>>(), [1, 3, 4]);
         assert_eq!(result.attempts, 1);
     }
     // and one that needs no signature has none

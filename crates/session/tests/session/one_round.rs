@@ -20,7 +20,7 @@ const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
 const ACTION: ActionId = ActionId(countersign_types::B256::repeat_byte(3));
 
 fn signers(signed: &Signed) -> Vec<u16> {
-    signed.votes.keys().map(|id| id.get()).collect()
+    signed.signers.keys().map(|id| id.get()).collect()
 }
 
 /// What was sent to a member: p for a proposal, P for one with a package, s, c and x for sign, commit and close.

@@ -28,7 +28,7 @@ fn answers(effects: Vec<Effect<()>>) -> Vec<(Identifier, ToCoordinator)> {
         .into_iter()
         .filter_map(|effect| match effect {
             Effect::Send { to, message } => Some((to, message)),
-            Effect::Observe(_) | Effect::Replay { .. } => None,
+            Effect::Observe(_) | Effect::Replay { .. } | Effect::Keep(_) | Effect::Closed { .. } => None,
         })
         .collect()
 }
@@ -43,7 +43,7 @@ pub(crate) fn declined(effects: Vec<Effect<()>>) -> Option<Decline> {
 pub(crate) fn run_of(effects: Vec<Effect<()>>) -> Run {
     let run = effects.into_iter().find_map(|effect| match effect {
         Effect::Observe(run) => Some(run),
-        Effect::Send { .. } | Effect::Replay { .. } => None,
+        Effect::Send { .. } | Effect::Replay { .. } | Effect::Keep(_) | Effect::Closed { .. } => None,
     });
     run.expect("the proposal is taken")
 }
@@ -260,7 +260,7 @@ fn two_coordinators_with_the_same_terms_are_both_answered() {
     // and neither can close, or use, what belongs to the other
     let mut me = second.me;
     assert_eq!(me.open_sessions(), 2);
-    me.receive(id(3), ToParticipant::Close { session: first.run.session }, NOW, &mut rng(1));
+    me.receive(id(3), ToParticipant::Close { session: first.run.session, signed: None }, NOW, &mut rng(1));
     assert_eq!(me.open_sessions(), 1);
 }
 
@@ -270,7 +270,7 @@ fn a_session_is_opened_once_whatever_becomes_of_it() {
     let mut first = opened(NOW);
     let package = first.package();
     first.sign(&package);
-    let close = ToParticipant::Close { session: first.run.session };
+    let close = ToParticipant::Close { session: first.run.session, signed: None };
     first.me.receive(id(COORDINATOR), close, NOW, &mut rng(3));
     first.me.release(&first.run.request.digest());
     for time in [NOW, NOW - 1] {
@@ -376,7 +376,7 @@ fn package_over(opened: &Opened, numbers: [u64; 2]) -> Package {
 fn agreed(effects: &[Effect<()>]) -> Option<u64> {
     effects.iter().find_map(|effect| match effect {
         Effect::Replay { agreed, .. } => agreed_number(agreed),
-        Effect::Send { .. } | Effect::Observe(_) => None,
+        Effect::Send { .. } | Effect::Observe(_) | Effect::Keep(_) | Effect::Closed { .. } => None,
     })
 }
 

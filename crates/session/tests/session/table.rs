@@ -9,8 +9,8 @@ use countersign_agreement::{AgreedEntry, AgreedRecord};
 use countersign_session::{
     Millis,
     coordinator::{self, Coordinator, Setup, Signed},
-    message::{ToCoordinator, ToParticipant},
-    participant::{Effect, LiveRun, LocalFailure, Participant, Run},
+    message::{Completion, ToCoordinator, ToParticipant},
+    participant::{Effect, Given, LiveRun, LocalFailure, Participant, Run},
 };
 use countersign_threshold::Commitments;
 use countersign_types::{
@@ -59,6 +59,10 @@ pub(crate) struct Table {
     /// What slow ones will hear, and when.
     under_way: BTreeMap<Millis, Vec<(Identifier, ToParticipant)>>,
     rng: ChaCha20Rng,
+    /// What each signer keeps of the shares that it gave last.
+    pub(crate) kept: BTreeMap<Identifier, Given<()>>,
+    /// What those heard that gave shares, when the session was closed.
+    pub(crate) closed: BTreeMap<Identifier, Option<Completion>>,
 }
 
 pub(crate) const DEADLINE_MS: Millis = 10_000;
@@ -151,6 +155,8 @@ impl Table {
             to_participants: VecDeque::new(),
             under_way: BTreeMap::new(),
             rng: rng(5),
+            kept: BTreeMap::new(),
+            closed: BTreeMap::new(),
         };
         table.carry_out(effects);
         table.settle();
@@ -251,6 +257,14 @@ impl Table {
                     self.participant(me).observed(&run, live, &mut rng(u64::from(me.get())))
                 }
                 Effect::Replay { run, attempt, agreed, .. } => self.replay(me, &run, attempt, &agreed),
+                Effect::Keep(given) => {
+                    self.kept.insert(me, *given);
+                    continue;
+                }
+                Effect::Closed { signed, .. } => {
+                    self.closed.insert(me, signed.map(|signed| *signed));
+                    continue;
+                }
             };
             self.participant_acts(me, more);
         }

@@ -199,7 +199,7 @@ impl Conspiracy {
                 let proposal =
                     self.proposals.iter().find(|(_, p)| p.terms.id(crate::roots::NETWORK) == session);
                 let again = proposal.map(|(_, p)| ToParticipant::Propose(Box::new(p.clone())));
-                let close = again.is_some().then_some(ToParticipant::Close { session });
+                let close = again.is_some().then_some(ToParticipant::Close { session, signed: None });
                 [sign(package.clone())].into_iter().chain(close).chain(again).chain([sign(package)]).collect()
             }
             _ => vec![sign(package)],
@@ -342,7 +342,7 @@ impl Conspiracy {
         let sign =
             package.map(|(_, p)| ToParticipant::Sign { package: Box::new(p.clone()), send_verdict: true });
         let mut messages = vec![
-            ToParticipant::Close { session },
+            ToParticipant::Close { session, signed: None },
             ToParticipant::Commit { session, attempt: 2 },
             ToParticipant::Propose(Box::new(proposal)),
         ];

@@ -102,7 +102,7 @@ fn question(f: &mut fmt::Formatter<'_>, message: &ToParticipant) -> fmt::Result 
                 if *send_verdict { ", verdict" } else { "" }
             )
         }
-        ToParticipant::Close { session } => write!(f, "close {}", short(&session.0)),
+        ToParticipant::Close { session, .. } => write!(f, "close {}", short(&session.0)),
     }
 }
 

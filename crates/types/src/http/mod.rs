@@ -49,6 +49,7 @@ pub struct Field {
 
 /// How the nodes agree on a response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Agree {
     /// Status, content type and body, byte for byte.
     Identical,
@@ -57,7 +58,8 @@ pub enum Agree {
 }
 
 /// One GET over HTTPS, checked: only [`HttpRead::new`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Arguments", into = "Arguments")]
 pub struct HttpRead {
     url: String,
     host: String,
@@ -65,6 +67,33 @@ pub struct HttpRead {
     max_body: u32,
     timeout_ms: u32,
     agree: Agree,
+}
+
+/// The arguments of a read, in the order of the action's interface, as they are kept.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    url: String,
+    headers: Vec<Header>,
+    max_body: u32,
+    timeout_ms: u32,
+    agree: Agree,
+}
+
+impl From<HttpRead> for Arguments {
+    fn from(read: HttpRead) -> Self {
+        let HttpRead { url, host: _, headers, max_body, timeout_ms, agree } = read;
+        Self { url, headers, max_body, timeout_ms, agree }
+    }
+}
+
+impl TryFrom<Arguments> for HttpRead {
+    type Error = HttpReadError;
+
+    fn try_from(arguments: Arguments) -> Result<Self, HttpReadError> {
+        let Arguments { url, headers, max_body, timeout_ms, agree } = arguments;
+        Self::new(&url, headers, max_body, timeout_ms, agree)
+    }
 }
 
 impl HttpRead {
@@ -157,6 +186,7 @@ impl HttpResponse {
 
 /// The value of one field: a JSON scalar.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FieldValue {
     /// `null`.
     Null,

@@ -1,13 +1,14 @@
-//! Accesses of an action to the outside: what was asked, what came back.
+//! Accesses of an action to the outside: what was asked, what came back, and how both stand in a record.
 
 mod agreed;
 mod recorded;
 
 use std::fmt;
 
-use async_trait::async_trait;
-use countersign_types::{
-    Pin, ReadId,
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ReadId,
     evm::{EvmRead, EvmValue},
     http::{HttpRead, HttpResponse},
 };
@@ -16,7 +17,8 @@ pub use agreed::AgreedError;
 pub use recorded::{RecordedRead, WrongValue};
 
 /// One access to the outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Read {
     /// To a chain's state at the session's pin.
     Evm(EvmRead),
@@ -61,7 +63,8 @@ fn words(read: &EvmRead, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// What an access brought, as the action sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ReadValue {
     /// From a chain.
     Evm(EvmValue),
@@ -69,47 +72,10 @@ pub enum ReadValue {
     Http(HttpResponse),
 }
 
-/// A read that could not be made: local to the node, and never seen by the action.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct ReadFailure {
-    /// What happened, for the operator and, as this node's reason, for the caller.
-    pub reason: String,
-    /// Whether the source was reached, and what it said cannot be used: to ask again does not help until it says
-    /// something else.
-    pub answered: bool,
-}
-
-impl ReadFailure {
-    /// The source was not reached, or not by this node now.
-    pub fn unreached(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), answered: false }
-    }
-
-    /// The source answered, and the answer cannot be used.
-    pub fn unusable(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), answered: true }
-    }
-}
-
-/// Where a live run's values come from.
-///
-/// A reader must answer with the value that belongs to the read, bound what it reads, and end by itself: a
-/// run that ends drops the reads that it waits for.
-#[async_trait]
-pub trait Reader: Send + Sync {
-    /// Reads a chain's state at `pin`.
-    async fn evm(&self, pin: &Pin, read: &EvmRead) -> Result<EvmValue, ReadFailure>;
-
-    /// Fetches, and follows redirects to none but `hosts`: those of the manifest, of which the read's is one.
-    async fn http(&self, hosts: &[String], read: &HttpRead) -> Result<HttpResponse, ReadFailure>;
-}
-
 #[cfg(test)]
 mod tests {
-    use countersign_types::{Address, B256, Bytes, http::Agree};
-
     use super::*;
+    use crate::{Address, B256, Bytes, http::Agree};
 
     #[test]
     fn a_read_is_told_in_words() {

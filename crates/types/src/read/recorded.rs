@@ -1,12 +1,11 @@
 //! A read with its value, as it stands in a node's record.
 
-use countersign_types::{
+use super::{Read, ReadValue};
+use crate::{
     FieldRead, RecordEntry,
     evm::{EvmRead, EvmValue},
     http::{Agree, HttpRead, HttpResponse, ProjectionError, project, to_json},
 };
-
-use super::{Read, ReadFailure, ReadValue};
 
 /// The status of a response that is made of agreed fields.
 const FIELDS_STATUS: u16 = 200;
@@ -16,7 +15,7 @@ const STATUSES: std::ops::RangeInclusive<u16> = 100..=599;
 const MAX_CONTENT_TYPE_BYTES: usize = 1024;
 
 /// A read with the value that an action sees, and as it stands in the record. Only [`RecordedRead::evm`],
-/// [`RecordedRead::http`] and [`RecordedRead::with_agreed`] make one, so the three belong together.
+/// [`RecordedRead::http`], [`RecordedRead::agreed`] and [`RecordedRead::with_agreed`] make one, so the three belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRead {
     read: Read,
@@ -39,17 +38,6 @@ pub enum WrongValue {
     /// A response that lacks the fields that were asked for.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
-}
-
-impl From<WrongValue> for ReadFailure {
-    fn from(error: WrongValue) -> Self {
-        let reason = error.to_string();
-        match error {
-            WrongValue::Projection(ProjectionError::Status { got: 429 | 500.. }) => Self::unreached(reason),
-            WrongValue::Projection(_) | WrongValue::Response { .. } => Self::unusable(reason),
-            WrongValue::Sort => Self::unreached(reason),
-        }
-    }
 }
 
 impl RecordedRead {
@@ -119,7 +107,7 @@ impl RecordedRead {
 
     /// What the value counts as where bytes are paid for: those of its encoded form, or of a body that was made of
     /// fields.
-    pub(crate) fn value_len(&self) -> usize {
+    pub fn value_len(&self) -> usize {
         match (&self.entry, &self.value) {
             (RecordEntry::Identical { length, .. }, _) => usize::try_from(*length).unwrap_or(usize::MAX),
             (RecordEntry::Fields { .. }, ReadValue::Http(response)) => response.body.len(),
@@ -160,9 +148,8 @@ fn check(read: &HttpRead, response: &HttpResponse) -> Result<(), WrongValue> {
 
 #[cfg(test)]
 mod tests {
-    use countersign_types::{Address, Rule, http::Field};
-
     use super::*;
+    use crate::{Address, Rule, http::Field};
 
     fn read(agree: Agree) -> HttpRead {
         HttpRead::new("https://a.example/", vec![], 100, 0, agree).expect("a read")

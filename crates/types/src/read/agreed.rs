@@ -1,11 +1,10 @@
 //! From what the nodes agreed on to a read that is replayed.
 
-use countersign_types::{
-    FieldRead, RecordEntry,
-    http::{FieldValue, MAX_TEXT_BYTES},
-};
-
 use super::{Read, RecordedRead};
+use crate::{
+    FieldRead,
+    http::{Agree, Field, FieldValue, HttpRead, MAX_TEXT_BYTES},
+};
 
 /// Why agreed values are none of a read's. Nothing is replayed over them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,30 +19,36 @@ pub struct AgreedError {
 impl RecordedRead {
     /// This read with the values that the nodes agreed on in place of the node's own: what a replay takes for a read
     /// that is agreed field by field. One that is identical everywhere is replayed as it is.
-    ///
-    /// The fields must be those that were asked for, in their order, with values that the rules can give.
     pub fn with_agreed(&self, agreed: &[FieldRead]) -> Result<Self, AgreedError> {
-        let wrong = |reason: String| AgreedError { read: self.read().to_string(), reason };
-        match (self.read(), self.entry()) {
-            (Read::Http(read), RecordEntry::Fields { fields: own, .. }) => {
-                fit(own, agreed).map_err(wrong)?;
-                Ok(Self::of_fields(read.clone(), agreed.to_vec()))
-            }
-            (Read::Http(_) | Read::Evm(_), _) => Err(wrong("it is not agreed field by field".into())),
+        match self.read() {
+            Read::Http(read) => Self::agreed(read.clone(), agreed),
+            Read::Evm(_) => Err(not_by_fields(self.read().to_string())),
         }
+    }
+
+    /// A fetch with the values that nodes agreed on. The fields must be those that it asks for, in their order, with values that the
+    /// rules can give.
+    pub fn agreed(read: HttpRead, agreed: &[FieldRead]) -> Result<Self, AgreedError> {
+        let Agree::Fields(asked) = read.agree() else { return Err(not_by_fields(read.to_string())) };
+        fit(asked, agreed).map_err(|reason| AgreedError { read: read.to_string(), reason })?;
+        Ok(Self::of_fields(read, agreed.to_vec()))
     }
 }
 
-fn fit(own: &[FieldRead], agreed: &[FieldRead]) -> Result<(), String> {
-    if own.len() != agreed.len() {
-        return Err(format!("{} fields, {} were asked for", agreed.len(), own.len()));
+fn not_by_fields(read: String) -> AgreedError {
+    AgreedError { read, reason: "it is not agreed field by field".into() }
+}
+
+fn fit(asked: &[Field], agreed: &[FieldRead]) -> Result<(), String> {
+    if asked.len() != agreed.len() {
+        return Err(format!("{} fields, {} were asked for", agreed.len(), asked.len()));
     }
-    own.iter().zip(agreed).try_for_each(|(own, agreed)| {
-        let pointer = &own.pointer;
-        if own.pointer != agreed.pointer || own.rule != agreed.rule {
+    asked.iter().zip(agreed).try_for_each(|(asked, agreed)| {
+        let pointer = &asked.pointer;
+        if asked.pointer != agreed.pointer || asked.rule != agreed.rule {
             return Err(format!(
                 "{:?} by {} in place of {pointer:?} by {}",
-                agreed.pointer, agreed.rule, own.rule
+                agreed.pointer, agreed.rule, asked.rule
             ));
         }
         match &agreed.value {
@@ -51,9 +56,9 @@ fn fit(own: &[FieldRead], agreed: &[FieldRead]) -> Result<(), String> {
                 Err(format!("{pointer:?} is a text of {} bytes, at most {MAX_TEXT_BYTES}", text.len()))
             }
             FieldValue::Null | FieldValue::Bool(_) | FieldValue::Text(_)
-                if own.rule.tolerance().is_some() =>
+                if asked.rule.tolerance().is_some() =>
             {
-                Err(format!("{pointer:?} is no number, and its rule is {}", own.rule))
+                Err(format!("{pointer:?} is no number, and its rule is {}", asked.rule))
             }
             FieldValue::Null | FieldValue::Bool(_) | FieldValue::Number(_) | FieldValue::Text(_) => Ok(()),
         }
@@ -62,14 +67,13 @@ fn fit(own: &[FieldRead], agreed: &[FieldRead]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use countersign_types::{
-        Address, Decimal, Rule, Tolerance,
-        evm::{EvmRead, EvmValue},
-        http::{Agree, Field, HttpRead, HttpResponse},
-    };
-
     use super::*;
-    use crate::read::ReadValue;
+    use crate::{
+        Address, Decimal, RecordEntry, Rule, Tolerance,
+        evm::{EvmRead, EvmValue},
+        http::HttpResponse,
+        read::ReadValue,
+    };
 
     const MEDIAN: Rule = Rule::Median(Tolerance { bps: 50, abs: Decimal::ZERO });
 

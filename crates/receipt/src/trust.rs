@@ -1,4 +1,4 @@
-//! What a client believes: a genesis, and root keys that all its members activated.
+//! What is believed: a genesis, and root keys that all its members activated.
 
 use countersign_threshold::{DeriveError, derive_public_key};
 use countersign_types::{
@@ -29,8 +29,8 @@ pub enum TrustError {
 /// offline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
-    pub(crate) network: NetworkId,
-    pub(crate) committee: Committee,
+    network: NetworkId,
+    committee: Committee,
     root_keys: RootKeys,
 }
 
@@ -40,6 +40,11 @@ impl Trust {
         let (network, committee) = (genesis.network_id(), genesis.committee()?);
         root_keys.verify(network, &committee)?;
         Ok(Self { network, committee, root_keys })
+    }
+
+    /// The network.
+    pub fn network(&self) -> NetworkId {
+        self.network
     }
 
     /// The root keys.

@@ -1,0 +1,199 @@
+//! Receipts: an honest one, and what is made of it.
+
+use std::collections::BTreeMap;
+
+use countersign_agreement::{Package, SignerPart, agree, shares_hash};
+use countersign_receipt::{RECEIPT_VERSION, Reading, Receipt, Trust};
+use countersign_threshold::SignatureShare;
+use countersign_types::{
+    Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, CallerSignature, ComponentDigest,
+    Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NodeKey, Outcome, Payload, PayloadKind, Pin,
+    Policy, Record, Request, RootKeys, Rule, Scheme, SessionTerms, SignedRequest, Tolerance, U256, Verdict,
+    Vote, activate,
+    evm::{EvmRead, EvmValue},
+    http::{Agree, Field, HttpRead, HttpResponse},
+    read::RecordedRead,
+};
+
+use crate::world::{NOW, engine, seeded, world};
+
+/// The chain of a receipt's read.
+const CHAIN: u64 = 1;
+
+/// A genesis and root keys of the world's members, and the receipt of a request to them: over a balance, and a price of which each
+/// member saw another.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The genesis.
+    pub genesis: Genesis,
+    /// The root keys, activated by all members.
+    pub root_keys: RootKeys,
+    /// What three of the four members signed.
+    pub receipt: Receipt,
+}
+
+impl Case {
+    /// What its reader trusts.
+    pub fn trust(&self) -> Trust {
+        Trust::new(&self.genesis, self.root_keys.clone()).expect("all members activated it")
+    }
+
+    /// The receipt of a request with a key of this scheme.
+    pub fn honest(scheme: Scheme) -> Self {
+        let members = world().members();
+        let committee = world().committee();
+        let genesis = Genesis {
+            nonce: B256::repeat_byte(3),
+            members: committee.members().to_vec(),
+            threshold: committee.threshold(),
+            chains: vec![CHAIN],
+        };
+        let network = genesis.network_id();
+        let roots = vec![world().root(scheme).root_key()];
+        let attempt = AttemptId::from([4; 32]);
+        let activation = |id: &Identifier| activate(&roots, network, 1, attempt, world().identity(*id));
+        let signatures = members.iter().map(activation).collect();
+        let root_keys = RootKeys {
+            network,
+            epoch: 1,
+            ceremonies: vec![Activation { roots: roots.clone(), attempt, signatures }],
+        };
+
+        let manifest = Manifest {
+            name: "price-and-balance".into(),
+            component: ComponentDigest::from([1; 32]),
+            script: B256::ZERO,
+            hosts: vec!["a.example".into()],
+            chains: vec![CHAIN],
+            limits: Limits::default(),
+        };
+        let request = request(network, scheme, &manifest);
+        let pin = Pin { chain_id: CHAIN, number: 7, hash: B256::repeat_byte(7), timestamp: 8 };
+        let terms = SessionTerms {
+            request: request.request.digest(),
+            epoch: 1,
+            engine: engine(),
+            time_ms: NOW,
+            pins: vec![pin],
+        };
+        let session = terms.id(network);
+
+        let signers = &members[..usize::from(committee.threshold())];
+        let reads: BTreeMap<Identifier, Vec<RecordedRead>> =
+            (0..).zip(signers).map(|(cents, id)| (*id, reads(cents))).collect();
+        let record = |reads: &Vec<RecordedRead>| Record {
+            entries: reads.iter().map(|read| read.entry().clone()).collect(),
+        };
+        let records: BTreeMap<Identifier, Record> =
+            reads.iter().map(|(id, reads)| (*id, record(reads))).collect();
+        let sign = |(id, record): (&Identifier, &Record)| {
+            (*id, record.sign(network, session, world().identity(*id)))
+        };
+        let signatures = records.iter().map(sign).collect();
+        let key = request.request.key.key_id();
+        let mut nonces = BTreeMap::new();
+        let mut commitments = BTreeMap::new();
+        for id in signers {
+            let share = world().share(scheme, *id).derive(&key).expect("it can be derived");
+            let (nonce, commitment) = share.commit(&mut seeded(u64::from(id.get())));
+            nonces.insert(*id, (nonce, share));
+            commitments.insert(*id, vec![commitment]);
+        }
+        let base = signers.iter().copied().collect();
+        let package = Package { session, attempt: 1, base, records, signatures, signers: commitments };
+
+        let payload = Payload::Bytes(Bytes::from_static(b"released"));
+        let verdict = Verdict::Allow { payloads: vec![payload], response: Bytes::from_static(b"done") };
+        let outcome = Outcome::of(verdict.clone(), &request.request.key).expect("the key signs it");
+        let message = outcome.messages().remove(0);
+        let signing = package.signing(0, message);
+        let shares: BTreeMap<Identifier, SignatureShare> = nonces
+            .into_iter()
+            .map(|(id, (nonce, share))| (id, nonce.sign(&signing, &share).expect("all are honest")))
+            .collect();
+        let public = world().root(scheme).derive(&key).expect("it can be derived");
+        let signature = public.aggregate(&signing, &shares).expect("all are honest");
+        let part = |(id, share): (Identifier, SignatureShare)| {
+            let shares = vec![share];
+            let vote = Vote {
+                session,
+                record: package.records[&id].hash(),
+                package: package.hash(network),
+                outcome: outcome.hash(),
+                shares: shares_hash(&shares),
+            };
+            (id, SignerPart { vote: vote.sign(network, world().identity(id)), shares })
+        };
+        let agreed = agree(&package.base_records()).entries.len();
+        let own = &reads[&signers[0]];
+        let receipt = Receipt {
+            version: RECEIPT_VERSION,
+            request,
+            manifest,
+            terms,
+            reads: own.iter().take(agreed).map(Reading::of).collect(),
+            verdict,
+            signers: shares.into_iter().map(part).collect(),
+            signatures: vec![signature],
+            package,
+        };
+        Self { genesis, root_keys, receipt }
+    }
+}
+
+fn request(network: countersign_types::NetworkId, scheme: Scheme, manifest: &Manifest) -> SignedRequest {
+    let caller = NodeKey::from_bytes([9; 32]).expect("a scalar");
+    let request = Request {
+        network,
+        key: KeySpec {
+            scheme,
+            policy: Policy { action: manifest.action_id(), config: Bytes::from_static(b"config") },
+            payloads: vec![PayloadKind::Bytes],
+            options: KeyOptions::default(),
+            owner: Address::ZERO,
+            salt: B256::ZERO,
+        },
+        params: Bytes::from_static(b"params"),
+        callers: vec![Caller { kind: CallerKind::Eip191, id: caller.public_key().address() }],
+        coordinators: Vec::new(),
+        nonce: B256::repeat_byte(1),
+        issued_at: NOW - 1_000,
+        expires_at: NOW + 60_000,
+    };
+    let signature = caller.sign(request.digest().0);
+    let signatures = vec![CallerSignature(Bytes::copy_from_slice(signature.as_bytes()))];
+    SignedRequest { request, signatures }
+}
+
+/// A balance, and a price in dollars with some cents.
+fn reads(cents: u8) -> Vec<RecordedRead> {
+    let balance = EvmRead::Balance { chain_id: CHAIN, address: Address::repeat_byte(2) };
+    let balance = RecordedRead::evm(balance, EvmValue::Balance(U256::from(12))).expect("a balance");
+    let rule = Rule::Median(Tolerance { bps: 100, abs: 0.into() });
+    let agree = Agree::Fields(vec![Field { pointer: "/price".into(), rule }]);
+    let read = HttpRead::new("https://a.example/price", vec![], 0, 0, agree).expect("a read");
+    let body = format!(r#"{{"price":100.0{cents}}}"#).into_bytes().into();
+    let price = RecordedRead::http(read, HttpResponse { status: 200, content_type: None, body });
+    vec![balance, price.expect("it has a price")]
+}
+
+/// A receipt from somebody: what is read is written and read again as the same, and one that holds is the honest one.
+pub(crate) fn receipts(input: &[u8]) -> bool {
+    let Ok(receipt) = Receipt::from_json(input) else { return false };
+    let json = serde_json::to_vec(&receipt).expect("what was read can be written");
+    assert_eq!(Receipt::from_json(&json).ok().as_ref(), Some(&receipt));
+    let binary = postcard::to_stdvec(&receipt).expect("it can be stored");
+    assert_eq!(postcard::from_bytes::<Receipt>(&binary).as_ref(), Ok(&receipt));
+    for scheme in Scheme::ALL {
+        let case = Case::honest(scheme);
+        let trust = case.trust();
+        match trust.check(&receipt) {
+            Ok(checked) => {
+                assert_eq!(receipt, case.receipt, "nobody else has these members' keys");
+                trust.explain(&receipt, &checked);
+            }
+            Err(error) => drop(error.to_string()),
+        }
+    }
+    true
+}

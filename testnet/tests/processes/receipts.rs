@@ -1,0 +1,160 @@
+//! Receipts: made by whoever signs, shown to callers, checked and replayed by the command.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use anyhow::{Context, Result, ensure};
+use countersign_client::{LocalSigner, RequestSigner};
+use countersign_receipt::Receipt;
+use countersign_testnet::{
+    demonstrations::{key_spec, price_config, request as request_of},
+    network::{action, now_ms},
+    rpc::Answer,
+};
+use countersign_types::{ReceiptAccess, RequestDigest, failure::FailureKind};
+use serde_json::Value;
+
+use crate::support::{
+    Running, countersign, document, message, opened, problem, says, with_chain, without_chain,
+};
+
+/// What a node shows of a request to whoever asks.
+async fn shown(
+    network: &Running,
+    node: usize,
+    request: RequestDigest,
+    asker: Option<&LocalSigner>,
+) -> Result<Answer> {
+    let mut url = format!("{}/v1/receipts/{request}", network.nodes[node].api);
+    if let Some(asker) = asker {
+        let until = now_ms() + 60_000;
+        let digest = ReceiptAccess::digest(network.genesis.network_id(), request, until);
+        url.push_str(&format!("?expires_at={until}&signature={}", asker.sign(digest)?.0));
+    }
+    network.rpc.get(&url).await
+}
+
+/// The receipt that came with an answer.
+fn attached(answer: &Answer) -> Result<Receipt> {
+    let body: Value = answer.json()?;
+    Ok(Receipt::from_json(body["receipt"].to_string().as_bytes())?)
+}
+
+fn verify(network: &Running, file: &Path, further: &[&str]) -> Result<Output> {
+    let genesis = network.plan.folder.join("genesis.json");
+    let root_keys = network.nodes[0].folder.join("data/root-keys.json");
+    let mut arguments: Vec<&OsStr> = ["--json", "receipt", "verify"].map(OsStr::new).into();
+    arguments.extend([file.as_os_str(), "--genesis".as_ref(), genesis.as_os_str()]);
+    arguments.extend(["--root-keys".as_ref(), root_keys.as_os_str()]);
+    arguments.extend(further.iter().map(OsStr::new));
+    countersign(arguments)
+}
+
+fn saved(folder: &Path, name: &str, receipt: &Receipt) -> Result<PathBuf> {
+    let path = folder.join(name);
+    std::fs::write(&path, serde_json::to_vec(receipt)?)?;
+    Ok(path)
+}
+
+fn ends(output: &Output, code: i32, words: &[&str]) -> Result<()> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(code), "{}: {said}", output.status);
+    says(&said, words)
+}
+
+fn signers(receipt: &Receipt) -> Vec<usize> {
+    receipt.signers.keys().map(|member| usize::from(member.get())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_has_a_receipt_at_each_signer_and_for_its_callers() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    let caller = LocalSigner::random();
+    let request = request_of(&network, opened(lock), message(), &caller)?;
+    let digest = request.request.digest();
+    let answer = network.ask(0, &request).await?;
+    ensure!(answer.status == 200, "{}", answer.body);
+    let receipt = attached(&answer)?;
+    let trust = network.trust().await?;
+    ensure!(trust.check(&receipt)?.request == digest, "it is of this request");
+
+    // at each signer, for the caller, and for nobody else
+    let members: Vec<String> =
+        network.genesis.committee()?.members().iter().map(|member| member.peer_id()).collect();
+    let mut having = 0;
+    for node in 0..3 {
+        let answer = shown(&network, node, digest, Some(&caller)).await?;
+        let member = members.iter().position(|member| *member == network.peer_id(node));
+        if signers(&receipt).contains(&(member.context("a member")? + 1)) {
+            ensure!(answer.status == 200, "{}", answer.body);
+            let kept = Receipt::from_json(answer.body.as_bytes())?;
+            ensure!(kept == receipt || trust.check(&kept).is_ok(), "node {node} has another");
+            having += 1;
+        } else {
+            problem(&answer, FailureKind::NotFound)?;
+        }
+        let stranger = shown(&network, node, digest, Some(&LocalSigner::random())).await?;
+        ensure!(stranger.status != 200, "{}", stranger.body);
+        problem(&shown(&network, node, digest, None).await?, FailureKind::Unauthorised)?;
+    }
+    ensure!(having == 2, "{having} of two signers have it");
+    let result = network.rpc.get(&format!("{}/v1/requests/{digest}", network.nodes[0].api)).await?;
+    ensure!(result.json::<Value>()?.get("receipt").is_none(), "whoever knows the digest is not shown it");
+
+    // it outlives the process
+    network.restart(0)?;
+    network.wait_ready().await?;
+    let again = shown(&network, 0, digest, Some(&caller)).await?;
+    ensure!(Receipt::from_json(again.body.as_bytes())? == receipt, "{}", again.body);
+    network.no_panic()?;
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_runs_the_action_again_and_says_what_was_read() -> Result<()> {
+    let mut network = with_chain(3, 2).await?;
+    let folder = network.plan.folder.clone();
+    let price = network.publish("price-gate").await?;
+    network.wait_replicated(price.action_id).await?;
+    let key = key_spec(price.action_id, &price_config(1, 500));
+    let caller = LocalSigner::random();
+    let request = request_of(&network, key, message(), &caller)?;
+    let answer = network.ask(0, &request).await?;
+    ensure!(answer.status == 200, "{}", answer.body);
+    let receipt = attached(&answer)?;
+    let file = saved(&folder, "receipt.json", &receipt)?;
+
+    let node = network.nodes[1].api.clone();
+    let output = verify(&network, &file, &["--node", &node])?;
+    ends(&output, 0, &[])?;
+    let said = document(&output)?;
+    ensure!(said["verified"] == true && said["replayed"] == true, "{said:#}");
+    let read = &said["receipt"]["reads"][0];
+    ensure!(
+        read["field"] == "/price" && read["saw"].as_array().is_some_and(|saw| saw.len() == 2),
+        "{read:#}"
+    );
+
+    let (_, content) = action("price-gate")?;
+    let script = folder.join("price-gate.js");
+    std::fs::write(&script, content.script.context("it is a script")?)?;
+    ends(&verify(&network, &file, &["--script", &script.to_string_lossy()])?, 0, &[])?;
+    ends(&verify(&network, &file, &[])?, 7, &["price-gate", "not at hand", "--script"])?;
+    ends(&verify(&network, &file, &["--no-replay"])?, 0, &[])?;
+
+    // another number, whose hash stands in nobody's vote
+    let mut forged = receipt.clone();
+    forged.package.records.retain(|member, _| receipt.signers.contains_key(member));
+    let text = serde_json::to_string(&forged)?.replacen("\"number\":\"", "\"number\":\"1", 1);
+    std::fs::write(folder.join("forged.json"), text)?;
+    let forged = verify(&network, &folder.join("forged.json"), &["--node", &node])?;
+    ends(&forged, 9, &["not one that it signed"])?;
+    std::fs::write(folder.join("cut.json"), b"{\"version\":1")?;
+    ends(&verify(&network, &folder.join("cut.json"), &[])?, 8, &["no receipt"])?;
+    network.no_panic()?;
+    network.stop()
+}
