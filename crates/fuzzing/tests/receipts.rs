@@ -7,10 +7,13 @@ use countersign_receipt::{
 use countersign_types::{B256, Identifier, Scheme, Verdict};
 use serde_json::Value;
 
+/// Changes a document.
+type Change = Box<dyn Fn(&mut Value)>;
+
 /// Every value in a document that is one change away: each leaf altered, each element and each field left out.
-fn changes(json: &Value, path: &str, found: &mut Vec<(String, Box<dyn Fn(&mut Value)>)>) {
+fn changes(json: &Value, path: &str, found: &mut Vec<(String, Change)>) {
     let at = path.to_owned();
-    let alter = move |change: Box<dyn Fn(&mut Value)>| -> Box<dyn Fn(&mut Value)> {
+    let alter = move |change: Change| -> Change {
         let at = at.clone();
         Box::new(move |whole: &mut Value| {
             if let Some(value) = whole.pointer_mut(&at) {
@@ -155,10 +158,8 @@ fn what_is_wrong_is_named() {
 }
 
 fn vote(error: CheckError) -> VoteError {
-    match error {
-        CheckError::Vote { source, .. } => source,
-        other => panic!("{other}"),
-    }
+    let CheckError::Vote { source, .. } = error else { panic!("{error}") };
+    source
 }
 
 #[test]

@@ -121,8 +121,7 @@ async fn the_command_runs_the_action_again_and_says_what_was_read() -> Result<()
     let price = network.publish("price-gate").await?;
     network.wait_replicated(price.action_id).await?;
     let key = key_spec(price.action_id, &price_config(1, 500));
-    let caller = LocalSigner::random();
-    let request = request_of(&network, key, message(), &caller)?;
+    let request = request_of(&network, key, message(), &network.key("alice")?)?;
     let answer = network.ask(0, &request).await?;
     ensure!(answer.status == 200, "{}", answer.body);
     let receipt = attached(&answer)?;
@@ -145,6 +144,20 @@ async fn the_command_runs_the_action_again_and_says_what_was_read() -> Result<()
     ends(&verify(&network, &file, &["--script", &script.to_string_lossy()])?, 0, &[])?;
     ends(&verify(&network, &file, &[])?, 7, &["price-gate", "not at hand", "--script"])?;
     ends(&verify(&network, &file, &["--no-replay"])?, 0, &[])?;
+
+    // fetched by the command, as one of the callers
+    let digest = request.request.digest().to_string();
+    let got = folder.join("got.json");
+    let (genesis, asker) = (folder.join("genesis.json"), network.key_file("alice"));
+    let mut get: Vec<&OsStr> =
+        ["--json", "receipt", "get", &digest, "--node", &network.nodes[0].api].map(OsStr::new).into();
+    get.extend(["--genesis".as_ref(), genesis.as_os_str(), "--out".as_ref(), got.as_os_str()]);
+    let refused = countersign(get.iter().copied())?;
+    ends(&refused, 6, &["--caller-key"])?;
+    get.extend(["--caller-key".as_ref(), asker.as_os_str()]);
+    ends(&countersign(get.iter().copied())?, 0, &[])?;
+    ensure!(Receipt::from_json(&std::fs::read(&got)?)? == receipt, "it is the one that came with the answer");
+    ends(&countersign(get.iter().copied())?, 8, &["got.json exists"])?;
 
     // another number, whose hash stands in nobody's vote
     let mut forged = receipt.clone();
