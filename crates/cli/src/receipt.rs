@@ -272,7 +272,7 @@ fn words(said: &Explanation, replayed: bool) -> String {
 /// Bytes as text, where they are one.
 fn text(bytes: &Bytes) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => format!("{text:?}"),
+        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
         Ok(_) | Err(_) => bytes.to_string(),
     }
 }

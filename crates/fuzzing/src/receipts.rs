@@ -7,9 +7,9 @@ use countersign_receipt::{RECEIPT_VERSION, Reading, Receipt, Trust};
 use countersign_threshold::SignatureShare;
 use countersign_types::{
     Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, CallerSignature, ComponentDigest,
-    Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NodeKey, Outcome, Payload, PayloadKind, Pin,
-    Policy, Record, Request, RootKeys, Rule, Scheme, SessionTerms, SignedRequest, Tolerance, U256, Verdict,
-    Vote, activate,
+    EngineId, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId, NodeKey, Outcome,
+    Payload, PayloadKind, Pin, Policy, Record, Request, RootKeys, Rule, Scheme, SessionTerms, SignedRequest,
+    Tolerance, U256, Verdict, Vote, activate,
     evm::{EvmRead, EvmValue},
     http::{Agree, Field, HttpRead, HttpResponse},
     read::RecordedRead,
@@ -20,8 +20,50 @@ use crate::world::{NOW, engine, seeded, world};
 /// The chain of a receipt's read.
 const CHAIN: u64 = 1;
 
-/// A genesis and root keys of the world's members, and the receipt of a request to them: over a balance, and a price of which each
-/// member saw another.
+/// What a request asks, and what becomes of it.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// The action.
+    pub manifest: Manifest,
+    /// Its config for the key.
+    pub config: Bytes,
+    /// What the callers say.
+    pub params: Bytes,
+    /// The engine that the members run.
+    pub engine: EngineId,
+    /// The session's time, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// What each signer reads.
+    pub reads: [Vec<RecordedRead>; 3],
+    /// What each signer says that the action returns.
+    pub verdict: Verdict,
+}
+
+impl Story {
+    /// A balance, and a price of which each member saw another.
+    pub fn priced() -> Self {
+        let manifest = Manifest {
+            name: "price-and-balance".into(),
+            component: ComponentDigest::from([1; 32]),
+            script: B256::ZERO,
+            hosts: vec!["a.example".into()],
+            chains: vec![CHAIN],
+            limits: Limits::default(),
+        };
+        let payload = Payload::Bytes(Bytes::from_static(b"released"));
+        Self {
+            manifest,
+            config: Bytes::from_static(b"config"),
+            params: Bytes::from_static(b"params"),
+            engine: engine(),
+            time_ms: NOW,
+            reads: [0, 1, 2].map(reads),
+            verdict: Verdict::Allow { payloads: vec![payload], response: Bytes::from_static(b"done") },
+        }
+    }
+}
+
+/// A genesis and root keys of the world's members, and the receipt of a request to them.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// The genesis.
@@ -40,6 +82,12 @@ impl Case {
 
     /// The receipt of a request with a key of this scheme.
     pub fn honest(scheme: Scheme) -> Self {
+        Self::of(scheme, Story::priced())
+    }
+
+    /// The receipt of what three of the members say that has happened.
+    pub fn of(scheme: Scheme, story: Story) -> Self {
+        let Story { manifest, config, params, engine, time_ms, reads, verdict } = story;
         let members = world().members();
         let committee = world().committee();
         let genesis = Genesis {
@@ -59,28 +107,19 @@ impl Case {
             ceremonies: vec![Activation { roots: roots.clone(), attempt, signatures }],
         };
 
-        let manifest = Manifest {
-            name: "price-and-balance".into(),
-            component: ComponentDigest::from([1; 32]),
-            script: B256::ZERO,
-            hosts: vec!["a.example".into()],
-            chains: vec![CHAIN],
-            limits: Limits::default(),
-        };
-        let request = request(network, scheme, &manifest);
-        let pin = Pin { chain_id: CHAIN, number: 7, hash: B256::repeat_byte(7), timestamp: 8 };
+        let request = request(network, scheme, &manifest, config, params, time_ms);
+        let pin = |chain: &u64| Pin { chain_id: *chain, number: 7, hash: B256::repeat_byte(7), timestamp: 8 };
         let terms = SessionTerms {
             request: request.request.digest(),
             epoch: 1,
-            engine: engine(),
-            time_ms: NOW,
-            pins: vec![pin],
+            engine,
+            time_ms,
+            pins: manifest.chains.iter().map(pin).collect(),
         };
         let session = terms.id(network);
 
         let signers = &members[..usize::from(committee.threshold())];
-        let reads: BTreeMap<Identifier, Vec<RecordedRead>> =
-            (0..).zip(signers).map(|(cents, id)| (*id, reads(cents))).collect();
+        let reads: BTreeMap<Identifier, Vec<RecordedRead>> = signers.iter().copied().zip(reads).collect();
         let record = |reads: &Vec<RecordedRead>| Record {
             entries: reads.iter().map(|read| read.entry().clone()).collect(),
         };
@@ -89,7 +128,8 @@ impl Case {
         let sign = |(id, record): (&Identifier, &Record)| {
             (*id, record.sign(network, session, world().identity(*id)))
         };
-        let signatures = records.iter().map(sign).collect();
+        let differing = records.iter().filter(|(_, record)| !record.is_identical());
+        let signatures = differing.map(sign).collect();
         let key = request.request.key.key_id();
         let mut nonces = BTreeMap::new();
         let mut commitments = BTreeMap::new();
@@ -102,8 +142,6 @@ impl Case {
         let base = signers.iter().copied().collect();
         let package = Package { session, attempt: 1, base, records, signatures, signers: commitments };
 
-        let payload = Payload::Bytes(Bytes::from_static(b"released"));
-        let verdict = Verdict::Allow { payloads: vec![payload], response: Bytes::from_static(b"done") };
         let outcome = Outcome::of(verdict.clone(), &request.request.key).expect("the key signs it");
         let message = outcome.messages().remove(0);
         let signing = package.signing(0, message);
@@ -141,24 +179,31 @@ impl Case {
     }
 }
 
-fn request(network: countersign_types::NetworkId, scheme: Scheme, manifest: &Manifest) -> SignedRequest {
+fn request(
+    network: NetworkId,
+    scheme: Scheme,
+    manifest: &Manifest,
+    config: Bytes,
+    params: Bytes,
+    time_ms: u64,
+) -> SignedRequest {
     let caller = NodeKey::from_bytes([9; 32]).expect("a scalar");
     let request = Request {
         network,
         key: KeySpec {
             scheme,
-            policy: Policy { action: manifest.action_id(), config: Bytes::from_static(b"config") },
+            policy: Policy { action: manifest.action_id(), config },
             payloads: vec![PayloadKind::Bytes],
             options: KeyOptions::default(),
             owner: Address::ZERO,
             salt: B256::ZERO,
         },
-        params: Bytes::from_static(b"params"),
+        params,
         callers: vec![Caller { kind: CallerKind::Eip191, id: caller.public_key().address() }],
         coordinators: Vec::new(),
         nonce: B256::repeat_byte(1),
-        issued_at: NOW - 1_000,
-        expires_at: NOW + 60_000,
+        issued_at: time_ms - 1_000,
+        expires_at: time_ms + 60_000,
     };
     let signature = caller.sign(request.digest().0);
     let signatures = vec![CallerSignature(Bytes::copy_from_slice(signature.as_bytes()))];
