@@ -51,7 +51,10 @@ impl Exit {
 
     /// Something that does not prove what it should.
     pub(crate) fn not_verified(error: impl Error + 'static) -> Self {
-        Self::new(9, "not-verified", &error)
+        let mut exit = Self::new(9, "not-verified", &error);
+        // what an action or a file says is no order to a terminal
+        exit.message = exit.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        exit
     }
 
     /// Something that is not there.

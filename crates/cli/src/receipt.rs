@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Subcommand};
 use countersign_action::{Compilation, Config, Engine, Host, Script};
 use countersign_client::{Client, ClientConfig, RequestSigner, Url};
-use countersign_receipt::{Checked, Explanation, MAX_RECEIPT_BYTES, Receipt, Trust};
+use countersign_receipt::{Checked, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError, Trust};
 use countersign_types::{Bytes, Genesis, RequestDigest, RootKeys};
 use serde_json::json;
 
@@ -217,8 +217,12 @@ async fn replay(
     let action = host.prepare(component).await.map_err(Exit::invalid)?;
     let script = script.map(Script::new).transpose().map_err(Exit::invalid)?;
     let script = host.compile_script(&action, script.as_ref()).await.map_err(Exit::invalid)?;
-    checked.replay(receipt, &host, &action, script.as_ref()).await.map_err(Exit::not_verified)?;
-    Ok(())
+    match checked.replay(receipt, &host, &action, script.as_ref()).await {
+        Ok(_) => Ok(()),
+        // nothing is said about the receipt
+        Err(error @ ReplayError::Engine { .. }) => Err(Exit::invalid(error)),
+        Err(error) => Err(Exit::not_verified(error)),
+    }
 }
 
 fn words(said: &Explanation, replayed: bool) -> String {

@@ -88,6 +88,11 @@ pub(crate) struct ResultArguments {
 }
 
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit> {
+    if let Some(path) = arguments.receipt.as_ref().filter(|path| path.exists()) {
+        let message =
+            format!("{} exists and is not overwritten: name another file with --receipt", path.display());
+        return Err(Exit::invalid_input(message));
+    }
     let client = arguments.node.client()?;
     let spec = arguments.spec.spec()?;
     let signers =
@@ -116,16 +121,18 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
     for failure in &answer.passed_over {
         output.say(format!("passed over {failure}"));
     }
-    if let Some(path) = &arguments.receipt {
-        match &answer.receipt {
-            Some(receipt) => receipt::write(path, receipt)?,
-            None => output.say(format!(
-                "no receipt: {} is not one of the signers; fetch it with `countersign receipt get {}` from one that is",
+    show(&answer.answer, true, output)?;
+    match (&arguments.receipt, &answer.receipt) {
+        (Some(path), Some(receipt)) => receipt::write(path, receipt),
+        (Some(_), None) => {
+            output.say(format!(
+                "no receipt came with it from {}: fetch it from one of the signers with `countersign receipt get {}`",
                 answer.node, answer.answer.request
-            )),
+            ));
+            Ok(())
         }
+        (None, _) => Ok(()),
     }
-    show(&answer.answer, true, output)
 }
 
 pub(crate) fn result(arguments: ResultArguments, output: &mut Output) -> Result<(), Exit> {

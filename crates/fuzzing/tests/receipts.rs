@@ -116,7 +116,7 @@ fn what_is_wrong_is_named() {
     assert!(matches!(wrong(|r| r.request.request.nonce = B256::ZERO), CheckError::Request(_)));
     assert!(matches!(wrong(|r| r.terms.request = [0; 32].into()), CheckError::Terms { .. }));
     assert!(matches!(wrong(|r| r.terms.epoch = 2), CheckError::Epoch { expected: 1, got: 2 }));
-    assert!(matches!(wrong(|r| r.terms.time_ms += 60_000), CheckError::Time { .. }));
+    assert!(matches!(wrong(|r| r.terms.time_ms += 90_000), CheckError::Time { .. }));
     assert!(matches!(wrong(|r| r.terms.time_ms += 1), CheckError::Session { .. }));
     assert!(matches!(wrong(|r| r.terms.pins.clear()), CheckError::Pins { .. }));
     assert!(matches!(wrong(|r| r.manifest.hosts.clear()), CheckError::Action { .. }));

@@ -181,7 +181,12 @@ impl Backend for NodeBackend {
             ));
         };
         let shown = Arc::clone(&self.receipts);
-        let receipt = spawn_blocking(move || shown.receipt(digest, access.as_ref(), root_keys)).await;
+        let place = Arc::clone(&shown.places).acquire_owned().await;
+        let receipt = spawn_blocking(move || {
+            let _place = place;
+            shown.receipt(digest, access.as_ref(), root_keys)
+        })
+        .await;
         receipt.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?.map(Arc::new)
     }
 

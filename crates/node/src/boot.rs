@@ -1,6 +1,12 @@
 //! From a configuration to a running node, and back to nothing.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use countersign_action::{ArtefactKey, Artefacts, Compilation, Compiler, Engine, Host};
 use countersign_chain::Chains;
@@ -17,7 +23,11 @@ use countersign_types::{Genesis, NodeKey, NodePublicKey, RootKeys, Scheme};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use secrecy::SecretString;
-use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+    task::spawn_blocking,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -31,7 +41,7 @@ use crate::{
     library::Library,
     outside::Outside,
     questions::Questions,
-    receipts::{self, Keeper, MAX_UNWRITTEN, Shown},
+    receipts::{self, Keeper, MAX_LOOKUPS, MAX_UNWRITTEN, Shown},
     replication::Replication,
     runs::Runs,
     status::Status,
@@ -250,17 +260,21 @@ async fn receipts(
     let (path, bounds) = (config.data.join("receipts"), config.receipts.bounds());
     let store = spawn_blocking(move || Receipts::open(&path, bounds)).await;
     let store = Arc::new(store.map_err(|error| NodeError::Task(error.to_string()))??);
-    let (writer, unwritten) = mpsc::channel(MAX_UNWRITTEN);
-    let (written_to, timed_by) = (Arc::clone(&store), Arc::clone(clock));
-    spawn_blocking(move || receipts::write(&written_to, unwritten, &timed_by));
+    store.prune(clock.now())?;
+    let (writer, queue) = mpsc::channel(MAX_UNWRITTEN);
+    let unwritten = Arc::new(AtomicUsize::new(0));
+    let (written_to, timed_by, left) = (Arc::clone(&store), Arc::clone(clock), Arc::clone(&unwritten));
+    let network = membership.network;
+    spawn_blocking(move || receipts::write(&written_to, queue, &left, network, &timed_by));
     let shown = Shown {
         store,
         shown_to: config.receipts.shown_to,
         membership: Arc::clone(membership),
         genesis: genesis.clone(),
         clock: Arc::clone(clock),
+        places: Arc::new(Semaphore::new(MAX_LOOKUPS)),
     };
-    Ok((Keeper::new(Arc::clone(membership), writer), Arc::new(shown)))
+    Ok((Keeper::new(Arc::clone(membership), writer, unwritten), Arc::new(shown)))
 }
 
 /// A core dump would hold the key shares, on a disk that nobody seals.

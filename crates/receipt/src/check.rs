@@ -329,7 +329,10 @@ impl Trust {
             return Err(CheckError::Terms { expected: request.digest(), got: terms.request });
         }
         let (issued_at, expires_at, time_ms) = (asked.issued_at, asked.expires_at, terms.time_ms);
-        if time_ms.saturating_add(MAX_CLOCK_SKEW_MS) < issued_at || time_ms >= expires_at {
+        // each signer holds it against its own clock, and its own clock against the request's life
+        if time_ms.saturating_add(MAX_CLOCK_SKEW_MS) < issued_at
+            || time_ms >= expires_at.saturating_add(MAX_CLOCK_SKEW_MS)
+        {
             return Err(CheckError::Time { time_ms, issued_at, expires_at });
         }
         let got: Vec<u64> = terms.pins.iter().map(|pin| pin.chain_id).collect();

@@ -151,7 +151,7 @@ fn reads(receipt: &Receipt, checked: &Checked) -> Vec<ExplainedRead> {
                 .enumerate()
                 .map(|(index, field)| ExplainedRead {
                     read: read.read().to_string(),
-                    field: Some(field.pointer.clone()),
+                    field: Some(cut(&field.pointer)),
                     rule: field.rule.to_string(),
                     agreed: cut(&field.value.to_string()),
                     saw: saw(receipt, position, index),

@@ -134,10 +134,13 @@ impl Receipt {
     /// About how many bytes of memory it takes to keep it.
     pub fn held_bytes(&self) -> usize {
         let asked = &self.request.request;
-        let reads = self.reads.iter().map(|reading| match &reading.value {
-            Some(ReadValue::Http(response)) => response.body.len(),
-            Some(ReadValue::Evm(value)) => value.held_bytes(),
-            None => 0,
+        let reads = self.reads.iter().map(|reading| {
+            let value = match &reading.value {
+                Some(ReadValue::Http(response)) => response.body.len(),
+                Some(ReadValue::Evm(value)) => value.held_bytes(),
+                None => 0,
+            };
+            reading.read.held_bytes() + value
         });
         let records = self.package.records.values().map(|record| 2 * record.size());
         let signers = self.signers.len() * 1024;

@@ -8,15 +8,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use countersign_types::{RequestDigest, SessionId};
+use countersign_types::{PackageHash, RequestDigest};
 use rocksdb::{
     DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, LogLevel, Options, WriteBatch,
     WriteOptions,
 };
 
-/// The keys of receipts begin with it; then request and session.
+/// The keys of receipts begin with it; then request and package.
 const RECEIPT: u8 = b'r';
-/// The keys of the order of time begin with it; then time, request and session.
+/// The keys of the order of time begin with it; then time, request and package.
 const TIME: u8 = b't';
 const ID_BYTES: usize = 32;
 const TIME_BYTES: usize = 8;
@@ -28,6 +28,8 @@ const BLOB_BYTES: u64 = 4 << 10;
 const OPEN_FILES: i32 = 32;
 /// The most receipts that are dropped in one go.
 const MAX_DROPPED: usize = 1024;
+/// The most receipts of one request: whoever coordinates may open many sessions for it.
+const MAX_OF_REQUEST: usize = 16;
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,41 +100,74 @@ impl Receipts {
         Ok(this)
     }
 
-    /// Stores the receipt of a request and session, in place of an earlier one.
+    /// Stores the receipt of a request and of the package that was signed, in place of an earlier one: two coordinators, or two attempts of
+    /// one, have different packages.
     pub fn put(
         &self,
         request: RequestDigest,
-        session: SessionId,
+        package: PackageHash,
         now_ms: u64,
         receipt: &[u8],
     ) -> Result<(), ReceiptsError> {
         let mut bytes = self.bytes();
-        let key = receipt_key(request, session);
+        let key = receipt_key(request, package);
         let mut batch = WriteBatch::default();
         if let Some(earlier) = self.get_value("looking for an earlier receipt", &key)? {
             let (stored_ms, content) = split(&earlier);
-            batch.delete(time_key(stored_ms, request, session));
+            batch.delete(time_key(stored_ms, request, package));
             *bytes = bytes.saturating_sub(content.len() as u64);
+        } else {
+            self.make_room(request, &mut batch, &mut bytes)?;
         }
         let mut value = now_ms.to_be_bytes().to_vec();
         value.extend_from_slice(receipt);
         batch.put(&key, value);
-        batch.put(time_key(now_ms, request, session), (receipt.len() as u64).to_be_bytes());
+        batch.put(time_key(now_ms, request, package), (receipt.len() as u64).to_be_bytes());
         self.write("storing a receipt", batch)?;
         *bytes = bytes.saturating_add(receipt.len() as u64);
         self.drop_old(&mut bytes, now_ms)
     }
 
-    /// The receipts of a request, one for each session in which this node signed.
+    /// The receipts of a request, one for each package that this node signed; beyond 16 the newest.
     pub fn of(&self, request: RequestDigest) -> Result<Vec<Vec<u8>>, ReceiptsError> {
-        let mut prefix = vec![RECEIPT];
-        prefix.extend_from_slice(request.as_bytes());
         let mut found = Vec::new();
-        self.visit("reading receipts", &prefix, |_, value| {
-            found.push(split(value).1.to_vec());
-            true
-        })?;
+        self.visit_of("reading receipts", request, |_, value| found.push(split(value).1.to_vec()))?;
         Ok(found)
+    }
+
+    fn visit_of(
+        &self,
+        operation: &'static str,
+        request: RequestDigest,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), ReceiptsError> {
+        let prefix = [&[RECEIPT][..], request.as_bytes()].concat();
+        self.visit(operation, &prefix, |key, value| {
+            visit(key, value);
+            true
+        })
+    }
+
+    /// Has the oldest receipt of a request make room for one more, where there are as many as may be.
+    fn make_room(
+        &self,
+        request: RequestDigest,
+        batch: &mut WriteBatch,
+        bytes: &mut u64,
+    ) -> Result<(), ReceiptsError> {
+        let mut all: Vec<(u64, Vec<u8>, u64)> = Vec::new();
+        self.visit_of("counting a request's receipts", request, |key, value| {
+            let (stored_ms, content) = split(value);
+            all.push((stored_ms, key.to_vec(), content.len() as u64));
+        })?;
+        if all.len() < MAX_OF_REQUEST {
+            return Ok(());
+        }
+        let Some((stored_ms, key, length)) = all.into_iter().min() else { return Ok(()) };
+        batch.delete([&[TIME][..], &stored_ms.to_be_bytes(), key.get(1..).unwrap_or_default()].concat());
+        batch.delete(key);
+        *bytes = bytes.saturating_sub(length);
+        Ok(())
     }
 
     /// Drops what is too old, and the oldest where there is too much.
@@ -205,15 +240,15 @@ impl std::fmt::Debug for Receipts {
     }
 }
 
-fn receipt_key(request: RequestDigest, session: SessionId) -> Vec<u8> {
-    [&[RECEIPT][..], request.as_bytes(), session.as_bytes()].concat()
+fn receipt_key(request: RequestDigest, package: PackageHash) -> Vec<u8> {
+    [&[RECEIPT][..], request.as_bytes(), package.as_bytes()].concat()
 }
 
-fn time_key(stored_ms: u64, request: RequestDigest, session: SessionId) -> Vec<u8> {
-    [&[TIME][..], &stored_ms.to_be_bytes(), request.as_bytes(), session.as_bytes()].concat()
+fn time_key(stored_ms: u64, request: RequestDigest, package: PackageHash) -> Vec<u8> {
+    [&[TIME][..], &stored_ms.to_be_bytes(), request.as_bytes(), package.as_bytes()].concat()
 }
 
-/// Time, and request and session.
+/// Time, and request and package.
 fn parse_time_key(key: &[u8]) -> Option<(u64, &[u8])> {
     let (time, id) = key.get(1..)?.split_first_chunk::<TIME_BYTES>()?;
     (id.len() == 2 * ID_BYTES).then_some((u64::from_be_bytes(*time), id))
@@ -240,20 +275,20 @@ mod tests {
         RequestDigest::from([byte; 32])
     }
 
-    fn session(byte: u8) -> SessionId {
-        SessionId::from([byte; 32])
+    fn package(byte: u8) -> PackageHash {
+        PackageHash::from([byte; 32])
     }
 
     #[test]
-    fn receipts_of_a_request_are_kept_one_for_each_session() {
+    fn receipts_of_a_request_are_kept_one_for_each_package() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("receipts");
         {
             let receipts = Receipts::open(&path, BOUNDS).expect("made");
-            receipts.put(request(1), session(2), 5, b"two").expect("stored");
-            receipts.put(request(1), session(1), 6, b"one, incomplete").expect("stored");
-            receipts.put(request(1), session(1), 7, b"one").expect("stored");
-            receipts.put(request(2), session(1), 7, b"another").expect("stored");
+            receipts.put(request(1), package(2), 5, b"two").expect("stored");
+            receipts.put(request(1), package(1), 6, b"one, incomplete").expect("stored");
+            receipts.put(request(1), package(1), 7, b"one").expect("stored");
+            receipts.put(request(2), package(1), 7, b"another").expect("stored");
             assert_eq!(receipts.of(request(1)).expect("read"), [b"one".to_vec(), b"two".to_vec()]);
             assert_eq!(receipts.stored_bytes(), 3 + 3 + 7);
         }
@@ -264,11 +299,25 @@ mod tests {
     }
 
     #[test]
+    fn no_request_has_more_than_its_part() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let receipts = Receipts::open(&folder.path().join("receipts"), BOUNDS).expect("made");
+        for number in 0..=MAX_OF_REQUEST {
+            let byte = u8::try_from(number).expect("small");
+            receipts.put(request(1), package(byte), number as u64, &[byte]).expect("stored");
+        }
+        let kept = receipts.of(request(1)).expect("read");
+        assert_eq!(kept.len(), MAX_OF_REQUEST);
+        assert!(!kept.contains(&vec![0]), "the oldest made room");
+        assert_eq!(receipts.stored_bytes(), MAX_OF_REQUEST as u64);
+    }
+
+    #[test]
     fn the_oldest_make_room_and_the_old_go() {
         let folder = tempfile::tempdir().expect("a folder");
         let receipts = Receipts::open(&folder.path().join("receipts"), BOUNDS).expect("made");
         for byte in 1..=4 {
-            receipts.put(request(byte), session(byte), u64::from(byte), &[byte; 30]).expect("stored");
+            receipts.put(request(byte), package(byte), u64::from(byte), &[byte; 30]).expect("stored");
         }
         assert!(receipts.of(request(1)).expect("read").is_empty(), "120 bytes are more than 100");
         assert_eq!(receipts.stored_bytes(), 90);

@@ -20,6 +20,7 @@ use countersign_session::{
 use countersign_threshold::{Commitments, SigningPackage};
 use countersign_types::{
     Bytes, FailureKind, Identifier, Outcome, PackageHash, Record, RequestDigest, Scheme, SessionId,
+    SessionTerms,
 };
 use rand_chacha::ChaCha20Rng;
 
@@ -151,9 +152,23 @@ impl Play {
     }
 
     fn say(&mut self, from: Identifier, message: ToParticipant) {
+        if let ToParticipant::Propose(proposal) = &message {
+            self.know(from, &proposal.terms);
+        }
         self.said.push((from, message.clone()));
         let effects = self.machine.receive(from, message, self.now, &mut self.rng);
         self.take(effects, None);
+    }
+
+    /// Another member may bring the terms of a coordinator's session: that is a session of its own.
+    fn know(&mut self, from: Identifier, terms: &SessionTerms) {
+        let id = terms.id(world().network());
+        if self.sessions.iter().any(|known| known.from == from && known.id == id) {
+            return;
+        }
+        let asked = world().requests(self.scheme);
+        let request = asked.iter().position(|asked| asked.request.digest() == terms.request).unwrap_or(0);
+        self.sessions.push(Known { from, id, request, observation: None, commitments: BTreeMap::new() });
     }
 
     fn propose(&mut self, choices: &mut Choices<'_>) {

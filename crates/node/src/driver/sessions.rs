@@ -18,6 +18,9 @@ use countersign_types::{
 use super::{Coordinating, Driver, Reply, requests::Posted};
 use crate::runs::Recorded;
 
+/// The most bytes of a receipt that goes with an answer.
+const MAX_ATTACHED_BYTES: usize = 64 << 10;
+
 impl Driver {
     pub(super) fn submit(&mut self, request: Arc<ValidRequest>, reply: Reply, now: Millis) {
         if let Err(failure) = self.parts.participant.admit_request(&request, now) {
@@ -127,9 +130,13 @@ impl Driver {
                 participant::Effect::Closed { session, coordinator, signed } => {
                     let signed = signed.map(|signed| *signed);
                     let receipt = self.parts.keeper.close(coordinator, session, signed);
-                    if coordinator == self.parts.membership.me {
-                        self.receipts.extend(receipt.map(|receipt| (session, receipt)));
-                    }
+                    // one of an attempt that failed proves nothing, and a large one is fetched by those who want it
+                    let shown = receipt.filter(|receipt| {
+                        coordinator == self.parts.membership.me
+                            && receipt.is_complete()
+                            && receipt.held_bytes() <= MAX_ATTACHED_BYTES
+                    });
+                    self.receipts.extend(shown.map(|receipt| (session, receipt)));
                 }
             }
         }

@@ -1,6 +1,12 @@
 //! From shares that left to receipts on disk.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use countersign_agreement::agree;
 use countersign_receipt::{RECEIPT_VERSION, Reading, Receipt};
@@ -10,7 +16,7 @@ use countersign_session::{
     participant::{Given, SESSION_MS},
 };
 use countersign_store::Receipts;
-use countersign_types::{Identifier, SessionId, SessionTerms};
+use countersign_types::{B256, Identifier, NetworkId, SessionId, SessionTerms};
 use tokio::sync::mpsc;
 
 use crate::{causes::with_causes, clock::Clock, runs::Recorded};
@@ -19,6 +25,8 @@ use crate::{causes::with_causes, clock::Clock, runs::Recorded};
 const MAX_WAITING_BYTES: usize = 64 << 20;
 /// The most receipts that wait to be written.
 pub(crate) const MAX_UNWRITTEN: usize = 256;
+/// The most bytes of them.
+const MAX_UNWRITTEN_BYTES: usize = 64 << 20;
 /// What a waiting part takes besides what it holds, in bytes.
 const OVERHEAD: usize = 4 << 10;
 
@@ -27,6 +35,8 @@ pub(crate) struct Keeper {
     membership: Arc<Membership>,
     waiting: BTreeMap<(Identifier, SessionId), Waiting>,
     writer: mpsc::Sender<Arc<Receipt>>,
+    /// Bytes of what waits to be written.
+    unwritten: Arc<AtomicUsize>,
 }
 
 struct Waiting {
@@ -36,14 +46,18 @@ struct Waiting {
 }
 
 impl Keeper {
-    pub(crate) fn new(membership: Arc<Membership>, writer: mpsc::Sender<Arc<Receipt>>) -> Self {
-        Self { membership, waiting: BTreeMap::new(), writer }
+    pub(crate) fn new(
+        membership: Arc<Membership>,
+        writer: mpsc::Sender<Arc<Receipt>>,
+        unwritten: Arc<AtomicUsize>,
+    ) -> Self {
+        Self { membership, waiting: BTreeMap::new(), writer, unwritten }
     }
 
-    /// Shares leave. Those of an earlier attempt in the session are forgotten: the coordinator needs others.
+    /// Shares leave. What was given in an earlier attempt is written without the others' parts: its coordinator may have used it.
     pub(crate) fn keep(&mut self, given: Box<Given<Recorded>>, now: Millis) {
         let place = (given.run.coordinator, given.run.session);
-        self.waiting.remove(&place);
+        self.close(place.0, place.1, None);
         let bytes = OVERHEAD
             + given.package.records.values().map(|record| record.size()).sum::<usize>()
             + given.outcome.held_bytes()
@@ -52,14 +66,17 @@ impl Keeper {
         let most = MAX_WAITING_BYTES / usize::from(self.membership.committee.size());
         let held: usize = self.of(given.run.coordinator).map(|waiting| waiting.bytes).sum();
         if held > 0 && held.saturating_add(bytes) > most {
-            return dropped("memory");
+            // no room to wait for the others' parts: this node's own is written now
+            let receipt = self.receipt(*given, None);
+            return receipt.into_iter().for_each(|receipt| self.write(Arc::new(receipt)));
         }
         let ends = now.saturating_add(SESSION_MS);
         self.waiting.insert(place, Waiting { given, bytes, ends });
     }
 
     fn of(&self, coordinator: Identifier) -> impl Iterator<Item = &Waiting> {
-        self.waiting.iter().filter(move |((of, _), _)| *of == coordinator).map(|(_, waiting)| waiting)
+        let (first, last) = (SessionId(B256::ZERO), SessionId(B256::repeat_byte(0xff)));
+        self.waiting.range((coordinator, first)..=(coordinator, last)).map(|(_, waiting)| waiting)
     }
 
     /// A coordinator has closed a session: the receipt is written, and given back.
@@ -116,28 +133,39 @@ impl Keeper {
     }
 
     fn write(&self, receipt: Arc<Receipt>) {
-        if self.writer.try_send(receipt).is_err() {
-            dropped("disk");
+        let bytes = receipt.held_bytes();
+        let waiting = self.unwritten.fetch_add(bytes, Ordering::Relaxed);
+        if waiting > MAX_UNWRITTEN_BYTES || self.writer.try_send(receipt).is_err() {
+            self.unwritten.fetch_sub(bytes, Ordering::Relaxed);
+            dropped();
         }
     }
 }
 
-fn dropped(why: &'static str) {
-    metrics::counter!("countersign_receipts_dropped_total", "why" => why).increment(1);
+/// The disk is too slow, or fails.
+fn dropped() {
+    metrics::counter!("countersign_receipts_dropped_total").increment(1);
 }
 
 /// Writes receipts until nobody makes any more. Blocks: for a thread of its own.
-pub(crate) fn write(store: &Receipts, mut unwritten: mpsc::Receiver<Arc<Receipt>>, clock: &Clock) {
-    while let Some(receipt) = unwritten.blocking_recv() {
-        let (request, session) = (receipt.terms.request, receipt.package.session);
+pub(crate) fn write(
+    store: &Receipts,
+    mut queue: mpsc::Receiver<Arc<Receipt>>,
+    unwritten: &AtomicUsize,
+    network: NetworkId,
+    clock: &Clock,
+) {
+    while let Some(receipt) = queue.blocking_recv() {
+        unwritten.fetch_sub(receipt.held_bytes(), Ordering::Relaxed);
+        let (request, package) = (receipt.terms.request, receipt.package.hash(network));
         let written =
             postcard::to_stdvec(receipt.as_ref()).map_err(|error| error.to_string()).and_then(|bytes| {
-                store.put(request, session, clock.now(), &bytes).map_err(|error| with_causes(&error))
+                store.put(request, package, clock.now(), &bytes).map_err(|error| with_causes(&error))
             });
         match written {
             Ok(()) => metrics::counter!("countersign_receipts_stored_total").increment(1),
             Err(error) => {
-                dropped("disk");
+                dropped();
                 tracing::error!(%request, error, "a receipt is not stored");
             }
         }

@@ -10,7 +10,7 @@ mod shown;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use keeper::{Keeper, MAX_UNWRITTEN, write};
-pub(crate) use shown::Shown;
+pub(crate) use shown::{MAX_LOOKUPS, Shown};
 
 /// Receipts: how many are kept, and who sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

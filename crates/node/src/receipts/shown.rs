@@ -6,9 +6,13 @@ use countersign_receipt::{Receipt, Trust};
 use countersign_session::Membership;
 use countersign_store::Receipts;
 use countersign_types::{Failure, FailureKind, ReceiptAccess, RequestDigest, RootKeys};
+use tokio::sync::Semaphore;
 
 use super::ShownTo;
 use crate::{causes::with_causes, clock::Clock};
+
+/// How many look receipts up at once.
+pub(crate) const MAX_LOOKUPS: usize = 2;
 
 /// The receipts on disk, and who may see them.
 pub(crate) struct Shown {
@@ -17,6 +21,8 @@ pub(crate) struct Shown {
     pub(crate) membership: Arc<Membership>,
     pub(crate) genesis: countersign_types::Genesis,
     pub(crate) clock: Arc<Clock>,
+    /// For those that look something up: whoever leaves meanwhile keeps its place until that ends.
+    pub(crate) places: Arc<Semaphore>,
 }
 
 impl Shown {
@@ -38,9 +44,8 @@ impl Shown {
             ));
         }
         let stored = self.store.of(request).map_err(|error| internal(with_causes(&error)))?;
-        let receipts: Vec<Receipt> =
-            stored.iter().filter_map(|bytes| postcard::from_bytes(bytes).ok()).collect();
-        let Some(first) = receipts.first() else {
+        let mut receipts = stored.iter().filter_map(|bytes| postcard::from_bytes::<Receipt>(bytes).ok());
+        let Some(first) = receipts.next() else {
             let detail = format!(
                 "no receipt of {request} is stored here: only signers have one, for a while; ask another node"
             );
@@ -52,19 +57,22 @@ impl Shown {
             return Err(unauthorised("whoever signed this is no caller of the request"));
         }
         let trust = Trust::new(&self.genesis, root_keys).map_err(|error| internal(with_causes(&error)))?;
-        Ok(self.best(receipts, &trust))
+        Ok(self.best(first, receipts, &trust))
     }
 
     /// One that proves a signature, if there is one. Else this node's own part: what a coordinator that lies brought beside it is left
     /// out.
-    fn best(&self, receipts: Vec<Receipt>, trust: &Trust) -> Receipt {
-        let whole = receipts.iter().position(|receipt| trust.check(receipt).is_ok());
-        let mut receipts = receipts;
-        let mut receipt = receipts.swap_remove(whole.unwrap_or(0));
-        if whole.is_none() {
-            receipt.signatures.clear();
-            receipt.signers.retain(|member, _| *member == self.membership.me);
+    fn best(&self, first: Receipt, others: impl Iterator<Item = Receipt>, trust: &Trust) -> Receipt {
+        let mut own = None;
+        for receipt in std::iter::once(first.clone()).chain(others) {
+            if trust.check(&receipt).is_ok() {
+                return receipt;
+            }
+            own.get_or_insert(receipt);
         }
-        receipt
+        let mut own = own.unwrap_or(first);
+        own.signatures.clear();
+        own.signers.retain(|member, _| *member == self.membership.me);
+        own
     }
 }

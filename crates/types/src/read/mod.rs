@@ -34,6 +34,25 @@ impl Read {
             Self::Http(read) => read.id(),
         }
     }
+
+    /// About how many bytes of memory it takes to keep it.
+    pub fn held_bytes(&self) -> usize {
+        let arguments = match self {
+            Self::Evm(EvmRead::Call { data, .. }) => data.len(),
+            Self::Evm(EvmRead::Logs { addresses, topics, .. }) => {
+                20 * addresses.len() + topics.iter().map(|any| 24 + 32 * any.len()).sum::<usize>()
+            }
+            Self::Evm(
+                EvmRead::Balance { .. }
+                | EvmRead::Nonce { .. }
+                | EvmRead::CodeHash { .. }
+                | EvmRead::Storage { .. }
+                | EvmRead::Receipt { .. },
+            ) => 0,
+            Self::Http(read) => read.arguments().len(),
+        };
+        size_of::<Self>() + arguments
+    }
 }
 
 impl fmt::Display for Read {

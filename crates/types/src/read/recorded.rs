@@ -102,7 +102,7 @@ impl RecordedRead {
 
     /// About how many bytes of memory it takes to keep it for a replay.
     pub fn held_bytes(&self) -> usize {
-        size_of::<Self>() + self.value_len() + self.entry.size()
+        size_of::<Self>() + self.read.held_bytes() + self.value_len() + self.entry.size()
     }
 
     /// What the value counts as where bytes are paid for: those of its encoded form, or of a body that was made of
