@@ -17,7 +17,7 @@ use countersign_session::{
     keygen::{Journal, KeyGen, Pending},
     participant::Participant,
 };
-use countersign_store::{Bounds, IdentityFile, Owner, Receipts, Store};
+use countersign_store::{Bounds, IdentityFile, Owner, Receipts, ReceiptsError, Store};
 use countersign_threshold::RootShare;
 use countersign_types::{Genesis, NodeKey, NodePublicKey, RootKeys, Scheme};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -96,7 +96,7 @@ pub enum NodeError {
     Chains(#[from] countersign_chain::ConfigError),
     /// The database of receipts.
     #[error(transparent)]
-    Receipts(#[from] countersign_store::ReceiptsError),
+    Receipts(#[from] ReceiptsError),
     /// What actions may reach over HTTP.
     #[error("the section [egress] of the configuration is not valid")]
     Egress(#[from] countersign_egress::ConfigError),
@@ -258,9 +258,14 @@ async fn receipts(
     clock: &Arc<Clock>,
 ) -> Result<(Keeper, Arc<Shown>), NodeError> {
     let (path, bounds) = (config.data.join("receipts"), config.receipts.bounds());
-    let store = spawn_blocking(move || Receipts::open(&path, bounds)).await;
-    let store = Arc::new(store.map_err(|error| NodeError::Task(error.to_string()))??);
-    store.prune(clock.now())?;
+    let now = clock.now();
+    let opened = spawn_blocking(move || {
+        let store = Receipts::open(&path, bounds)?;
+        store.prune(now)?;
+        Ok::<_, ReceiptsError>(store)
+    })
+    .await;
+    let store = Arc::new(opened.map_err(|error| NodeError::Task(error.to_string()))??);
     let (writer, queue) = mpsc::channel(MAX_UNWRITTEN);
     let unwritten = Arc::new(AtomicUsize::new(0));
     let (written_to, timed_by, left) = (Arc::clone(&store), Arc::clone(clock), Arc::clone(&unwritten));

@@ -9,7 +9,7 @@ use countersign_action::{Abort, Host};
 use countersign_agreement::{AgreedEntry, AgreedRecord};
 use countersign_session::participant::{LiveRun, LocalFailure, Run};
 use countersign_types::{
-    ActionId, Failure, FailureKind, Identifier, KeySpec, Manifest, Outcome, Pin, ReadId, Record, RecordEntry,
+    ActionId, Failure, FailureKind, Identifier, KeySpec, Manifest, Outcome, Pin, ReadId, Record,
     RequestDigest, SessionId, Verdict, read::RecordedRead,
 };
 use futures::{FutureExt, future::try_join_all};
@@ -48,16 +48,9 @@ impl Recorded {
     /// What a replay over what was agreed gives, where it has been made already: it was made over this node's own reads, so it
     /// counts where exactly these were agreed on.
     pub(crate) fn replayed(&self, agreed: &AgreedRecord) -> Option<&Outcome> {
-        let is_own = |(own, agreed): (&RecordedRead, &AgreedEntry)| match (own.entry(), agreed) {
-            (
-                RecordEntry::Identical { read, value, length },
-                AgreedEntry::Identical { read: agreed_read, value: agreed_value, length: agreed_length },
-            ) => (read, value, length) == (agreed_read, agreed_value, agreed_length),
-            (RecordEntry::Identical { .. } | RecordEntry::Fields { .. }, _) => false,
-        };
-        let are_own =
-            self.reads.len() == agreed.entries.len() && self.reads.iter().zip(&agreed.entries).all(is_own);
-        self.replayed.as_ref().filter(|_| are_own)
+        let outcome = self.replayed.as_ref()?;
+        let own = self.reads.iter().map(|own| AgreedEntry::from(own.entry().clone()));
+        own.eq(agreed.entries.iter().cloned()).then_some(outcome)
     }
 
     /// The manifest of the action that ran; none where none did.

@@ -7,8 +7,8 @@ use countersign_agreement::{
 };
 use countersign_threshold::{AggregateError, RootError, RootPublic, SignatureShare};
 use countersign_types::{
-    ActionId, Context, Identifier, KeyId, NetworkId, Outcome, PublicKey, RequestDigest, RequestError,
-    SessionId, ValidRequest, outcome::OutcomeError, read::RecordedRead,
+    ActionId, Context, Identifier, KeyId, NetworkId, Outcome, OutcomeHash, PackageHash, PublicKey,
+    RequestDigest, RequestError, SessionId, ValidRequest, outcome::OutcomeError, read::RecordedRead,
 };
 
 use crate::{
@@ -359,8 +359,9 @@ impl Trust {
         if !is_whole && (receipt.is_complete() || !got.iter().all(|member| expected.contains(member))) {
             return Err(CheckError::Signers { expected, got });
         }
+        let voted = (receipt.package.hash(checked.network), checked.outcome.hash());
         for (&member, part) in &receipt.signers {
-            self.check_vote(receipt, checked, member, part)
+            self.check_vote(receipt, checked, voted, member, part)
                 .map_err(|source| CheckError::Vote { member, source })?;
         }
         if receipt.is_complete() {
@@ -374,6 +375,7 @@ impl Trust {
         &self,
         receipt: &Receipt,
         checked: &Checked,
+        (package, outcome): (PackageHash, OutcomeHash),
         member: Identifier,
         part: &SignerPart,
     ) -> Result<(), VoteError> {
@@ -381,7 +383,7 @@ impl Trust {
         if vote.session != checked.session {
             return Err(VoteError::Session);
         }
-        if vote.package != receipt.package.hash(checked.network) {
+        if vote.package != package {
             return Err(VoteError::Package);
         }
         if receipt.package.records.get(&member).map(|record| record.hash()) != Some(vote.record) {
@@ -394,7 +396,7 @@ impl Trust {
         if vote.shares != shares_hash(&part.shares) {
             return Err(VoteError::Shares);
         }
-        if vote.outcome != checked.outcome.hash() {
+        if vote.outcome != outcome {
             return Err(VoteError::Outcome);
         }
         let key = self.committee().member(member).ok_or(VoteError::Signature)?;

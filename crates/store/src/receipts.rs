@@ -111,20 +111,20 @@ impl Receipts {
     ) -> Result<(), ReceiptsError> {
         let mut bytes = self.bytes();
         let key = receipt_key(request, package);
-        let mut batch = WriteBatch::default();
+        let (mut batch, mut left) = (WriteBatch::default(), *bytes);
         if let Some(earlier) = self.get_value("looking for an earlier receipt", &key)? {
             let (stored_ms, content) = split(&earlier);
             batch.delete(time_key(stored_ms, request, package));
-            *bytes = bytes.saturating_sub(content.len() as u64);
+            left = left.saturating_sub(content.len() as u64);
         } else {
-            self.make_room(request, &mut batch, &mut bytes)?;
+            self.make_room(request, &mut batch, &mut left)?;
         }
         let mut value = now_ms.to_be_bytes().to_vec();
         value.extend_from_slice(receipt);
         batch.put(&key, value);
         batch.put(time_key(now_ms, request, package), (receipt.len() as u64).to_be_bytes());
         self.write("storing a receipt", batch)?;
-        *bytes = bytes.saturating_add(receipt.len() as u64);
+        *bytes = left.saturating_add(receipt.len() as u64);
         self.drop_old(&mut bytes, now_ms)
     }
 

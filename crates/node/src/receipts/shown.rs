@@ -62,17 +62,15 @@ impl Shown {
 
     /// One that proves a signature, if there is one. Else this node's own part: what a coordinator that lies brought beside it is left
     /// out.
-    fn best(&self, first: Receipt, others: impl Iterator<Item = Receipt>, trust: &Trust) -> Receipt {
-        let mut own = None;
-        for receipt in std::iter::once(first.clone()).chain(others) {
-            if trust.check(&receipt).is_ok() {
-                return receipt;
-            }
-            own.get_or_insert(receipt);
+    fn best(&self, mut first: Receipt, mut others: impl Iterator<Item = Receipt>, trust: &Trust) -> Receipt {
+        let holds = |receipt: &Receipt| trust.check(receipt).is_ok();
+        if holds(&first) {
+            return first;
         }
-        let mut own = own.unwrap_or(first);
-        own.signatures.clear();
-        own.signers.retain(|member, _| *member == self.membership.me);
-        own
+        others.find(holds).unwrap_or_else(|| {
+            first.signatures.clear();
+            first.signers.retain(|member, _| *member == self.membership.me);
+            first
+        })
     }
 }
