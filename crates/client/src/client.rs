@@ -1,20 +1,15 @@
 //! The client: asks nodes in turn until one gives an answer that counts.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use countersign_receipt::{MAX_RECEIPT_BYTES, Receipt};
 use countersign_types::{
-    ActionId, Address, B256, Bytes, Caller, Failure, Genesis, KeySpec, Manifest, NetworkId, PublicKey,
-    ReceiptAccess, Request, RequestDigest, SignedPublishAction, SignedRequest,
-    action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, PublishedAction},
-    api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
-    failure::FailureKind,
+    Address, B256, Bytes, Caller, Genesis, KeySpec, NetworkId, PublicKey, ReceiptAccess, Request,
+    RequestDigest, RootKeys, SignedRequest,
+    api::{NetworkInfo, SignResponse},
 };
 use futures::future::join_all;
 use rand_core::{OsRng, RngCore};
@@ -23,31 +18,29 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    ClientError, NodeError, NodeFailure, RequestSigner, Trust,
+    ClientError, NodeError, NodeFailure, NodeHealth, RequestSigner, Trust,
+    asking::{Answer, Bounds, Nodes},
     node::{Call, parse},
+    standings::Work,
     verify_answer,
 };
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The least that a node is given to answer, where the timeout allows as much.
+/// The least that a node is given to say how it is, where the timeout allows as much.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
-/// How long to wait once all nodes were asked in vain, at first; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest wait between two rounds.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long a node may take to be named as a coordinator.
+const NAMING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The most bytes of an answer with signatures: eight payloads of 64 KiB, twice in hex, the rest, and a receipt.
 const MAX_SIGN_RESPONSE_BYTES: usize = (4 << 20) + MAX_RECEIPT_BYTES;
 /// The most bytes of other answers.
-const MAX_INFO_BYTES: usize = 1 << 20;
-/// The most bytes of a list of actions.
-const MAX_LIST_BYTES: usize = 16 << 20;
+pub(crate) const MAX_INFO_BYTES: usize = 1 << 20;
 
 /// Whom to ask, and what to believe.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// The nodes' APIs, in the order of preference; at least one.
+    /// The nodes' APIs, at least one. The first is asked first until more is known of them.
     pub nodes: Vec<Url>,
     /// The network: the only thing that is trusted.
     pub genesis: Genesis,
@@ -71,20 +64,18 @@ pub struct Signed {
 /// A client of one network.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    nodes: Vec<Url>,
+    nodes: Arc<Nodes>,
     genesis: Genesis,
     network: NetworkId,
     timeout: Duration,
-    /// Where the next call starts: at the node that answered last.
-    preferred: AtomicUsize,
+    opinions: usize,
     trust: Mutex<Option<Trust>>,
 }
 
 impl Client {
     /// A client. Asks nobody yet.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        config.genesis.committee()?;
+        let committee = config.genesis.committee()?;
         if config.nodes.is_empty() {
             return Err(ClientError::NoNodes);
         }
@@ -94,15 +85,31 @@ impl Client {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(ClientError::Http)?;
+        let urls = config.nodes.into_iter().map(as_base).collect();
         Ok(Self {
-            http,
-            nodes: config.nodes.into_iter().map(as_base).collect(),
+            nodes: Arc::new(Nodes::new(http, urls, committee)),
             network: config.genesis.network_id(),
             genesis: config.genesis,
             timeout: config.timeout,
-            preferred: AtomicUsize::new(0),
+            opinions: 1,
             trust: Mutex::new(None),
         })
+    }
+
+    /// Hears so many nodes before it takes a refusal, or another verdict of an action, for the answer: at most as many as there are,
+    /// one by default. Each further one costs another run on all nodes; fewer liars than that cannot talk the client out of
+    /// signatures that others would give.
+    #[must_use]
+    pub fn with_opinions(mut self, nodes: usize) -> Self {
+        self.opinions = nodes;
+        self
+    }
+
+    /// Takes these root keys, so that no node is asked for them. They are checked against the genesis.
+    pub fn with_root_keys(self, root_keys: RootKeys) -> Result<Self, ClientError> {
+        let trust = Trust::new(&self.genesis, root_keys)?;
+        *self.kept() = Some(trust);
+        Ok(self)
     }
 
     /// The network's id.
@@ -117,7 +124,7 @@ impl Client {
         }
         let call = Call::get("v1/network", MAX_INFO_BYTES);
         let answer = self
-            .in_turn(&call, |body| {
+            .ask(&call, Work::Look, |body| {
                 let root_keys = self.check_network(body)?.root_keys.ok_or(NodeError::NoRootKeys)?;
                 Trust::new(&self.genesis, root_keys).map_err(NodeError::RootKeys)
             })
@@ -166,12 +173,14 @@ impl Client {
     /// Asks for signatures, at one node after the other with the same request, until one gives an answer that
     /// counts or a failure that others would repeat.
     ///
-    /// Such a failure is one node's word: that a signature is refused cannot be proven.
+    /// Such a failure is the word of one node, or of as many as [`Client::with_opinions`] says: that a signature is refused cannot be
+    /// proven. A request that is malformed, or not signed by whoever may ask, is asked of nobody.
     pub async fn sign(&self, request: SignedRequest) -> Result<Signed, ClientError> {
         let asked = &request.request;
         if asked.network != self.network {
             return Err(ClientError::Network { expected: self.network, got: asked.network });
         }
+        request.clone().validate().map_err(ClientError::Request)?;
         let call = Call::post("v1/requests", json(&request), MAX_SIGN_RESPONSE_BYTES);
         self.signed(&call, asked).await
     }
@@ -187,7 +196,7 @@ impl Client {
         // The request's key must exist before a node is blamed for it.
         trust.public_key(request.key.scheme, &request.key.key_id())?;
         let answer = self
-            .in_turn(call, |body| {
+            .ask(call, Work::Sign, |body| {
                 let answer: SignResponse = parse(body)?;
                 verify_answer(&trust, request, &answer)?;
                 // the signatures are verified: whatever is beside them takes nothing from them
@@ -202,7 +211,7 @@ impl Client {
 
     /// The receipt of a request, from the first node that has one which proves its signatures. `asker` is one of the request's callers,
     /// and signs that it asks until `until_ms`, in milliseconds since 1970, at most ten minutes from now; none where operators show
-    /// receipts to everybody.
+    /// receipts to everybody. A node that has none, or does not show it, is passed over.
     pub async fn receipt(
         &self,
         request: RequestDigest,
@@ -218,7 +227,7 @@ impl Client {
         }
         let call = Call::get(path, MAX_RECEIPT_BYTES);
         let answer = self
-            .in_turn(&call, |body| {
+            .ask(&call, Work::Look, |body| {
                 let receipt = Receipt::from_json(body)
                     .map_err(|error| NodeError::Unexpected { status: 200, reason: error.to_string() })?;
                 check_receipt(&trust, request, &receipt)?;
@@ -232,13 +241,13 @@ impl Client {
     /// the request nobody can tell which key should have signed.
     pub async fn request(&self, digest: RequestDigest) -> Result<SignResponse, ClientError> {
         let call = Call::get(format!("v1/requests/{digest}"), MAX_SIGN_RESPONSE_BYTES);
-        Ok(self.in_turn(&call, parse).await?.value)
+        Ok(self.ask(&call, Work::Look, parse).await?.value)
     }
 
     /// The network as the first truthful node sees it.
     pub async fn network(&self) -> Result<NetworkInfo, ClientError> {
         let call = Call::get("v1/network", MAX_INFO_BYTES);
-        Ok(self.in_turn(&call, |body| self.check_network(body)).await?.value)
+        Ok(self.ask(&call, Work::Look, |body| self.check_network(body)).await?.value)
     }
 
     /// The network as the first node sees it that answers now: each is asked once, in the order of the configuration. With what
@@ -247,9 +256,10 @@ impl Client {
         let call = Call::get("v1/network", MAX_INFO_BYTES);
         let begun = Instant::now();
         let mut failures = Vec::new();
-        for (index, node) in self.nodes.iter().enumerate() {
-            let patience = patience(begun + self.timeout, self.nodes.len() - index);
-            let answer = call.ask(&self.http, node, patience).await;
+        let nodes = &self.nodes.urls;
+        for (index, node) in nodes.iter().enumerate() {
+            let left = self.timeout.saturating_sub(begun.elapsed());
+            let answer = call.ask_within(&self.nodes.http, node, patience(left, nodes.len() - index)).await;
             match answer.and_then(|body| self.check_network(&body)) {
                 Ok(info) => return Ok((info, failures)),
                 Err(error) => failures.push(NodeFailure { node: node.clone(), error }),
@@ -260,12 +270,16 @@ impl Client {
 
     /// The network as every node sees it, in the order of the configuration.
     pub async fn networks(&self) -> Vec<(Url, Result<NetworkInfo, NodeError>)> {
+        self.networks_within(self.timeout).await
+    }
+
+    async fn networks_within(&self, within: Duration) -> Vec<(Url, Result<NetworkInfo, NodeError>)> {
         let call = Call::get("v1/network", MAX_INFO_BYTES);
         let view = async |node: &Url| {
-            let answer = call.ask(&self.http, node, self.timeout).await;
+            let answer = call.ask_within(&self.nodes.http, node, within).await;
             (node.clone(), answer.and_then(|body| self.check_network(&body)))
         };
-        join_all(self.nodes.iter().map(view)).await
+        join_all(self.nodes.urls.iter().map(view)).await
     }
 
     fn check_network(&self, body: &[u8]) -> Result<NetworkInfo, NodeError> {
@@ -281,10 +295,15 @@ impl Client {
         Ok(info)
     }
 
+    /// What this client knows of its nodes by now, in the order of the configuration. Asks nobody.
+    pub fn health(&self) -> Vec<(Url, NodeHealth)> {
+        self.nodes.health()
+    }
+
     /// The addresses of the nodes that this client asks, for [`Request::coordinators`]: then no other member can have the request
-    /// signed over another moment. Nodes that do not answer are left out.
+    /// signed over another moment. Nodes that do not answer, or not soon, are left out.
     pub async fn coordinators(&self) -> Result<Vec<Address>, ClientError> {
-        let views = self.networks().await;
+        let views = self.networks_within(self.timeout.min(NAMING_PATIENCE)).await;
         let mut nodes: Vec<Address> =
             views.into_iter().filter_map(|(_, view)| Some(view.ok()?.node.address())).collect();
         if nodes.is_empty() {
@@ -295,122 +314,14 @@ impl Client {
         Ok(nodes)
     }
 
-    /// The actions that a node stores.
-    pub async fn actions(&self) -> Result<ActionList, ClientError> {
-        Ok(self.in_turn(&Call::get("v1/actions", MAX_LIST_BYTES), parse).await?.value)
-    }
-
-    /// One action, from whichever node has it.
-    pub async fn action(&self, id: ActionId) -> Result<ActionInfo, ClientError> {
-        let call = Call::get(format!("v1/actions/{id}"), MAX_INFO_BYTES);
-        Ok(self.in_turn(&call, |body| check_action(id, body)).await?.value)
-    }
-
-    /// The component that a manifest names, from whichever node has it.
-    pub async fn component(&self, manifest: &Manifest) -> Result<Bytes, ClientError> {
-        let call = Call::get(format!("v1/actions/{}/component", manifest.action_id()), MAX_COMPONENT_BYTES);
-        let check = |body: &[u8]| {
-            manifest.check_component(body).map_err(NodeError::Component)?;
-            Ok(Bytes::copy_from_slice(body))
-        };
-        Ok(self.in_turn(&call, check).await?.value)
-    }
-
-    /// The script that a manifest names, from whichever node has it.
-    pub async fn script(&self, manifest: &Manifest) -> Result<String, ClientError> {
-        let call = Call::get(format!("v1/actions/{}/script", manifest.action_id()), MAX_SCRIPT_BYTES);
-        let check = |body: &[u8]| {
-            let script = String::from_utf8_lossy(body).into_owned();
-            manifest.check_script(Some(&script)).map_err(NodeError::Component)?;
-            Ok(script)
-        };
-        Ok(self.in_turn(&call, check).await?.value)
-    }
-
-    /// Publishes an action at the first node that takes it; the others fetch it when they need it. An
-    /// operator who does not list the publisher is passed over.
-    pub async fn publish(
-        &self,
-        signed: SignedPublishAction,
-        content: Content,
-    ) -> Result<ActionInfo, ClientError> {
-        let id = signed.action_id();
-        let body = json(&PublishedAction::new(signed, content));
-        let call = Call::post("v1/actions", body, MAX_INFO_BYTES);
-        Ok(self.in_turn(&call, |body| check_action(id, body)).await?.value)
-    }
-
-    /// Asks the nodes in turn, round after round, until one gives what `accept` takes or the time is over.
-    async fn in_turn<T>(
+    pub(crate) async fn ask<T>(
         &self,
         call: &Call,
+        work: Work,
         accept: impl Fn(&[u8]) -> Result<T, NodeError>,
     ) -> Result<Answer<T>, ClientError> {
-        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
-        let deadline = begun + self.timeout;
-        let mut heard: Vec<Option<NodeError>> = self.nodes.iter().map(|_| None).collect();
-        loop {
-            let turn = self.turn(&heard);
-            let (mut left, mut hope) = (turn.len(), false);
-            for index in turn {
-                let patience = patience(deadline, left);
-                left -= 1;
-                if patience.is_zero() {
-                    break;
-                }
-                let node = &self.nodes[index];
-                let answer = call.ask(&self.http, node, patience).await.and_then(|body| accept(&body));
-                let error = match answer {
-                    Ok(value) => {
-                        self.preferred.store(index, Ordering::Relaxed);
-                        let passed_over = self.failures(heard);
-                        return Ok(Answer { value, node: node.clone(), passed_over });
-                    }
-                    Err(NodeError::Failure(failure)) if is_final(&failure) => {
-                        let (failure, passed_over) = (failure.into(), self.failures(heard));
-                        return Err(ClientError::Failed { node: node.clone(), failure, passed_over });
-                    }
-                    Err(error) => error,
-                };
-                tracing::debug!(%node, %error, "asking another node");
-                hope |= error.may_pass();
-                heard[index] = Some(error);
-            }
-            if !hope || Instant::now() + pause >= deadline || heard.iter().flatten().any(is_one_nodes) {
-                return Err(self.no_answer(begun.elapsed(), heard));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// The nodes that are worth asking, from the preferred one on.
-    fn turn(&self, heard: &[Option<NodeError>]) -> Vec<usize> {
-        let (count, first) = (self.nodes.len(), self.preferred.load(Ordering::Relaxed));
-        (0..count)
-            .map(|step| (first + step) % count)
-            .filter(|index| heard[*index].as_ref().is_none_or(NodeError::may_pass))
-            .collect()
-    }
-
-    /// A node's word about itself, where nobody had a better answer; else what each node did.
-    fn no_answer(&self, waited: Duration, heard: Vec<Option<NodeError>>) -> ClientError {
-        let mut nodes = self.failures(heard);
-        let spoke = nodes.iter().rposition(|node| is_one_nodes(&node.error));
-        if let Some(NodeFailure { node, error: NodeError::Failure(failure) }) =
-            spoke.map(|index| nodes.remove(index))
-        {
-            return ClientError::Failed { node, failure: failure.into(), passed_over: nodes };
-        }
-        ClientError::NoAnswer { waited, nodes }
-    }
-
-    fn failures(&self, heard: Vec<Option<NodeError>>) -> Vec<NodeFailure> {
-        self.nodes
-            .iter()
-            .zip(heard)
-            .filter_map(|(node, error)| Some(NodeFailure { node: node.clone(), error: error? }))
-            .collect()
+        let bounds = Bounds { work, timeout: self.timeout, opinions: self.opinions };
+        self.nodes.ask(call, bounds, accept).await
     }
 }
 
@@ -436,42 +347,10 @@ fn check_receipt(trust: &Trust, request: RequestDigest, receipt: &Receipt) -> Re
     }
 }
 
-struct Answer<T> {
-    value: T,
-    node: Url,
-    passed_over: Vec<NodeFailure>,
-}
-
 /// What a node is given of the time that is left: a fair part of it, but not too little.
-fn patience(deadline: Instant, nodes_left: usize) -> Duration {
-    let left = deadline.saturating_duration_since(Instant::now());
+fn patience(left: Duration, nodes_left: usize) -> Duration {
     let fair = left / u32::try_from(nodes_left.max(1)).unwrap_or(u32::MAX);
     fair.max(LEAST_PATIENCE).min(left)
-}
-
-/// Whether every other node would say the same.
-fn is_final(failure: &Failure) -> bool {
-    !failure.kind.is_transient() && !is_of_the_node(failure.kind)
-}
-
-/// Whether a failure tells of the node itself: what it stores, whom its operator lists, what it may coordinate.
-fn is_of_the_node(kind: FailureKind) -> bool {
-    use FailureKind::{NotCoordinator, NotFound, PublisherNotListed};
-    [NotFound, PublisherNotListed, NotCoordinator].contains(&kind)
-}
-
-fn is_one_nodes(error: &NodeError) -> bool {
-    matches!(error, NodeError::Failure(failure) if is_of_the_node(failure.kind))
-}
-
-fn check_action(expected: ActionId, body: &[u8]) -> Result<ActionInfo, NodeError> {
-    let info: ActionInfo = parse(body)?;
-    let got = info.manifest.action_id();
-    if got == expected && info.action_id == expected {
-        Ok(info)
-    } else {
-        Err(NodeError::OtherAction { expected, got })
-    }
 }
 
 /// A URL to which paths can be joined: its own path ends with a slash.
@@ -483,6 +362,6 @@ fn as_base(mut url: Url) -> Url {
     url
 }
 
-fn json<T: Serialize>(body: &T) -> Bytes {
+pub(crate) fn json<T: Serialize>(body: &T) -> Bytes {
     serde_json::to_vec(body).expect("bodies are made of strings, numbers and lists").into()
 }

@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use countersign_receipt::CheckError;
-use countersign_types::{ActionId, Failure, GenesisError, NetworkId, RequestDigest, action::ManifestError};
+use countersign_types::{
+    ActionId, Failure, GenesisError, NetworkId, RequestDigest, RequestError, action::ManifestError,
+};
 use reqwest::Url;
 
 use crate::{SignerError, TrustError, VerifyError};
@@ -28,6 +30,12 @@ pub enum ClientError {
         /// The request's.
         got: NetworkId,
     },
+    /// The request is malformed, or not signed by whoever may ask: no node was asked.
+    #[error("the request cannot be asked: {0}")]
+    Request(RequestError),
+    /// The publication is malformed, not signed by its publisher, or of other content: no node was asked.
+    #[error("the publication cannot be made: {0}")]
+    Publication(ManifestError),
     /// The key is none of this network.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -96,6 +104,14 @@ pub enum NodeError {
     /// It says why not.
     #[error(transparent)]
     Failure(Failure),
+    /// It says that the action refuses, and too few members stand behind that.
+    #[error("it says refused and names {got} members that refuse, at least {expected} must")]
+    Unfounded {
+        /// How many members must refuse so that no threshold can allow.
+        expected: usize,
+        /// How many it names.
+        got: usize,
+    },
     /// It belongs to another network.
     #[error("it is of network {got}, expected {expected}")]
     OtherNetwork {
@@ -149,6 +165,7 @@ impl NodeError {
             Self::OtherNetwork { .. }
             | Self::RootKeys(_)
             | Self::Wrong(_)
+            | Self::Unfounded { .. }
             | Self::OtherAction { .. }
             | Self::OtherReceipt { .. }
             | Self::Component(_) => true,
@@ -160,23 +177,6 @@ impl NodeError {
             | Self::Unexpected { .. }
             | Self::Failure(_)
             | Self::NoRootKeys => false,
-        }
-    }
-
-    /// Whether the same node may answer later.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::Failure(failure) => failure.kind.is_transient(),
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::NoRootKeys => true,
-            Self::TooLong { .. }
-            | Self::Unexpected { .. }
-            | Self::OtherNetwork { .. }
-            | Self::RootKeys(_)
-            | Self::Wrong(_)
-            | Self::Receipt(_)
-            | Self::OtherReceipt { .. }
-            | Self::OtherAction { .. }
-            | Self::Component(_) => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use countersign_types::{Bytes, Failure, api::Problem};
+use countersign_types::{Bytes, Failure, FailureKind, api::Problem};
 use reqwest::{Method, Response, Url, header};
 use serde::de::DeserializeOwned;
 
@@ -10,6 +10,8 @@ use crate::NodeError;
 
 /// The most bytes of a problem.
 const MAX_PROBLEM_BYTES: usize = 256 << 10;
+/// How long a node may take to say how it is.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is asked, of whichever node.
 pub(crate) struct Call {
@@ -31,19 +33,30 @@ impl Call {
         Self { method: Method::POST, path: path.into(), body: Some(body), limit }
     }
 
-    /// Asks one node; the answer's bytes if it is a success.
-    pub(crate) async fn ask(
+    /// Asks one node, within a time; the answer's bytes if it is a success.
+    pub(crate) async fn ask_within(
         &self,
         http: &reqwest::Client,
         node: &Url,
         within: Duration,
     ) -> Result<Vec<u8>, NodeError> {
-        tokio::time::timeout(within, self.exchange(http, node))
-            .await
-            .unwrap_or(Err(NodeError::Timeout { waited: within }))
+        let said = tokio::time::timeout(within, self.ask(http, node)).await;
+        said.map_or(Err(NodeError::Timeout { waited: within }), |said| said.body)
     }
 
-    async fn exchange(&self, http: &reqwest::Client, node: &Url) -> Result<Vec<u8>, NodeError> {
+    /// Asks one node, however long it takes.
+    pub(crate) async fn ask(&self, http: &reqwest::Client, node: &Url) -> Said {
+        let mut retry_after = None;
+        let body = self.exchange(http, node, &mut retry_after).await;
+        Said { body, retry_after }
+    }
+
+    async fn exchange(
+        &self,
+        http: &reqwest::Client,
+        node: &Url,
+        retry_after: &mut Option<Duration>,
+    ) -> Result<Vec<u8>, NodeError> {
         let url =
             node.join(&self.path).map_err(|error| NodeError::Unreachable { reason: error.to_string() })?;
         let mut call = http.request(self.method.clone(), url);
@@ -52,6 +65,7 @@ impl Call {
         }
         let response = call.send().await.map_err(unreachable)?;
         let status = response.status();
+        *retry_after = seconds(response.headers());
         if status.is_success() {
             read(response, self.limit).await
         } else {
@@ -59,6 +73,31 @@ impl Call {
             Err(problem(status.as_u16(), &body).map_or_else(|error| error, NodeError::Failure))
         }
     }
+}
+
+/// What a node said.
+pub(crate) struct Said {
+    /// The answer's bytes, if it is a success.
+    pub(crate) body: Result<Vec<u8>, NodeError>,
+    /// When it wants to be asked again.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Whether a node says that it can sign.
+pub(crate) async fn how_it_is(http: &reqwest::Client, node: &Url) -> Result<bool, NodeError> {
+    let call = Call::get("readyz", MAX_PROBLEM_BYTES);
+    match call.ask_within(http, node, READY_TIMEOUT).await {
+        Ok(_) => Ok(true),
+        Err(NodeError::Failure(failure)) => Ok(failure.kind != FailureKind::NotReady),
+        // something before the node does not let this through: the node is there
+        Err(NodeError::Unexpected { status: ..500, .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// `Retry-After` in seconds; a date is for clocks that agree.
+fn seconds(headers: &header::HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Parses a success's body.

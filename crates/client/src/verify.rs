@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use countersign_threshold as threshold;
 use countersign_types::{
-    Bytes, Identifier, KeyId, Outcome, OutcomeHash, Payload, PayloadKind, PublicKey, Request, RequestDigest,
-    SessionId, Verdict,
+    Bytes, Committee, Decision, FailureKind, Identifier, KeyId, NodeDecision, Outcome, OutcomeHash, Payload,
+    PayloadKind, PublicKey, Request, RequestDigest, SessionId, Verdict,
     api::{SignResponse, SignedPayload},
     outcome::OutcomeError,
 };
 
 use countersign_receipt::{Trust, TrustError};
+
+use crate::NodeError;
 
 /// Why an answer is none to the request: whoever gave it is wrong, or lies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +116,22 @@ pub fn verify_answer(trust: &Trust, request: &Request, answer: &SignResponse) ->
             .map_err(|source| VerifyError::Signature { index, source })?;
     }
     check_votes(trust, answer, outcome.hash())
+}
+
+/// Holds a refusal against the members that it names: where a threshold could still allow, no honest coordinator says refused. It
+/// proves nothing, as what members say to each other is not signed.
+pub(crate) fn check_refusal(committee: &Committee, error: NodeError) -> NodeError {
+    let NodeError::Failure(failure) = &error else { return error };
+    if failure.kind != FailureKind::Refused {
+        return error;
+    }
+    let refuse = |peer_id: &str| {
+        let said = |node: &&NodeDecision| node.peer_id == peer_id && node.decision == Decision::Refuse;
+        failure.nodes.iter().any(|node| said(&node))
+    };
+    let got = committee.members().iter().filter(|member| refuse(&member.peer_id())).count();
+    let expected = usize::from(committee.size() - committee.threshold()) + 1;
+    if got < expected { NodeError::Unfounded { expected, got } } else { error }
 }
 
 fn check_votes(trust: &Trust, answer: &SignResponse, outcome: OutcomeHash) -> Result<(), VerifyError> {

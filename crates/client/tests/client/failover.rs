@@ -44,24 +44,6 @@ async fn a_dead_node_is_passed_over_and_the_one_that_answers_is_asked_first_from
 }
 
 #[tokio::test]
-async fn a_final_failure_is_returned_and_nobody_else_is_asked() {
-    let world = Arc::new(World::new());
-    for kind in FailureKind::ALL {
-        use FailureKind::{NotCoordinator, NotFound, PublisherNotListed};
-        if kind.is_transient() || [NotFound, PublisherNotListed, NotCoordinator].contains(&kind) {
-            continue;
-        }
-        let first = Node::start(Behaviour::failing(&world, kind)).await;
-        let second = Node::start(Behaviour::honest(&world)).await;
-        let client = client(&world, vec![first.url.clone(), second.url.clone()], TIMEOUT);
-        let error = client.sign(world.request(1)).await.expect_err("it fails");
-        let ClientError::Failed { failure, .. } = error else { panic!("{kind:?}: {error}") };
-        assert_eq!(failure.kind, kind);
-        assert_eq!((first.asked(), second.asked()), (1, 0), "{kind:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_node_that_may_not_coordinate_is_passed_over_and_nobody_is_asked_twice() {
     let world = Arc::new(World::new());
     let kind = FailureKind::NotCoordinator;
@@ -82,19 +64,6 @@ async fn the_nodes_that_answer_are_named_as_coordinators() {
     let named = client(&world, vec![dead().await, node.url.clone(), node.url.clone()], TIMEOUT);
     let names = named.coordinators().await.expect("one answers");
     assert_eq!(names, [world.keys[0].public_key().address()]);
-}
-
-#[tokio::test]
-async fn a_transient_failure_sends_the_same_request_to_the_next_node() {
-    let world = Arc::new(World::new());
-    for kind in FailureKind::ALL.into_iter().filter(|kind| kind.is_transient()) {
-        let first = Node::start(Behaviour::failing(&world, kind)).await;
-        let second = Node::start(Behaviour::honest(&world)).await;
-        let client = client(&world, vec![first.url.clone(), second.url.clone()], TIMEOUT);
-        let signed = client.sign(world.request(1)).await.expect("from the second node");
-        assert_eq!((first.asked(), second.asked()), (1, 1), "{kind:?}");
-        assert!(matches!(&signed.passed_over[0].error, NodeError::Failure(failure) if failure.kind == kind));
-    }
 }
 
 #[tokio::test]

@@ -3,4 +3,6 @@
 mod failover;
 mod lies;
 mod nodes;
+mod offline;
+mod table;
 mod world;

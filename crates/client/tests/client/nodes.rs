@@ -13,7 +13,7 @@ use countersign_api::{Backend, Config, SignAnswer, serve};
 use countersign_client::{Client, ClientConfig, Url};
 use countersign_receipt::Receipt;
 use countersign_types::{
-    ActionId, Bytes, Failure, ReceiptAccess, RequestDigest, SignedRequest,
+    ActionId, Bytes, Decision, Failure, ReceiptAccess, RequestDigest, SignedRequest,
     action::PublishedAction,
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
@@ -37,6 +37,8 @@ pub(crate) struct Behaviour {
     pub(crate) publish: Box<Publish>,
     pub(crate) component: Bytes,
     pub(crate) script: String,
+    pub(crate) receipt: FailureKind,
+    pub(crate) ready: bool,
     pub(crate) hangs: bool,
 }
 
@@ -49,13 +51,19 @@ impl Behaviour {
             publish: Box::new(|published| Ok(info(&published))),
             component: Bytes::new(),
             script: String::new(),
+            receipt: FailureKind::NotFound,
+            ready: true,
             hangs: false,
         }
     }
 
     /// Fails every request in one way.
     pub(crate) fn failing(world: &Arc<World>, kind: FailureKind) -> Self {
-        let submit = move |_: usize, _: &SignedRequest| Err(Failure::new(kind, "as told"));
+        let refusing = world.said(&[1, 2], Decision::Refuse);
+        let submit = move |_: usize, _: &SignedRequest| {
+            let failure = Failure::new(kind, "as told");
+            Err(if kind == FailureKind::Refused { failure.with_nodes(refusing.clone()) } else { failure })
+        };
         Self { submit: Box::new(submit), ..Self::honest(world) }
     }
 }
@@ -83,11 +91,11 @@ impl Node {
         let (asked, shutdown) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let (listener, url) = listen().await;
         let backend = Arc::new(Told { behaviour, asked: asked.clone() });
-        tokio::spawn(serve(listener, backend, Config::default(), shutdown.clone()));
+        tokio::spawn(serve(listener, backend, Config::default(), None, shutdown.clone()));
         Self { url, asked, _running: shutdown.drop_guard() }
     }
 
-    /// How many requests and publications it got.
+    /// How many requests, publications and questions for receipts it got.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -102,6 +110,11 @@ async fn listen() -> (TcpListener, Url) {
 /// The address of a node that is down.
 pub(crate) async fn dead() -> Url {
     listen().await.1
+}
+
+/// A server that takes what it is sent, and closes the connection.
+pub(crate) async fn hangs_up() -> Url {
+    parrot("", b"", 0).await
 }
 
 /// A server that answers everything with the same bytes, again and again.
@@ -163,7 +176,8 @@ impl Backend for Told {
         _digest: RequestDigest,
         _access: Option<ReceiptAccess>,
     ) -> Result<Arc<Receipt>, Failure> {
-        Err(Failure::new(FailureKind::NotFound, "no such receipt"))
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Err(Failure::new(self.behaviour.receipt, "no receipt"))
     }
 
     async fn submit(&self, request: SignedRequest) -> Result<SignAnswer, Failure> {
@@ -179,7 +193,7 @@ impl Backend for Told {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        Ok(())
+        if self.behaviour.ready { Ok(()) } else { Err("as told".into()) }
     }
 
     async fn metrics(&self) -> String {

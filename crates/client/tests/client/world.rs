@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use countersign_client::{LocalSigner, RequestSigner, sign_request};
 use countersign_threshold::{RootShare, SigningPackage, dkg};
 use countersign_types::{
-    ActionId, Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, Committee, EngineId, Genesis,
-    Identifier, KeyOptions, KeySpec, NetworkId, NodeKey, Outcome, PackageHash, Payload, PayloadKind, Pin,
-    Policy, RecordHash, Request, RootKeys, Scheme, SessionTerms, Signature, SignedRequest, Verdict, Vote,
-    activation_digest,
+    ActionId, Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, Committee, Decision, EngineId,
+    Genesis, Identifier, KeyOptions, KeySpec, NetworkId, NodeDecision, NodeKey, Outcome, PackageHash,
+    Payload, PayloadKind, Pin, Policy, RecordHash, Request, RootKeys, Scheme, SessionTerms, Signature,
+    SignedRequest, Verdict, Vote, activation_digest,
     api::{NetworkInfo, SignResponse, SignedPayload, SignerVote},
 };
 use rand_core::{OsRng, RngCore};
@@ -145,6 +145,14 @@ impl World {
             shares: B256::repeat_byte(3),
         };
         SignerVote { signer, vote: vote.sign(self.network(), &self.keys[usize::from(signer) - 1]) }
+    }
+
+    /// What members are said to have said.
+    pub(crate) fn said(&self, members: &[usize], decision: Decision) -> Vec<NodeDecision> {
+        let peer_id = |member: &usize| self.keys[member - 1].public_key().peer_id();
+        let said =
+            |member| NodeDecision { peer_id: peer_id(member), decision, reason: Some("as told".into()) };
+        members.iter().map(said).collect()
     }
 
     /// Members 1 and 2 sign with a key.

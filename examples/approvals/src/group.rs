@@ -1,0 +1,84 @@
+//! Five people, and the key that signs what three of them approve of.
+
+use anyhow::Result;
+use countersign_client::{Client, DerivedKey, LocalSigner, RequestSigner};
+use countersign_types::{
+    ActionId, Address, B256, KeyOptions, KeySpec, Payload, PayloadKind, Policy, Scheme, Signature,
+};
+use example_testnet_folder::{Asked, Folder, Source, ask, publish};
+use serde_json::json;
+
+use crate::proposal::Proposal;
+
+/// Who may approve: keys of these names in the network's folder. Real people keep theirs in their wallets, and the group knows
+/// their addresses only.
+pub(crate) const PEOPLE: [&str; 5] = ["anna", "ben", "carol", "dora", "emil"];
+/// How many of them must.
+const NEEDED: usize = 3;
+
+/// The action, as it comes with the project.
+const ACTION: Source = Source::Script {
+    manifest: include_str!("../../../actions/approvals/manifest.toml"),
+    script: include_str!("../../../actions/approvals/approvals.js"),
+};
+
+/// A group on a network.
+pub(crate) struct Group {
+    client: Client,
+    people: Vec<(&'static str, LocalSigner)>,
+    key: DerivedKey,
+    caller: LocalSigner,
+}
+
+impl Group {
+    /// Publishes the action where it is not there yet, and computes the group's key.
+    pub(crate) async fn open(folder: &Folder) -> Result<Self> {
+        let client = folder.client()?;
+        let people =
+            PEOPLE.iter().map(|name| Ok((*name, folder.signer(name)?))).collect::<Result<Vec<_>>>()?;
+        let action = publish(&client, ACTION, &folder.signer("publisher")?).await?;
+        let addresses: Vec<Address> = people.iter().map(|(_, person)| person.address()).collect();
+        let key = DerivedKey::new(&folder.trust()?, spec(action, &addresses))?;
+        Ok(Self { client, people, key, caller: folder.signer("secretary")? })
+    }
+
+    /// The group's key: another group, or another number of approvals, has another one.
+    pub(crate) fn key(&self) -> &DerivedKey {
+        &self.key
+    }
+
+    /// Somebody of the group, by name.
+    pub(crate) fn person(&self, name: &str) -> Option<&LocalSigner> {
+        self.people.iter().find(|(known, _)| *known == name).map(|(_, person)| person)
+    }
+
+    /// The name that goes with an address.
+    pub(crate) fn name(&self, address: Address) -> Option<&'static str> {
+        self.people.iter().find(|(_, person)| person.address() == address).map(|(name, _)| *name)
+    }
+
+    /// Asks the network. Whoever asks needs no right: the approvals decide.
+    pub(crate) async fn ask(&self, proposal: &Proposal) -> Result<Asked> {
+        let params = proposal.params(self.key.key_id())?;
+        ask(&self.client, self.key.spec().clone(), params, &self.caller).await
+    }
+
+    /// Holds a signature against the group's key and the proposal's text, as anybody can who knows the group.
+    pub(crate) fn check(&self, proposal: &Proposal, signature: &Signature) -> Result<()> {
+        let text = Payload::Bytes(proposal.text.clone().into_bytes().into());
+        Ok(self.key.verify(&text, signature)?)
+    }
+}
+
+fn spec(action: ActionId, people: &[Address]) -> KeySpec {
+    let people: Vec<String> = people.iter().map(ToString::to_string).collect();
+    let config = json!({ "people": people, "needed": NEEDED });
+    KeySpec {
+        scheme: Scheme::SchnorrSecp256k1,
+        policy: Policy { action, config: config.to_string().into_bytes().into() },
+        payloads: vec![PayloadKind::Bytes],
+        options: KeyOptions::default(),
+        owner: Address::ZERO,
+        salt: B256::ZERO,
+    }
+}
