@@ -90,6 +90,8 @@ pub struct ChainStatus {
     pub chain_id: u64,
     /// The final block in the own view, if the last look found one.
     pub head: Option<u64>,
+    /// That block's time, in seconds since 1970.
+    pub head_timestamp: Option<u64>,
     /// The endpoints, by operator.
     pub providers: Vec<ProviderStatus>,
 }
@@ -233,9 +235,11 @@ impl Chain {
             endpoint: endpoint.origin().into(),
             state: endpoint.state(),
         };
+        let head = self.last().and_then(|last| last.head.ok());
         ChainStatus {
             chain_id: self.chain_id,
-            head: self.last().and_then(|last| last.head.ok()).map(|head| head.number),
+            head: head.map(|head| head.number),
+            head_timestamp: head.map(|head| head.timestamp),
             providers: endpoints.map(status).collect(),
         }
     }

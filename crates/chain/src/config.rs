@@ -131,6 +131,14 @@ impl ProviderUrl {
         }
     }
 
+    /// Whether it has parts that providers take for a credential: a user, a path, a query.
+    pub fn may_hold_credentials(&self) -> bool {
+        self.parse().is_ok_and(|url| {
+            let is_bare = matches!(url.path(), "" | "/") && url.query().is_none();
+            !is_bare || !url.username().is_empty() || url.password().is_some()
+        })
+    }
+
     pub(crate) fn parse(&self) -> Result<Url, ConfigProblem> {
         let url = Url::parse(&self.0).map_err(|_| ConfigProblem::Url)?;
         match url.scheme() {
@@ -201,7 +209,11 @@ pub enum ConfigProblem {
 }
 
 /// Checks all chains.
-pub(crate) fn validate(chains: &[ChainConfig]) -> Result<(), ConfigError> {
+///
+/// # Errors
+///
+/// The key that is wrong, and how.
+pub fn validate(chains: &[ChainConfig]) -> Result<(), ConfigError> {
     if chains.len() > MAX_CHAINS {
         let problem = range(chains.len() as u64, 0, MAX_CHAINS as u64);
         return Err(ConfigError { key: "chains".into(), problem });
@@ -305,6 +317,19 @@ mod tests {
         assert!(shown.contains("https://rpc.example:8443"), "{shown}");
         for secret in ["hunter", "user", "0123456789abcdef", "v3"] {
             assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_shown_may_be_a_credential() {
+        let holds = |url: &str| ProviderUrl(url.into()).may_hold_credentials();
+        for bare in ["http://127.0.0.1:8545", "https://rpc.example/"] {
+            assert!(!holds(bare), "{bare}");
+        }
+        for secret in
+            [SECRET, "https://a@rpc.example", "https://rpc.example/v3", "https://rpc.example/?key=1"]
+        {
+            assert!(holds(secret), "{secret}");
         }
     }
 

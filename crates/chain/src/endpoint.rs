@@ -11,7 +11,7 @@ use alloy::{
     rpc::types::Header,
 };
 use countersign_types::Pin;
-use reqwest::Client;
+use reqwest::{Client, header::HeaderValue};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -161,6 +161,17 @@ impl Endpoint {
             Some(block) if block.number != number => Err(Fault::FalseAnswer("a block of another number")),
             Some(_) | None => Ok(block),
         }
+    }
+
+    /// The newest block, final or not.
+    pub(crate) async fn latest(&self) -> Result<Option<Pin>, Fault> {
+        self.header(BlockNumberOrTag::Latest).await
+    }
+
+    /// The `Date` of an answer, where there is one.
+    pub(crate) async fn date(&self) -> Option<HeaderValue> {
+        let answer = self.rpc.request_dated::<U64>("eth_chainId", ()).await;
+        answer.ok()?.1
     }
 
     /// Checks that a block is part of the chain now.

@@ -25,6 +25,7 @@ mod call;
 mod chain;
 mod config;
 mod endpoint;
+mod examine;
 mod fault;
 mod head;
 mod logs;
@@ -35,9 +36,10 @@ mod rpc;
 pub use chain::{ChainError, ChainStatus, PinError, ProviderStatus};
 pub use config::{
     ChainConfig, ConfigError, ConfigProblem, MAX_CHAINS, MAX_OPERATOR_BYTES, MAX_PROVIDERS, ProviderConfig,
-    ProviderUrl,
+    ProviderUrl, validate as check_config,
 };
 pub use endpoint::ProviderState;
+pub use examine::{ClockDifference, Examined, ExaminedProvider, Said, examine};
 pub use fault::{Fault, Faults, OperatorFault};
 pub use read::{
     Answer, InvalidRead, MAX_CALLDATA_BYTES, MAX_LOG_ALTERNATIVES, MAX_TOPICS, ReadError, validate,

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, Response, Url, header::CONTENT_TYPE, redirect};
+use reqwest::{
+    Client, Response, Url,
+    header::{CONTENT_TYPE, DATE, HeaderValue},
+    redirect,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -45,6 +49,14 @@ pub(crate) struct Rpc {
     next_id: AtomicU64,
 }
 
+/// What came back.
+struct Reply {
+    status: u16,
+    /// When the provider says that it answered.
+    date: Option<HeaderValue>,
+    body: Vec<u8>,
+}
+
 /// Why a request has no result.
 #[derive(Debug)]
 pub(crate) enum RpcFailure {
@@ -74,24 +86,34 @@ impl Rpc {
         method: &'static str,
         params: impl Serialize + Send,
     ) -> Result<R, RpcFailure> {
+        Ok(self.request_dated(method, params).await?.0)
+    }
+
+    /// The same, with the `Date` of the answer.
+    pub(crate) async fn request_dated<R: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: impl Serialize + Send,
+    ) -> Result<(R, Option<HeaderValue>), RpcFailure> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let body = serde_json::to_vec(&Call { jsonrpc: "2.0", id, method, params })
             .map_err(|error| RpcFailure::Fault(Fault::Malformed(error.to_string())))?;
         match tokio::time::timeout(self.timeout, self.exchange(body)).await {
-            Ok(Ok((status, answer))) => self.result(id, status, &answer),
+            Ok(Ok(Reply { status, date, body })) => Ok((self.result(id, status, &body)?, date)),
             Ok(Err(fault)) => Err(RpcFailure::Fault(fault)),
             Err(_) => Err(RpcFailure::Fault(self.silence())),
         }
     }
 
-    async fn exchange(&self, body: Vec<u8>) -> Result<(u16, Vec<u8>), Fault> {
+    async fn exchange(&self, body: Vec<u8>) -> Result<Reply, Fault> {
         // The semaphore is never closed: without a permit the request goes out all the same.
         let _permit = self.in_flight.acquire().await.ok();
         let request =
             self.client.post(self.url.0.clone()).header(CONTENT_TYPE, "application/json").body(body);
         let response = request.send().await.map_err(|error| self.broken(&error))?;
         let status = response.status().as_u16();
-        Ok((status, self.bounded_body(response).await?))
+        let date = response.headers().get(DATE).cloned();
+        Ok(Reply { status, date, body: self.bounded_body(response).await? })
     }
 
     async fn bounded_body(&self, mut response: Response) -> Result<Vec<u8>, Fault> {

@@ -215,7 +215,7 @@ impl Driver {
                 if matches!(error, ListenError::Denied { .. }) {
                     self.shared.counters.refused_connection();
                 }
-                tracing::debug!(?peer_id, address = %send_back_addr, %error, "refused a connection");
+                tracing::debug!(peer = ?peer_id, address = %send_back_addr, %error, "refused a connection");
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
             SwarmEvent::NewListenAddr { address, .. } => self.shared.listening().push(address),
@@ -331,7 +331,7 @@ impl Member {
             return;
         }
         let reason = describe(error);
-        tracing::debug!(peer = %self.peer.member, %reason, "dialling failed");
+        tracing::debug!(peer = %self.peer.id, %reason, "dialling failed");
         self.peer.failed(&reason);
         if self.connections.is_empty() {
             self.schedule();
@@ -355,12 +355,27 @@ async fn await_free_ports(listening: &[Multiaddr]) {
     }
 }
 
+/// The last cause that says something: the layers above it have no words of their own.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !text.is_empty() {
+            said = text;
+        }
+        source = cause.source();
+    }
+    said.replace('\n', " ")
+}
+
 /// One line for people, with every address that was tried.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest says enough of itself")]
-fn describe(error: &DialError) -> String {
+pub(crate) fn describe(error: &DialError) -> String {
     match error {
         DialError::Transport(tried) => {
-            let tried: Vec<_> = tried.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+            let tried: Vec<_> =
+                tried.iter().map(|(address, error)| format!("{address}: {}", innermost(error))).collect();
             format!("dialling failed: {}", tried.join("; "))
         }
         DialError::WrongPeerId { obtained, address } => {

@@ -27,6 +27,7 @@ mod lane;
 mod link;
 pub mod memory;
 mod peer;
+pub mod reach;
 mod sources;
 mod start;
 mod streams;

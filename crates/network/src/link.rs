@@ -72,7 +72,7 @@ impl Link {
             Ok((hello, lanes)) => self.serve(hello, lanes).await,
             Err(Ungreeted::Refused(reason)) => {
                 self.counters.refused_hello();
-                tracing::warn!(peer = %self.peer.member, %reason, "a member is not talked to");
+                tracing::warn!(peer = %self.peer.id, %reason, "a member is not talked to");
                 self.peer.failed(&reason);
             }
             Err(Ungreeted::Failed(reason)) => self.peer.failed(&reason),
@@ -150,7 +150,7 @@ impl Link {
                 Some(Ok(LaneEnd::Failed { reason, violation })) => {
                     if violation {
                         self.counters.violation();
-                        tracing::warn!(peer = %self.peer.member, %reason, "a member broke the rules");
+                        tracing::warn!(peer = %self.peer.id, %reason, "a member broke the rules");
                     }
                     return if drained > 0 { "this node shuts down".into() } else { reason };
                 }

@@ -24,7 +24,7 @@ const QUIC_STREAM_WINDOW: u32 = 512 << 10;
 /// What a peer may send on one QUIC connection before it is read.
 const QUIC_CONNECTION_WINDOW: u32 = 1536 << 10;
 /// How long a QUIC handshake may take before the next address is tried: UDP is often blocked without a word.
-const QUIC_HANDSHAKE: Duration = Duration::from_millis(1500);
+pub(crate) const QUIC_HANDSHAKE: Duration = Duration::from_millis(1500);
 /// How long a connection may take to be made, on any carrier.
 pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// Addresses of one member are tried one after the other, so that QUIC is not raced by TCP.

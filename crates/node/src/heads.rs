@@ -36,7 +36,11 @@ impl Heads {
         let asked = self.questions.peers().into_iter().map(|peer| self.of_peer(peer, chain_id));
         let said = join_all(asked).await.into_iter().flatten().collect();
         let pin = middle(said).ok_or(error)?;
-        tracing::debug!(chain_id, block = pin.number, "no final block in the own view: a peer's is pinned");
+        tracing::debug!(
+            chain = chain_id,
+            block = pin.number,
+            "no final block in the own view: a peer's is pinned"
+        );
         Ok(pin)
     }
 

@@ -42,12 +42,23 @@ pub struct FilterError {
     pub reason: String,
 }
 
+impl LogConfig {
+    /// Checks the filter. [`start`] does so too.
+    pub fn validate(&self) -> Result<(), FilterError> {
+        self.filter().map(drop)
+    }
+
+    fn filter(&self) -> Result<EnvFilter, FilterError> {
+        EnvFilter::try_new(&self.filter)
+            .map_err(|error| FilterError { filter: self.filter.clone(), reason: error.to_string() })
+    }
+}
+
 /// Starts logging for the whole process; a second call changes nothing.
 pub fn start(config: &LogConfig) -> Result<(), FilterError> {
     let filter = match EnvFilter::try_from_default_env() {
         Ok(filter) => filter,
-        Err(_) => EnvFilter::try_new(&config.filter)
-            .map_err(|error| FilterError { filter: config.filter.clone(), reason: error.to_string() })?,
+        Err(_) => config.filter()?,
     };
     let stderr = std::io::stderr;
     let builder = tracing_subscriber::fmt()

@@ -50,6 +50,12 @@ pub struct MemberInfo {
     pub address: Address,
     /// Whether it is connected, with equal protocol and engine.
     pub connected: bool,
+    /// Its software version, as it last said; none before its first connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Its engine, as it last said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineId>,
 }
 
 /// `GET /v1/actions`: what the node stores.

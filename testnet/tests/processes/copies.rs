@@ -50,7 +50,7 @@ fn put(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Waits until something holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !holds().await? {
         ensure!(begun.elapsed() < PATIENCE, "never: {what}");
@@ -61,13 +61,13 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Resu
 
 impl Running {
     /// Starts a node, waits until all others that run refuse it, and ends it. Returns what it has logged.
-    async fn is_refused(&mut self, node: usize) -> Result<String> {
+    pub(crate) async fn is_refused(&mut self, node: usize) -> Result<String> {
         let heard: Vec<usize> = self.nodes.iter().map(|node| node.log().len()).collect();
         let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != node).collect();
         self.nodes[node].start()?;
         // whether a node has refused another, or been refused by it, since then
         let refusal = |at: usize, of: usize| {
-            let (log, of) = (self.nodes[at].log(), self.nodes[of].public_key.to_string());
+            let (log, of) = (self.nodes[at].log(), self.nodes[of].public_key.peer_id());
             log[heard[at]..].lines().any(|line| line.contains(REFUSED) && line.contains(&of))
         };
         until("all refuse it", async || {
@@ -177,7 +177,7 @@ async fn a_copy_that_runs_beside_the_node_is_refused_and_nobody_waits() -> Resul
         process.check()?;
         let log = process.log();
         let by = |node: usize| {
-            let member = network.nodes[node].public_key.to_string();
+            let member = network.peer_id(node);
             log.lines().any(|line| line.contains("it runs twice") && line.contains(&member))
         };
         Ok(by(0) && by(1))

@@ -1,5 +1,6 @@
 //! The public API against real development chains and providers that misbehave.
 
+mod examine;
 mod pins;
 mod proxy;
 mod quorum;

@@ -4,6 +4,7 @@
 mod mesh;
 mod misbehaviour;
 mod raw;
+mod reach;
 mod recovery;
 mod refusals;
 mod starting;

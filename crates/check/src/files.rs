@@ -1,0 +1,142 @@
+//! Who may read the files that nobody else should.
+
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use countersign_node::NodeConfig;
+
+use crate::{Name, report::Finding, tasks::Task};
+
+/// Bits of a mode that let others than the owner in.
+const OTHERS: u32 = 0o077;
+
+/// What a path holds, and what it costs when others read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The node refuses to start.
+    Passphrase,
+    /// Sealed, but whoever has it can try passphrases.
+    Identity,
+    /// Whoever has it can pose as this node's interface.
+    TlsKey,
+    /// Holds credentials of providers.
+    Config,
+    /// The folder of everything else.
+    Data,
+}
+
+/// One check for each path.
+pub(crate) fn tasks(path: &Path, config: &NodeConfig) -> Vec<Task> {
+    let mut paths: Vec<(Kind, PathBuf)> =
+        config.passphrase.file.iter().map(|file| (Kind::Passphrase, file.clone())).collect();
+    paths.extend(config.api.tls.iter().map(|tls| (Kind::TlsKey, tls.key.clone())));
+    paths.push((Kind::Identity, config.identity.clone()));
+    paths.push((Kind::Data, config.data.clone()));
+    let secret = |provider: &countersign_chain::ProviderConfig| provider.url.may_hold_credentials();
+    if config.chains.iter().flat_map(|chain| &chain.providers).any(secret) {
+        paths.push((Kind::Config, path.into()));
+    }
+    let task = |(kind, path): (Kind, PathBuf)| {
+        Task::blocking(Name::Permissions, Some(path.display().to_string()), move || look(kind, &path))
+    };
+    paths.into_iter().map(task).collect()
+}
+
+fn look(kind: Kind, path: &Path) -> Finding {
+    match fs::metadata(path) {
+        Ok(metadata) => judge(
+            kind,
+            path,
+            metadata.permissions().mode() & 0o7777,
+            metadata.uid(),
+            rustix::process::geteuid().as_raw(),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => absent(kind),
+        Err(error) => Finding::failed(
+            format!("cannot be looked at: {error}"),
+            "run this as the user that the node runs as",
+        ),
+    }
+}
+
+fn absent(kind: Kind) -> Finding {
+    match kind {
+        Kind::Identity => Finding::skipped("it is not there; the database says who the node is"),
+        Kind::Passphrase | Kind::TlsKey | Kind::Config | Kind::Data => {
+            Finding::failed("it is not there", "correct the path in the configuration")
+        }
+    }
+}
+
+fn judge(kind: Kind, path: &Path, mode: u32, owner: u32, me: u32) -> Finding {
+    if mode & OTHERS != 0 {
+        let private = if kind == Kind::Data { "700" } else { "600" };
+        let advice = format!("chmod {private} {}", path.display());
+        let says = format!("other users may use it (mode {mode:03o}): {}", harm(kind));
+        return match kind {
+            Kind::Passphrase => Finding::failed(says, advice),
+            Kind::Identity | Kind::TlsKey | Kind::Config | Kind::Data => Finding::warning(says, advice),
+        };
+    }
+    if owner != me && me != 0 {
+        return Finding::failed(
+            format!("it belongs to user {owner}, and this is user {me}"),
+            "run this as the user that the node runs as",
+        );
+    }
+    Finding::ok(format!("only its owner may use it (mode {mode:03o})"))
+}
+
+fn harm(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Passphrase => "the node does not start with it",
+        Kind::Identity => "whoever copies it can try passphrases on it",
+        Kind::TlsKey => "whoever has it can pose as this node's interface",
+        Kind::Config => "it holds what providers take for a credential",
+        Kind::Data => "its names and sizes tell what the node does",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::State;
+
+    fn judged(kind: Kind, mode: u32, owner: u32, me: u32) -> State {
+        judge(kind, Path::new("/x"), mode, owner, me).state
+    }
+
+    #[test]
+    fn what_others_may_read_is_told_by_what_it_costs() {
+        for mode in [0o644, 0o640, 0o604, 0o601, 0o620] {
+            assert_eq!(judged(Kind::Passphrase, mode, 1, 1), State::Failed, "{mode:o}");
+            assert_eq!(judged(Kind::Identity, mode, 1, 1), State::Warning);
+            assert_eq!(judged(Kind::Config, mode, 1, 1), State::Warning);
+            assert_eq!(judged(Kind::TlsKey, mode, 1, 1), State::Warning);
+        }
+        assert_eq!(judged(Kind::Data, 0o750, 1, 1), State::Warning);
+        for (kind, mode) in [(Kind::Passphrase, 0o400), (Kind::Identity, 0o600), (Kind::Data, 0o700)] {
+            assert_eq!(judged(kind, mode, 1, 1), State::Ok);
+            assert_eq!(judged(kind, mode, 1, 0), State::Ok, "root reads everything");
+            assert_eq!(judged(kind, mode, 1, 2), State::Failed, "another user's");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_is_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("passphrase");
+        assert_eq!(look(Kind::Passphrase, &path).state, State::Failed);
+        assert_eq!(look(Kind::Identity, &path).state, State::Skipped);
+        fs::write(&path, "correct horse").expect("written");
+        for (mode, state) in [(0o644, State::Failed), (0o600, State::Ok)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+            let finding = look(Kind::Passphrase, &path);
+            assert_eq!(finding.state, state, "{finding:?}");
+            assert_eq!(finding.advice.is_some(), state == State::Failed);
+        }
+    }
+}
