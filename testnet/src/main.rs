@@ -16,6 +16,8 @@ use countersign_testnet::{
     Network, Plan,
     demonstrations::{self, Demonstration, Expected},
     network, report,
+    settings::Settings,
+    shell,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -45,6 +47,9 @@ enum Command {
         /// Print one JSON document.
         #[arg(long)]
         json: bool,
+        /// Print variables for a shell instead: eval "$(testnet/status --env)".
+        #[arg(long, conflicts_with = "json")]
+        env: bool,
     },
     /// Serve what actions read over HTTP; what `up` runs.
     #[command(hide = true)]
@@ -103,7 +108,8 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Up(up) => runtime.block_on(bring_up(&folder, &up)),
         Command::Down { purge } => down(&folder, purge),
-        Command::Status { json } => runtime.block_on(status(&folder, json)),
+        Command::Status { env: true, .. } => environment(&folder),
+        Command::Status { json, .. } => runtime.block_on(status(&folder, json)),
         Command::Outside { prices, approvals } => runtime.block_on(serve_outside(&prices, approvals)),
         Command::Bench(arguments) => runtime.block_on(async {
             let (mut interrupt, mut terminate) = stops()?;
@@ -233,12 +239,22 @@ fn down(folder: &Path, purge: bool) -> Result<()> {
     Ok(())
 }
 
+fn settings(folder: &Path) -> Result<Settings> {
+    Settings::load(folder)?.with_context(|| {
+        format!("there is no test network in {}: start one with `testnet/up`", folder.display())
+    })
+}
+
+fn environment(folder: &Path) -> Result<()> {
+    let program = program()?;
+    let programs = program.parent().context("a program lies in a folder")?;
+    print(shell::exports(folder, programs, &settings(folder)?)?.trim_end());
+    Ok(())
+}
+
 async fn status(folder: &Path, json: bool) -> Result<()> {
     let running = network::running(folder)?;
-    let settings = countersign_testnet::settings::Settings::load(folder)?;
-    let Some(settings) = settings else {
-        anyhow::bail!("there is no test network in {}: start one with `testnet/up`", folder.display());
-    };
+    let settings = settings(folder)?;
     let rpc = countersign_testnet::rpc::Rpc::new()?;
     let mut nodes = Vec::new();
     for (index, ports) in settings.nodes.iter().enumerate() {

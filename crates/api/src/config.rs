@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum::http::{HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
+
+use crate::{Rate, TlsConfig};
 
 /// The longest that a client may have to wait for an answer: 30 seconds.
 pub const MAX_DEADLINE_MS: u64 = 30_000;
@@ -11,6 +14,10 @@ pub const MAX_DEADLINE_MS: u64 = 30_000;
 const MAX_READ_TIMEOUT_MS: u64 = 600_000;
 /// The most of any count of places that an operator may set.
 const MAX_PLACES: usize = 65_536;
+/// The most origins whose pages may ask.
+const MAX_ORIGINS: usize = 64;
+/// The origin that stands for all.
+const ANY_ORIGIN: &str = "*";
 
 /// The settings, as they stand in the node's configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +37,14 @@ pub struct Config {
     pub header_timeout_ms: u64,
     /// The longest that a client may take to send a body, in milliseconds.
     pub body_timeout_ms: u64,
+    /// Certificate and key. Without them the interface speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// Web pages of these origins may ask, as `https://app.example`; `*` stands for all. None may unless it is set.
+    pub cors_origins: Vec<String>,
+    /// How often one address may call. As often as there is room unless it is set. Addresses of IPv6 count by their first 64 bits.
+    pub address_rate: Option<Rate>,
+    /// How often one caller may ask for signatures, by whichever address. As often as there is room unless it is set.
+    pub caller_rate: Option<Rate>,
 }
 
 impl Default for Config {
@@ -42,20 +57,41 @@ impl Default for Config {
             deadline_ms: MAX_DEADLINE_MS,
             header_timeout_ms: 30_000,
             body_timeout_ms: 20_000,
+            tls: None,
+            cors_origins: Vec::new(),
+            address_rate: None,
+            caller_rate: None,
         }
     }
 }
 
 /// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key} must be 1 to {most}, got {got}")]
-pub struct ConfigError {
-    /// The setting's name.
-    pub key: &'static str,
-    /// The largest value.
-    pub most: u64,
-    /// The value that is set.
-    pub got: u64,
+pub enum ConfigError {
+    /// A number is out of its bounds.
+    #[error("{key} must be 1 to {most}, got {got}")]
+    Bounds {
+        /// The setting's name.
+        key: &'static str,
+        /// The largest value.
+        most: u64,
+        /// The value that is set.
+        got: u64,
+    },
+    /// No origin of web pages.
+    #[error(
+        "cors_origins holds {got:?}: an origin is a scheme and a host, as \"https://app.example\", or \"*\" alone for all"
+    )]
+    Origin {
+        /// What is set.
+        got: String,
+    },
+    /// Too many origins.
+    #[error("cors_origins holds {got} origins, at most {MAX_ORIGINS} are taken")]
+    Origins {
+        /// How many are set.
+        got: usize,
+    },
 }
 
 impl Config {
@@ -73,7 +109,22 @@ impl Config {
         ]
         .into_iter()
         .find(|(_, most, got)| !(1..=*most).contains(got))
-        .map_or(Ok(()), |(key, most, got)| Err(ConfigError { key, most, got }))
+        .map_or(Ok(()), |(key, most, got)| Err(ConfigError::Bounds { key, most, got }))?;
+        self.origins().map(drop)
+    }
+
+    /// Whose web pages may ask.
+    pub(crate) fn origins(&self) -> Result<Origins, ConfigError> {
+        let origins = &self.cors_origins;
+        if origins.len() > MAX_ORIGINS {
+            return Err(ConfigError::Origins { got: origins.len() });
+        }
+        if let [any] = origins.as_slice()
+            && any == ANY_ORIGIN
+        {
+            return Ok(Origins::Any);
+        }
+        origins.iter().map(|origin| header_of(origin)).collect::<Result<_, _>>().map(Origins::These)
     }
 
     pub(crate) fn deadline(&self) -> Duration {
@@ -87,6 +138,30 @@ impl Config {
     pub(crate) fn body_timeout(&self) -> Duration {
         Duration::from_millis(self.body_timeout_ms)
     }
+}
+
+/// Whose web pages may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origins {
+    /// Everybody's.
+    Any,
+    /// Those of these origins.
+    These(Vec<HeaderValue>),
+}
+
+/// An origin as browsers send it (RFC 6454, section 6.2): with nothing behind host and port.
+fn header_of(origin: &str) -> Result<HeaderValue, ConfigError> {
+    let invalid = || ConfigError::Origin { got: origin.into() };
+    let uri: Uri = origin.parse().map_err(|_| invalid())?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let (scheme, authority) = (uri.scheme_str().unwrap_or_default(), uri.authority().ok_or_else(invalid)?);
+    if !is_web
+        || authority.as_str().contains('@')
+        || origin != format!("{scheme}://{authority}").to_lowercase()
+    {
+        return Err(invalid());
+    }
+    HeaderValue::from_str(origin).map_err(|_| invalid())
 }
 
 #[cfg(test)]
@@ -111,8 +186,37 @@ mod tests {
         for (key, change) in changes {
             let mut config = Config::default();
             change(&mut config);
-            assert_eq!(config.validate().expect_err("out of bounds").key, key);
+            let error = config.validate().expect_err("out of bounds");
+            assert!(matches!(error, ConfigError::Bounds { key: named, .. } if named == key), "{error}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_what_browsers_send() {
+        let origins = |set: &[&str]| {
+            let cors_origins = set.iter().map(ToString::to_string).collect();
+            Config { cors_origins, ..Config::default() }.origins()
+        };
+        let two = ["https://app.example", "http://localhost:3000"];
+        assert_eq!(origins(&two), Ok(Origins::These(two.map(HeaderValue::from_static).to_vec())));
+        assert_eq!(origins(&["*"]), Ok(Origins::Any));
+        assert_eq!(origins(&[]), Ok(Origins::These(Vec::new())));
+        let wrong = [
+            "app.example",
+            "https://app.example/",
+            "https://app.example/page",
+            "https://App.example",
+            "https://user@app.example",
+            "ftp://app.example",
+            "https://",
+            "null",
+            "",
+        ];
+        for wrong in wrong {
+            assert_eq!(origins(&[wrong]), Err(ConfigError::Origin { got: wrong.into() }));
+        }
+        assert_eq!(origins(&["*", two[0]]), Err(ConfigError::Origin { got: "*".into() }));
+        assert_eq!(origins(&[two[0]; 65]), Err(ConfigError::Origins { got: 65 }));
     }
 
     #[test]

@@ -10,12 +10,16 @@ mod config;
 mod document;
 mod observe;
 mod problem;
+mod rates;
 mod routes;
 mod serve;
+mod tls;
 
 pub use backend::{Backend, SignAnswer};
 pub use body::{MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES};
 pub use config::{Config, ConfigError, MAX_DEADLINE_MS};
 pub use document::document;
+pub use rates::{Rate, Rates, TooOften};
 pub use routes::router;
 pub use serve::serve;
+pub use tls::{Tls, TlsConfig, TlsError};

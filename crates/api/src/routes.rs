@@ -1,13 +1,13 @@
 //! The routes and their handlers.
 
-use std::{fmt, future::Future, str::FromStr, sync::Arc};
+use std::{fmt, future::Future, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{FromRequestParts, Query, RawPathParams, Request, State},
-    http::{header, request::Parts},
-    middleware,
+    http::{Method, header, request::Parts},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use countersign_types::{
@@ -17,12 +17,14 @@ use countersign_types::{
     failure::FailureKind,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Backend, Config, SignAnswer,
+    Backend, Config, ConfigError, Rates, SignAnswer,
     body::{self, MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES},
+    config::Origins,
     document::{
         self, LookupProblems, PublishProblems, ReadyProblems, ReceiptProblems, SignProblems, ViewProblems,
     },
@@ -32,12 +34,16 @@ use crate::{
 
 /// The pieces in which a component is sent, so that its place is held until nearly all of it has left.
 const COMPONENT_CHUNK_BYTES: usize = 64 << 10;
+/// How long a browser may take a page's right to ask for granted.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// Not a type that a browser runs.
 const SCRIPT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// The routes over a backend, with every bound but those on connections, which are [`crate::serve`]'s.
-pub fn router(backend: Arc<dyn Backend>, config: &Config) -> Router {
+/// The routes over a backend, with every bound but those on connections, which are [`crate::serve`]'s; it tells what address
+/// each call comes from.
+pub fn router(backend: Arc<dyn Backend>, config: &Config) -> Result<Router, ConfigError> {
     let (routes, openapi) = documented().split_for_parts();
+    let origins = config.origins()?;
     let api = Arc::new(Api {
         backend,
         config: config.clone(),
@@ -45,11 +51,50 @@ pub fn router(backend: Arc<dyn Backend>, config: &Config) -> Router {
         transfers: places(config.max_transfers),
         document: document::to_json(&openapi).to_string().into(),
     });
-    routes
+    let rates = config.address_rate.map(|rate| Arc::new(Rates::new(rate)));
+    let mut routes = routes
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn(observe::observe))
-        .with_state(api)
+        .layer(middleware::from_fn_with_state(rates, in_measure));
+    // outside of the rates: a page must be able to read that it asks too often
+    if let Some(cross_origin) = cross_origin(origins) {
+        routes = routes.layer(cross_origin);
+    }
+    Ok(routes.layer(middleware::from_fn(observe::observe)).with_state(api))
+}
+
+/// Lets web pages of these origins ask, and see what they need of an answer; none where there are no origins.
+fn cross_origin(origins: Origins) -> Option<CorsLayer> {
+    let origins = match origins {
+        Origins::Any => AllowOrigin::any(),
+        Origins::These(origins) if origins.is_empty() => return None,
+        Origins::These(origins) => AllowOrigin::list(origins),
+    };
+    let layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE);
+    Some(layer)
+}
+
+/// Whose address a connection comes from, as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker(pub(crate) IpAddr);
+
+/// Answers busy where one address asks too often. What supervisors ask for does not count.
+async fn in_measure(
+    State(rates): State<Option<Arc<Rates<IpAddr>>>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failed> {
+    if let (Some(rates), Some(Asker(address))) = (rates, request.extensions().get())
+        && request.uri().path().starts_with("/v1/")
+    {
+        rates.count(address).map_err(|early| Failed::new(FailureKind::Busy, early.to_string()))?;
+    }
+    Ok(next.run(request).await)
 }
 
 /// Every route that there is: one that is not in the document cannot be added.

@@ -1,8 +1,14 @@
 //! Connections: accepting, bounding and draining them.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -10,13 +16,17 @@ use hyper_util::{
 };
 use metrics::gauge;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Backend, Config, ConfigError, observe, routes::router};
+use crate::{
+    Backend, Config, ConfigError, Tls, observe,
+    routes::{Asker, router},
+};
 
 /// How long one connection is used; a client opens another. It bounds how long a slow reader holds memory.
 const MAX_CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
@@ -32,25 +42,51 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// Answers on `listener` until `shutdown`, then lets the calls in progress end and returns.
 ///
 /// HTTP/1.1 only: one call at a time on each connection, so that the bound on connections bounds everything.
-/// After `shutdown` nothing new is accepted; what takes longer than the deadline is cut. Errors name a setting
-/// that is out of its bounds.
+/// After `shutdown` nothing new is accepted; what takes longer than the deadline is cut. With `tls`, which is made of
+/// [`Config::tls`], nothing else is spoken. Errors name a setting that cannot be used.
 pub async fn serve(
     listener: TcpListener,
     backend: Arc<dyn Backend>,
     config: Config,
+    tls: Option<Arc<Tls>>,
     shutdown: CancellationToken,
 ) -> Result<(), ConfigError> {
     config.validate()?;
     observe::describe();
-    let router = router(backend, &config);
+    let router = router(backend, &config)?;
+    let served = Served { router, config, tls, shutdown };
+    tokio::select! {
+        () = follow(served.tls.clone()) => Ok(()),
+        () = accept_all(listener, &served) => Ok(()),
+    }
+}
+
+/// Keeps the certificate up to date, for ever.
+async fn follow(tls: Option<Arc<Tls>>) {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What each connection needs.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    config: Config,
+    tls: Option<Arc<Tls>>,
+    shutdown: CancellationToken,
+}
+
+async fn accept_all(listener: TcpListener, served: &Served) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = served.shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            stream = accept(&listener), if connections.len() < config.max_connections => {
-                if let Some(stream) = stream {
-                    connections.spawn(connection(stream, router.clone(), config.clone(), shutdown.clone()));
+            stream = accept(&listener), if connections.len() < served.config.max_connections => {
+                if let Some((stream, from)) = stream {
+                    connections.spawn(connection(stream, from, served.clone()));
                 }
             }
         }
@@ -59,12 +95,11 @@ pub async fn serve(
     drop(listener);
     tracing::info!(open = connections.len(), "the HTTP interface stops");
     while connections.join_next().await.is_some() {}
-    Ok(())
 }
 
-async fn accept(listener: &TcpListener) -> Option<TcpStream> {
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, _)) => Some(stream),
+        Ok(accepted) => Some(accepted),
         Err(error) if is_of_one_connection(&error) => None,
         Err(error) => {
             tracing::warn!(%error, "no connection can be accepted");
@@ -79,12 +114,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     kind == io::ErrorKind::ConnectionAborted || kind == io::ErrorKind::ConnectionReset
 }
 
-async fn connection(stream: TcpStream, router: Router, config: Config, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, from: SocketAddr, served: Served) {
     // A signature is one small answer: waiting to fill a segment only delays it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection is gone");
         return;
     }
+    let Some(tls) = &served.tls else { return converse(stream, from, served).await };
+    // as long as for the headers that come next, so that who says nothing holds no place
+    match timeout(served.config.header_timeout(), tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => converse(stream, from, served).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a greeting by TLS failed"),
+        Err(_) => tracing::debug!("a greeting by TLS took too long"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    from: SocketAddr,
+    served: Served,
+) {
+    let Served { router, config, shutdown, .. } = served;
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
@@ -92,6 +142,7 @@ async fn connection(stream: TcpStream, router: Router, config: Config, shutdown:
         .header_read_timeout(config.header_timeout())
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES);
+    let router = router.layer(Extension(Asker(counted(from.ip()))));
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     tokio::select! {
         ended = serving.as_mut() => {
@@ -106,5 +157,27 @@ async fn connection(stream: TcpStream, router: Router, config: Config, shutdown:
     serving.as_mut().graceful_shutdown();
     if timeout(config.deadline() + DRAIN_SLACK, serving).await.is_err() {
         tracing::debug!("a connection that did not end was cut");
+    }
+}
+
+/// What an address counts as: whoever has one of IPv6 has at least 2^64.
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_subscriber_count_as_one() {
+        let counted = |text: &str| counted(text.parse().expect("an address")).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("2001:db8:1:2::1"), "2001:db8:1:2::");
+        assert_eq!(counted("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(counted("192.0.2.7"), "192.0.2.7");
     }
 }

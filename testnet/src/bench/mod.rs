@@ -1,28 +1,38 @@
 //! Latency, throughput and processor time of a network of its own, beside a floor of the same run, and what faults do to them.
 
-mod floor;
-mod load;
+mod matrix;
+mod plot;
+mod profile;
+mod usage;
 
-use std::{path::Path, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use countersign_client::LocalSigner;
+use countersign_bench::{Ceiling, Latencies, Load, Run};
+use countersign_client::{LocalSigner, Url};
 use countersign_testnet::{
     Network, Plan,
     delay::Delays,
     demonstrations,
     relay::{Relay, false_shares, identity},
 };
-use countersign_types::{Bytes, KeySpec, SignedRequest};
+use countersign_types::{Bytes, KeySpec, Scheme, SignedRequest};
 use serde_json::json;
 
-use load::{Latencies, processor_ms, sign};
+use profile::Sampling;
+use usage::processor_ms;
 
 /// The node that lies.
 const LIAR: usize = 4;
 /// How much longer the slow node's messages take, there and back.
 const SLOW: Duration = Duration::from_millis(500);
+/// How long the ceiling is measured.
+const CEILING: Duration = Duration::from_secs(2);
 
 /// What to measure.
 #[derive(Args)]
@@ -45,6 +55,13 @@ pub(crate) struct Arguments {
     /// Also with one node killed, with one that takes half a second longer for everything, and with one that lies.
     #[arg(long)]
     faults: bool,
+    /// Also say where the nodes' processor time goes while several are in flight, by sampling them with perf.
+    #[arg(long)]
+    profile: bool,
+    /// Measure everything instead, and write figures.md, figures.json and figures.svg into this folder: each scheme, an action in Rust
+    /// and one in JavaScript, nodes 0, 10 and 50 ms apart, 1, 16 and 64 requests in flight.
+    #[arg(long, conflicts_with_all = ["sequential", "parallel", "in_flight", "round_trip_ms", "action", "faults", "profile"])]
+    table: Option<PathBuf>,
 }
 
 /// The actions that can be measured.
@@ -102,6 +119,9 @@ struct Bench<'a> {
 }
 
 pub(crate) async fn run(program: &Path, arguments: &Arguments) -> Result<()> {
+    if let Some(folder) = &arguments.table {
+        return matrix::run(program, folder).await;
+    }
     ensure!(arguments.sequential >= 1 && arguments.parallel >= 1 && arguments.in_flight >= 1, "at least one");
     ensure!(arguments.sequential + arguments.parallel <= 20_000, "at most 20,000 signatures in all");
     let folder = tempfile::tempdir()?;
@@ -142,7 +162,7 @@ async fn one_lies(program: &Path, arguments: &Arguments) -> Result<()> {
     let stage = arguments.action.prepare(&network).await?;
     let mut bench = Bench { network, stage, arguments };
     println!("one lies        {}", bench.latencies().await?);
-    println!("rounds          {}", load::further_rounds(&bench.network).await?);
+    println!("rounds          {}", usage::further_rounds(&bench.network).await?);
     bench.network.stop()
 }
 
@@ -156,28 +176,30 @@ impl Bench<'_> {
     }
 
     async fn clean(&self) -> Result<()> {
-        let memory = load::resident_mib(&self.network)?;
+        let memory = usage::resident_mib(&self.network)?;
         // warm: connections, compiled action, derived key, commitments in advance
-        for request in self.requests(40)? {
-            sign(&self.network, 0, &request).await?;
-        }
-        let health = load::health_us(&self.network).await?;
-        let cpu = floor::cryptography_us()?;
+        self.measure(40, 1).await?;
+        let health = usage::health_us(&self.network).await?;
+        let plan = &self.network.plan;
+        let ceiling = Ceiling::measure(Scheme::SchnorrSecp256k1, plan.nodes, plan.threshold, CEILING)?;
         let before = processor_ms(&self.network)?;
         let latencies = self.latencies().await?;
         let spent = processor_ms(&self.network)?.since(before, self.arguments.sequential);
-        let requests = self.requests(self.arguments.parallel)?;
-        let throughput = load::throughput(&self.network, requests, self.arguments.in_flight).await?;
-        let ceiling = 2.0 * 1e6 / cpu;
+        let in_flight = self.arguments.in_flight;
+        let sampling =
+            self.arguments.profile.then(|| Sampling::start(&self.network, &self.network.plan.folder));
+        let sampling = sampling.transpose()?;
+        let row = self.measure(self.arguments.parallel, in_flight).await?.row(ceiling);
+        let profile = sampling.map(Sampling::end).transpose()?;
         println!("one in flight   {latencies}");
         if self.arguments.round_trip_ms > 0 {
             println!(
                 "distance        {} ms there and back between nodes: p50 is {:.2} of it",
                 self.arguments.round_trip_ms,
-                latencies.at(0.5) / self.arguments.round_trip_ms as f64
+                latencies.quantile(0.5) / self.arguments.round_trip_ms as f64
             );
         }
-        println!("{} in flight    {throughput:.0} signatures/s", self.arguments.in_flight);
+        println!("{in_flight} in flight    {:.0} signatures/s", row.per_second);
         println!(
             "processor       {:.2} ms of one core for each signature in all nodes, {:.2} ms in the dev chain",
             spent.nodes, spent.chain
@@ -185,34 +207,45 @@ impl Bench<'_> {
         println!(
             "floor           bare HTTP round trip {:.2} ms; FROST alone {:.2} ms of one core",
             health / 1e3,
-            cpu / 1e3
+            ceiling.one_ms
         );
         println!(
-            "ceiling         {ceiling:.0} signatures/s on two cores by FROST alone; reached {:.1} %",
-            100.0 * throughput / ceiling
+            "ceiling         {:.0} signatures/s on {} cores by FROST alone; reached {:.1} %",
+            ceiling.per_second,
+            ceiling.cores,
+            100.0 * row.of_ceiling
         );
+        if let Some(profile) = profile {
+            println!("profile         {profile}");
+        }
         println!("memory          {memory:.0} MiB resident in the largest node");
-        let rounds = load::further_rounds(&self.network).await?;
-        println!("rounds          {rounds}");
+        println!("rounds          {}", usage::further_rounds(&self.network).await?);
         Ok(())
     }
 
     async fn faults(&mut self, delays: &Delays, one_way: Duration) -> Result<()> {
         self.network.nodes[1].kill()?;
         println!("one killed      {}", self.latencies().await?);
-        println!("rounds          {}", load::further_rounds(&self.network).await?);
+        println!("rounds          {}", usage::further_rounds(&self.network).await?);
         self.network.nodes[1].start()?;
         self.network.wait_ready().await?;
         delays.set(2, one_way + SLOW / 2);
         println!("one slow        {}", self.latencies().await?);
-        println!("rounds          {}", load::further_rounds(&self.network).await?);
+        println!("rounds          {}", usage::further_rounds(&self.network).await?);
         delays.set(2, one_way);
         Ok(())
     }
 
     /// Of signatures one after the other, asked of one node.
     async fn latencies(&self) -> Result<Latencies> {
-        let requests = self.requests(self.arguments.sequential)?;
-        Latencies::measure(&self.network, &requests).await
+        Ok(self.measure(self.arguments.sequential, 1).await?.latencies)
+    }
+
+    async fn measure(&self, count: usize, in_flight: usize) -> Result<Run> {
+        let running = self.network.nodes.iter().filter(|node| node.process.is_some());
+        let nodes = running.map(|node| node.api.parse()).collect::<Result<Vec<Url>, _>>()?;
+        let load = Load::new(nodes, self.network.trust().await?)?;
+        let in_flight = NonZeroUsize::new(in_flight).context("at least one in flight")?;
+        Ok(load.run(&self.requests(count)?, in_flight).await?)
     }
 }

@@ -1,13 +1,17 @@
 //! Nodes that go, and come back.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Result, ensure};
-use countersign_client::{Client, ClientConfig};
+use anyhow::{Context, Result, ensure};
+use countersign_client::{Client, ClientConfig, Url};
+use countersign_testnet::network::Node;
 use countersign_types::{Decision, FailureKind};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
-use crate::support::{DEADLINE_S, without_chain};
+use crate::support::{DEADLINE_S, Running, without_chain};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_five_may_be_killed_and_three_may_not() -> Result<()> {
@@ -88,10 +92,13 @@ async fn the_client_passes_over_a_node_that_is_gone() -> Result<()> {
     let first = client.sign(network.open_request(lock)?).await?;
     ensure!(first.passed_over.is_empty(), "{:?}", first.passed_over);
 
-    network.nodes[0].kill()?;
+    // the one that the client would ask next
+    let is = |node: &Node, url: &Url| url.as_str().trim_end_matches('/') == node.api;
+    let gone =
+        network.nodes.iter_mut().find(|node| is(node, &first.node)).context("a node of the network")?;
+    gone.kill()?;
     let second = client.sign(network.open_request(lock)?).await?;
-    ensure!(second.passed_over.len() == 1, "{:?}", second.passed_over);
-    ensure!(second.node.as_str().trim_end_matches('/') == network.nodes[1].api, "{}", second.node);
+    ensure!(second.node != first.node, "a dead node signed");
     network.stop()
 }
 
@@ -126,4 +133,40 @@ async fn an_idle_node_is_small() -> Result<()> {
         ensure!(mib < 150, "node {} has {mib} MiB in memory", node.number);
     }
     network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_for_a_member_that_is_on_its_way() -> Result<()> {
+    let mut network = without_chain(3, 2).await?;
+    let lock = network.time_lock().await?;
+    for node in [1, 2] {
+        network.nodes[node].terminate()?;
+    }
+    let alone = async || {
+        let info = network.rpc.network(&network.nodes[0].api).await?;
+        Ok(info.members.iter().filter(|member| member.connected).count() == 1)
+    };
+    until("the first node is alone", alone).await?;
+    // nobody comes: then that is the answer
+    let problem = network.refused(0, &network.open_request(lock)?, FailureKind::Unavailable).await?;
+    ensure!(problem.detail.contains("not connected"), "{}", problem.detail);
+
+    let starts = |network: &Running| network.nodes[1].log().matches("node started").count();
+    let before = starts(&network);
+    network.nodes[1].start()?;
+    // it is there, and the two are not connected yet, or only just
+    until("the second node has started", async || Ok(starts(&network) > before)).await?;
+    network.signed(0, &network.open_request(lock)?).await?;
+    network.no_panic()?;
+    network.stop()
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !is_so().await? {
+        ensure!(begun.elapsed().as_secs_f64() < DEADLINE_S, "it never comes about that {what}");
+        sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
 }

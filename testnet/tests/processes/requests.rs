@@ -1,8 +1,12 @@
 //! Requests that are not what they must be, and the same request again.
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
+use countersign_api::Rate;
 use countersign_client::{LocalSigner, RequestSigner, sign_request};
 use countersign_testnet::{
     delay::Delays,
@@ -303,5 +307,37 @@ async fn one_round_is_one_trip_to_the_others() -> Result<()> {
     }
     // two trips would be twice that, on the fastest of machines
     ensure!(fastest >= ROUND_TRIP && fastest < 2 * ROUND_TRIP, "{fastest:?}");
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_asks_so_often_and_nobody_uses_up_what_is_anothers() -> Result<()> {
+    let mut network = made(3, 2)?;
+    let some = |count| NonZeroU32::new(count).context("not zero");
+    let mut config = network.nodes[0].config()?;
+    config.api.caller_rate = Some(Rate { per_minute: some(1)?, burst: some(2)? });
+    network.nodes[0].write_config(&config)?;
+    network.start_nodes()?;
+    network.wait_ready().await?;
+    let lock = network.time_lock().await?;
+    let (alice, bob) = (LocalSigner::random(), LocalSigner::random());
+    let request = |caller| demonstrations::request(&network, opened(lock), message(), caller);
+
+    // in her name, without her signature: that is not hers
+    let forged = SignedRequest {
+        signatures: vec![bob.sign(request(&alice)?.request.digest().0)?],
+        ..request(&alice)?
+    };
+    for _ in 0..4 {
+        network.refused(0, &forged, FailureKind::Unauthorised).await?;
+    }
+    network.signed(0, &request(&alice)?).await?;
+    network.signed(0, &request(&alice)?).await?;
+    let often = network.refused(0, &request(&alice)?, FailureKind::Busy).await?;
+    says(&often.detail, &[&alice.address().to_string(), "1 a minute and 2 at once", "ask again in"])?;
+    network.signed(0, &request(&bob)?).await?;
+    // each operator has rules of their own
+    network.signed(1, &request(&alice)?).await?;
+    network.no_panic()?;
     network.stop()
 }

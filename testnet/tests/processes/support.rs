@@ -78,10 +78,16 @@ pub(crate) fn countersign<S: AsRef<std::ffi::OsStr>>(
 /// A network that was made, of which nothing runs.
 pub(crate) fn made(nodes: u16, threshold: u16) -> Result<Running> {
     let folder = TempDir::new()?;
-    let plan = Plan { nodes, threshold, folder: folder.path().join("network"), program: program()? };
-    let network = Network::open(plan)?;
+    let mut running = made_in(folder.path().join("network"), nodes, threshold)?;
+    running.folder = Some(folder);
+    Ok(running)
+}
+
+/// The same, in a folder that somebody else removes.
+pub(crate) fn made_in(folder: PathBuf, nodes: u16, threshold: u16) -> Result<Running> {
+    let network = Network::open(Plan { nodes, threshold, folder, program: program()? })?;
     network.nodes.iter().try_for_each(Node::keep_wire_log)?;
-    Ok(Running { network, folder: Some(folder) })
+    Ok(Running { network, folder: None })
 }
 
 /// A network that is ready, without a chain.

@@ -11,7 +11,8 @@ use crate::fake::{COMPONENT_BYTES, Fake, SCRIPT, call, filled, publication_body,
 #[tokio::test]
 async fn a_call_beyond_the_bound_is_answered_busy_and_the_others_are_not_disturbed() {
     let backend = Arc::new(Fake::gated());
-    let router = router(backend.clone(), &Config { max_in_flight: 2, ..Config::default() });
+    let router =
+        router(backend.clone(), &Config { max_in_flight: 2, ..Config::default() }).expect("legal settings");
     let calls: Vec<_> = (0..2)
         .map(|_| {
             let router = router.clone();
@@ -39,7 +40,8 @@ async fn a_call_beyond_the_bound_is_answered_busy_and_the_others_are_not_disturb
 #[tokio::test]
 async fn a_call_whose_client_left_frees_its_place() {
     let backend = Arc::new(Fake::gated());
-    let router = router(backend.clone(), &Config { max_in_flight: 1, ..Config::default() });
+    let router =
+        router(backend.clone(), &Config { max_in_flight: 1, ..Config::default() }).expect("legal settings");
     let left = tokio::spawn({
         let router = router.clone();
         async move { send(&router, "POST", "/v1/requests", request_body()).await.status }
@@ -54,7 +56,8 @@ async fn a_call_whose_client_left_frees_its_place() {
 #[tokio::test]
 async fn transfers_of_components_have_places_of_their_own() {
     let backend = Arc::new(Fake::gated());
-    let router = router(backend.clone(), &Config { max_transfers: 1, ..Config::default() });
+    let router =
+        router(backend.clone(), &Config { max_transfers: 1, ..Config::default() }).expect("legal settings");
     let publishing = tokio::spawn({
         let router = router.clone();
         async move { send(&router, "POST", "/v1/actions", publication_body()).await.status }
@@ -71,7 +74,8 @@ async fn transfers_of_components_have_places_of_their_own() {
 async fn a_component_holds_its_place_until_it_is_taken() {
     use tower::ServiceExt;
 
-    let router = router(Arc::new(Fake::default()), &Config { max_transfers: 1, ..Config::default() });
+    let router = router(Arc::new(Fake::default()), &Config { max_transfers: 1, ..Config::default() })
+        .expect("legal settings");
     let path = filled("/v1/actions/{id}/component");
     let request = || axum::http::Request::get(&path).body(axum::body::Body::empty()).expect("a request");
     let first = router.clone().oneshot(request()).await.expect("a router does not fail");
@@ -86,7 +90,7 @@ async fn a_component_holds_its_place_until_it_is_taken() {
 
 #[tokio::test]
 async fn a_script_is_text_that_no_browser_runs() {
-    let router = router(Arc::new(Fake::default()), &Config::default());
+    let router = router(Arc::new(Fake::default()), &Config::default()).expect("legal settings");
     let answer = send(&router, "GET", &filled("/v1/actions/{id}/script"), "").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (200, SCRIPT.as_bytes()));
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
@@ -102,7 +106,8 @@ async fn the_largest_component_and_script_can_be_published() {
 
 #[tokio::test]
 async fn a_backend_that_does_not_answer_is_given_up_at_the_deadline() {
-    let router = router(Arc::new(Fake::gated()), &Config { deadline_ms: 20, ..Config::default() });
+    let router = router(Arc::new(Fake::gated()), &Config { deadline_ms: 20, ..Config::default() })
+        .expect("legal settings");
     for (method, path, body) in [
         ("POST", "/v1/requests", request_body()),
         ("GET", "/v1/requests/{digest}", String::new()),
@@ -123,7 +128,8 @@ async fn a_backend_that_does_not_answer_is_given_up_at_the_deadline() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
-    let router = router(Arc::new(Fake::default()), &Config { body_timeout_ms: 20, ..Config::default() });
+    let router = router(Arc::new(Fake::default()), &Config { body_timeout_ms: 20, ..Config::default() })
+        .expect("legal settings");
     let body = axum::body::Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let problem = send(&router, "POST", "/v1/requests", body).await.problem();
     assert_eq!(problem.kind, "urn:countersign:problem:deadline");

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use countersign_api::{Config, ConfigError, serve};
+use countersign_api::{Config, ConfigError, Tls, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -16,18 +16,19 @@ use crate::fake::{Fake, request_body};
 /// Long enough for anything that happens on an overloaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Served {
-    address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
     backend: Arc<Fake>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), ConfigError>>,
 }
 
-async fn served(backend: Fake, config: Config) -> Served {
+pub(crate) async fn served(backend: Fake, config: Config) -> Served {
+    let tls = config.tls.clone().map(|files| Arc::new(Tls::load(files).expect("a certificate")));
     let listener = TcpListener::bind(config.listen).await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (backend, shutdown) = (Arc::new(backend), CancellationToken::new());
-    let task = tokio::spawn(serve(listener, backend.clone(), config, shutdown.clone()));
+    let task = tokio::spawn(serve(listener, backend.clone(), config, tls, shutdown.clone()));
     Served { address, backend, shutdown, task }
 }
 
@@ -36,7 +37,7 @@ impl Served {
         TcpStream::connect(self.address).await.expect("it listens")
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         timeout(PATIENCE, self.task).await.expect("it stops").expect("no panic").expect("legal settings");
     }
@@ -149,6 +150,6 @@ async fn headers_that_are_too_many_or_too_long_are_refused() {
 async fn settings_out_of_bounds_are_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let config = Config { max_in_flight: 0, ..Config::default() };
-    let error = serve(listener, Arc::new(Fake::default()), config, CancellationToken::new()).await;
+    let error = serve(listener, Arc::new(Fake::default()), config, None, CancellationToken::new()).await;
     assert_eq!(error.expect_err("out of bounds").to_string(), "max_in_flight must be 1 to 65536, got 0");
 }

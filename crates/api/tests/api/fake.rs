@@ -219,7 +219,8 @@ impl Answer {
 
 /// One call to a fresh router.
 pub(crate) async fn call(backend: Fake, method: &str, path: &str, body: impl Into<Body>) -> Answer {
-    send(&countersign_api::router(Arc::new(backend), &Config::default()), method, path, body).await
+    let router = countersign_api::router(Arc::new(backend), &Config::default()).expect("legal settings");
+    send(&router, method, path, body).await
 }
 
 /// One call, with a JSON content type.

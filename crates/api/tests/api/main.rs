@@ -1,5 +1,6 @@
 //! The HTTP interface over a backend that answers as it is told.
 
+mod access;
 mod bounds;
 mod connections;
 mod document;

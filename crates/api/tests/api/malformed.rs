@@ -80,7 +80,7 @@ async fn a_malformed_publication_is_told_what_is_wrong() {
 
 #[tokio::test]
 async fn a_body_that_is_not_called_json_is_refused() {
-    let router = router(std::sync::Arc::new(Fake::default()), &Config::default());
+    let router = router(std::sync::Arc::new(Fake::default()), &Config::default()).expect("legal settings");
     for (content_type, accepted) in [
         (None, false),
         (Some("text/plain"), false),

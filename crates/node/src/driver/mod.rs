@@ -5,6 +5,7 @@
 
 mod advance;
 mod keygen;
+mod members;
 mod requests;
 mod sessions;
 mod turns;
@@ -47,6 +48,7 @@ use crate::{
     wire_log::WireLog,
 };
 pub(crate) use keygen::write_root_keys;
+use members::{Ready, Waiting};
 use requests::Requests;
 use turns::{Next, Turns};
 
@@ -118,6 +120,8 @@ pub(crate) struct Driver {
     parts: Parts,
     coordinators: BTreeMap<SessionId, Coordinating>,
     requests: Requests,
+    /// Requests that wait for members.
+    waiting: Waiting,
     /// Commitments that other members handed out.
     stock: Stock,
     /// Connected members, by what they run actions with.
@@ -137,6 +141,7 @@ impl Driver {
             parts,
             coordinators: BTreeMap::new(),
             requests: Requests::default(),
+            waiting: Waiting::default(),
             stock: Stock::default(),
             connected: BTreeMap::new(),
             order: Order::default(),
@@ -162,7 +167,9 @@ impl Driver {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            let idle = self.coordinators.is_empty() && self.parts.participant.open_sessions() == 0;
+            let idle = self.coordinators.is_empty()
+                && self.waiting.is_empty()
+                && self.parts.participant.open_sessions() == 0;
             if drain_ends.is_some_and(|ends| idle || Instant::now() >= ends) {
                 return self.stop();
             }
@@ -197,7 +204,7 @@ impl Driver {
         let now = self.parts.clock.now();
         let coordinators = self.coordinators.values().map(|c| c.coordinator.next_timeout());
         let others = [self.parts.keygen.next_timeout(), self.housekeeping_at];
-        let next = coordinators.chain(others).min().unwrap_or(now);
+        let next = coordinators.chain(others).chain(self.waiting.next_timeout()).min().unwrap_or(now);
         Instant::now() + Duration::from_millis(next.saturating_sub(now).min(HOUSEKEEPING_MS))
     }
 
@@ -219,6 +226,7 @@ impl Driver {
         self.keep_pace();
         let now = self.parts.clock.now();
         self.tick_coordinators(now);
+        self.tick_waiting(now);
         self.tick_keygen(now);
         if now >= self.housekeeping_at {
             self.housekeeping_at = now.saturating_add(HOUSEKEEPING_MS);
@@ -292,6 +300,7 @@ impl Driver {
                 self.connected.insert(member, hello.engine);
                 if hello.engine == self.parts.membership.engine {
                     self.each_coordinator(|coordinator| coordinator.connected(member, now));
+                    self.retry_waiting(now);
                 }
                 self.keygen_connected(member);
                 self.parts.replication.greet(peer);
@@ -376,11 +385,5 @@ impl Driver {
     fn send<T: serde::Serialize>(&self, to: Identifier, lane: Lane, frame: &T) {
         let Some(member) = self.parts.membership.committee.member(to) else { return };
         wire::send(self.parts.transport.as_ref(), member, lane, frame);
-    }
-
-    /// Connected members that run actions as this node does.
-    fn equals(&self) -> impl Iterator<Item = Identifier> + '_ {
-        let engine = self.parts.membership.engine;
-        self.connected.iter().filter(move |(_, theirs)| **theirs == engine).map(|(member, _)| *member)
     }
 }

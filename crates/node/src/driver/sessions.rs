@@ -15,7 +15,7 @@ use countersign_types::{
     api::{SignResponse, SignedPayload, SignerVote},
 };
 
-use super::{Coordinating, Driver, Reply, requests::Posted};
+use super::{Coordinating, Driver, Ready, Reply, requests::Posted};
 use crate::runs::Recorded;
 
 /// The most bytes of a receipt that goes with an answer.
@@ -40,11 +40,28 @@ impl Driver {
         }
     }
 
-    /// The action is ready and the chains are pinned: a session begins.
+    /// The action is ready and the chains are pinned: a session begins, once enough members are there.
     pub(super) fn prepared(&mut self, digest: RequestDigest, pins: Result<Vec<Pin>, Failure>, now: Millis) {
-        let Some(request) = self.requests.request(&digest) else { return };
-        let setup = pins.and_then(|pins| self.setup(request, pins, now));
-        match setup {
+        match pins {
+            Ok(pins) => self.begin(Ready { request: digest, pins, since: now }, now),
+            Err(failure) => self.not_begun(digest, failure),
+        }
+    }
+
+    /// Begins a session, if there are as many members as it needs; else it waits for them.
+    pub(super) fn begin(&mut self, ready: Ready, now: Millis) {
+        let Some(request) = self.requests.request(&ready.request) else { return };
+        let membership = &self.parts.membership;
+        let (me, threshold) = (membership.me, usize::from(membership.committee.threshold()));
+        let order = self.order.of(me, self.equals().collect(), ready.request.as_bytes()[0], now);
+        if order.len() < threshold {
+            if let Err(Ready { request, .. }) = self.waiting.wait(ready, now) {
+                self.not_begun(request, self.too_few_connected(order.len()));
+            }
+            return;
+        }
+        let digest = ready.request;
+        match self.setup(request, ready, order, now) {
             Ok(setup) => {
                 let (coordinator, effects) = Coordinator::start(setup, now);
                 let session = coordinator.session();
@@ -53,22 +70,23 @@ impl Driver {
                 self.coordinators.insert(session, coordinating);
                 self.coordinator_effects(session, effects, now);
             }
-            Err(failure) => {
-                self.parts.participant.release(&digest);
-                self.answered(digest, Err(failure));
-            }
+            Err(failure) => self.not_begun(digest, failure),
         }
     }
 
-    fn setup(&mut self, request: Arc<ValidRequest>, pins: Vec<Pin>, now: Millis) -> Result<Setup, Failure> {
+    fn not_begun(&mut self, digest: RequestDigest, failure: Failure) {
+        self.parts.participant.release(&digest);
+        self.answered(digest, Err(failure));
+    }
+
+    fn setup(
+        &mut self,
+        request: Arc<ValidRequest>,
+        Ready { mut pins, since, .. }: Ready,
+        order: Vec<Identifier>,
+        now: Millis,
+    ) -> Result<Setup, Failure> {
         let membership = Arc::clone(&self.parts.membership);
-        let others = self.equals().collect();
-        let order = self.order.of(membership.me, others, request.digest().as_bytes()[0], now);
-        let threshold = usize::from(membership.committee.threshold());
-        if order.len() < threshold {
-            return Err(self.too_few_connected(order.len()));
-        }
-        let mut pins = pins;
         pins.sort();
         let terms = SessionTerms {
             request: request.digest(),
@@ -78,34 +96,12 @@ impl Driver {
             pins,
         };
         let public = self.parts.participant.derived_public(&request)?;
-        let deadline = now.saturating_add(self.parts.deadline_ms).min(request.request().expires_at);
+        let deadline = since.saturating_add(self.parts.deadline_ms).min(request.request().expires_at);
         let key = &request.request().key;
+        let threshold = usize::from(membership.committee.threshold());
         let others = order.get(1..threshold).unwrap_or_default();
         let advance = self.stock.draw(key.policy.action, key.scheme, others);
         Ok(Setup { membership, request, terms, public, order, advance, deadline })
-    }
-
-    fn too_few_connected(&self, reachable: usize) -> Failure {
-        let membership = &self.parts.membership;
-        let committee = &membership.committee;
-        let nodes = committee
-            .identifiers()
-            .filter(|id| *id != membership.me && !self.connected.contains_key(id))
-            .filter_map(|id| committee.member(id))
-            .map(|member| countersign_types::NodeDecision {
-                peer_id: member.peer_id(),
-                decision: Decision::NotConnected,
-                reason: Some("it is not connected to the coordinating node".into()),
-            })
-            .collect::<Vec<_>>();
-        let missing: Vec<&str> = nodes.iter().map(|node| node.peer_id.as_str()).collect();
-        let detail = format!(
-            "{} of {} nodes are needed to sign, {reachable} can be reached; not connected: {}",
-            committee.threshold(),
-            committee.size(),
-            missing.join(", ")
-        );
-        Failure::new(FailureKind::Unavailable, detail).with_nodes(nodes)
     }
 
     pub(super) fn participant_received(&mut self, from: Identifier, message: ToParticipant, now: Millis) {
