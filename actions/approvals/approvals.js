@@ -36,7 +36,8 @@ export default function run() {
 }
 
 /**
- * What each person signs: for this key only, this text only, until this time.
+ * What each person signs: for this key only, this text only, until this time. The id is a hash of the key's spec, so the same spec
+ * has the same id on every network; the public key follows from the network's root key too.
  * @param {string} text
  * @param {number} until
  */
@@ -49,13 +50,14 @@ function approval(text, until) {
       ],
       Approval: [
         { name: "key", type: "bytes32" },
+        { name: "publicKey", type: "bytes" },
         { name: "text", type: "string" },
         { name: "until", type: "uint64" },
       ],
     },
     primaryType: "Approval",
     domain: { name: "Countersign approvals", version: "1" },
-    message: { key: hex(context.keyId), text, until: String(until) },
+    message: { key: hex(context.keyId), publicKey: hex(context.publicKey), text, until: String(until) },
   };
 }
 

@@ -1,6 +1,7 @@
 // @ts-check
-// Signs a Bitcoin transaction that spends outputs of this key (Taproot, BIP-341 key path), while a price is above a limit, and only
-// if it pays all but a bounded fee to the script that the config names. What is signed is computed here, from the transaction's parts.
+// Signs a Bitcoin transaction that spends outputs of this key (Taproot, BIP-341 key path) when it is asked for while a price is above
+// a limit, and only if it pays all but a bounded fee to the script that the config names. What is signed is computed here, from the
+// transaction's parts. A signature never ends: the price is that of the moment of asking, not of the broadcast.
 import { concat, context, crypto, decimal, fromHex, http, median, refuse, sign, utf8 } from "countersign";
 
 /**
@@ -8,12 +9,18 @@ import { concat, context, crypto, decimal, fromHex, http, median, refuse, sign, 
  *   pay_to: string, max_fee: string }} Config
  * @typedef {{ txid: string, vout: number, sequence: number, amount: string }} Input
  * @typedef {{ amount: string, script: string }} Output
- * @typedef {{ version: number, lock_time: number, inputs: Input[], outputs: Output[] }} Spend
+ * @typedef {{ version: number, lock_time: number, inputs: Input[], outputs: [Output] }} Spend
  */
 
 /** As many inputs as the manifest has payloads. */
 const MOST_INPUTS = 4;
-const MOST_OUTPUTS = 4;
+/**
+ * The least that is paid, in satoshis: what Bitcoin Core calls dust of the largest script that an address stands for (P2PKH). Less is
+ * not passed on, and only burns the fee.
+ */
+const LEAST_PAID = 546n;
+/** No relative lock time: final, or replaceable by a higher fee (BIP-125). */
+const SEQUENCES = [0xffffffff, 0xfffffffd];
 /** 21 million bitcoin, in satoshis. */
 const ALL_MONEY = 2_100_000_000_000_000n;
 
@@ -24,10 +31,9 @@ export default function run() {
   if (fee < 0n || fee > BigInt(config.max_fee)) {
     refuse(`the transaction leaves a fee of ${fee} satoshis, the key allows 0 to ${config.max_fee}`);
   }
-  for (const { script } of spend.outputs) {
-    if (script.toLowerCase() !== config.pay_to.toLowerCase()) {
-      refuse(`the transaction pays to the script ${script}, the key allows ${config.pay_to} only`);
-    }
+  const [{ script }] = spend.outputs;
+  if (script.toLowerCase() !== config.pay_to.toLowerCase()) {
+    refuse(`the transaction pays to the script ${script}, the key allows ${config.pay_to} only`);
   }
   const { url, pointer } = config.price;
   const price = http.fetch(url, { fields: { [pointer]: median(config.tolerance) } }).fields[pointer];
@@ -144,11 +150,10 @@ function checkedSpend(spend) {
   const wrong = (/** @type {string} */ why) => refuse(`the transaction cannot be used: ${why}`);
   if (!has(spend, ["version", "lock_time", "inputs", "outputs"])) return wrong("it is { version, lock_time, inputs, outputs }");
   if (!isWhole(spend.version) || !isWhole(spend.lock_time)) return wrong("version and lock_time are numbers of 32 bits");
+  if (spend.lock_time !== 0) return wrong(`lock_time is 0, got ${spend.lock_time}`);
   const { inputs, outputs } = spend;
   if (!Array.isArray(inputs) || inputs.length === 0 || inputs.length > MOST_INPUTS) return wrong(`it has 1 to ${MOST_INPUTS} inputs`);
-  if (!Array.isArray(outputs) || outputs.length === 0 || outputs.length > MOST_OUTPUTS) {
-    return wrong(`it has 1 to ${MOST_OUTPUTS} outputs`);
-  }
+  if (!Array.isArray(outputs) || outputs.length !== 1) return wrong("it has one output");
   for (const input of inputs) {
     const isInput =
       has(input, ["txid", "vout", "sequence", "amount"]) &&
@@ -158,10 +163,11 @@ function checkedSpend(spend) {
       isWhole(input.sequence) &&
       isAmount(input.amount);
     if (!isInput) return wrong('an input is { "txid": "64 digits", "vout": 0, "sequence": 4294967293, "amount": "satoshis" }');
+    if (!SEQUENCES.includes(input.sequence)) return wrong(`a sequence is ${SEQUENCES.join(" or ")}, got ${input.sequence}`);
   }
-  for (const output of outputs) {
-    const isOutput = has(output, ["amount", "script"]) && isAmount(output.amount) && isScript(output.script);
-    if (!isOutput) return wrong('an output is { "amount": "satoshis", "script": "0x.." }');
-  }
+  const [output] = outputs;
+  const isOutput = has(output, ["amount", "script"]) && isAmount(output.amount) && isScript(output.script);
+  if (!isOutput) return wrong('an output is { "amount": "satoshis", "script": "0x.." }');
+  if (BigInt(output.amount) < LEAST_PAID) return wrong(`the output pays at least ${LEAST_PAID} satoshis, got ${output.amount}`);
   return spend;
 }

@@ -17,6 +17,8 @@ pub mod relay;
 pub mod report;
 pub mod rpc;
 pub mod settings;
+pub mod shell;
+pub mod temporary;
 pub mod wire;
 
 pub use network::Network;

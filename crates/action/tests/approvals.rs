@@ -2,7 +2,7 @@
 
 mod guest;
 
-use countersign_types::{Bytes, KeyId, NodeKey, Payload, Verdict, typed_data_digest};
+use countersign_types::{Bytes, KeyId, NodeKey, Payload, PublicKey, Verdict, typed_data_digest};
 use guest::{Guest, nobody, refusal};
 use serde_json::{Value, json};
 
@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 const NOW: u64 = 1_700_000_000;
 /// The context's key.
 const KEY: [u8; 32] = [4; 32];
+/// Its public key on the context's network.
+const PUBLIC_KEY: [u8; 33] = [2; 33];
 
 fn person(number: u8) -> NodeKey {
     NodeKey::from_bytes([number; 32]).expect("a scalar")
@@ -23,18 +25,29 @@ fn config(needed: u64) -> Value {
 
 /// Somebody's signature, over what the action's README says.
 fn approval(number: u8, key: [u8; 32], text: &str, until: u64) -> String {
+    approval_under(&PUBLIC_KEY, number, key, text, until)
+}
+
+/// The same on a network where the key has another public key.
+fn approval_under(public_key: &[u8], number: u8, key: [u8; 32], text: &str, until: u64) -> String {
     let typed_data = json!({
         "types": {
             "EIP712Domain": [{ "name": "name", "type": "string" }, { "name": "version", "type": "string" }],
             "Approval": [
                 { "name": "key", "type": "bytes32" },
+                { "name": "publicKey", "type": "bytes" },
                 { "name": "text", "type": "string" },
                 { "name": "until", "type": "uint64" },
             ],
         },
         "primaryType": "Approval",
         "domain": { "name": "Countersign approvals", "version": "1" },
-        "message": { "key": KeyId::from(key), "text": text, "until": until.to_string() },
+        "message": {
+            "key": KeyId::from(key),
+            "publicKey": Bytes::copy_from_slice(public_key),
+            "text": text,
+            "until": until.to_string(),
+        },
     });
     let digest = typed_data_digest(&typed_data.to_string()).expect("typed data");
     let signature = person(number).sign(countersign_types::B256::from_slice(&digest));
@@ -46,7 +59,9 @@ fn good(number: u8) -> String {
 }
 
 async fn guest() -> Guest {
-    Guest::javascript("approvals", "").await
+    let mut guest = Guest::javascript("approvals", "").await;
+    guest.context.public_key = PublicKey(Bytes::copy_from_slice(&PUBLIC_KEY));
+    guest
 }
 
 async fn run(guest: &mut Guest, config: &Value, params: &Value) -> Verdict {
@@ -98,6 +113,22 @@ async fn too_few_are_refused_however_many_signatures_there_are() {
         let reason = refusal(&verdict);
         assert!(reason.starts_with(&format!("{approving} of 5 people approve, 3 must")), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn approvals_under_another_root_key_do_not_count() {
+    let mut guest = guest().await;
+    // the same spec, and so the same key id, on another network
+    let elsewhere = [3; 33];
+    let approvals: Vec<String> =
+        (1..=5).map(|number| approval_under(&elsewhere, number, KEY, "hello", NOW + 1)).collect();
+    let verdict = run(&mut guest, &config(3), &params(&approvals)).await;
+    let reason = refusal(&verdict);
+    assert!(reason.starts_with("0 of 5 people approve, 3 must"), "{reason}");
+    // they are good ones where they were given
+    guest.context.public_key = PublicKey(Bytes::copy_from_slice(&elsewhere));
+    let verdict = run(&mut guest, &config(3), &params(&approvals)).await;
+    assert!(matches!(verdict, Verdict::Allow { .. }), "{verdict:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ pub const MAX_DEADLINE_MS: u64 = 30_000;
 const MAX_READ_TIMEOUT_MS: u64 = 600_000;
 /// The most of any count of places that an operator may set.
 const MAX_PLACES: usize = 65_536;
+/// The most of a rate: so often a minute, or at once.
+const MAX_RATE: u64 = 1_000_000;
 /// The most origins whose pages may ask.
 const MAX_ORIGINS: usize = 64;
 /// The origin that stands for all.
@@ -27,6 +29,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How many connections are open at once; further ones wait in the listener's backlog.
     pub max_connections: usize,
+    /// How many of them one address has; further ones are closed at once. Behind a proxy all callers have one address.
+    pub max_connections_of_address: usize,
     /// How many calls are answered at once, transfers excluded; further ones are answered busy.
     pub max_in_flight: usize,
     /// How many components are received or sent at once; further ones are answered busy.
@@ -52,6 +56,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             max_connections: 1_024,
+            max_connections_of_address: 256,
             max_in_flight: 256,
             max_transfers: 4,
             deadline_ms: MAX_DEADLINE_MS,
@@ -101,6 +106,7 @@ impl Config {
         let places = count(MAX_PLACES);
         [
             ("max_connections", places, count(self.max_connections)),
+            ("max_connections_of_address", places, count(self.max_connections_of_address)),
             ("max_in_flight", places, count(self.max_in_flight)),
             ("max_transfers", places, count(self.max_transfers)),
             ("deadline_ms", MAX_DEADLINE_MS, self.deadline_ms),
@@ -108,6 +114,8 @@ impl Config {
             ("body_timeout_ms", MAX_READ_TIMEOUT_MS, self.body_timeout_ms),
         ]
         .into_iter()
+        .chain(rate_bounds(["caller_rate.per_minute", "caller_rate.burst"], self.caller_rate))
+        .chain(rate_bounds(["address_rate.per_minute", "address_rate.burst"], self.address_rate))
         .find(|(_, most, got)| !(1..=*most).contains(got))
         .map_or(Ok(()), |(key, most, got)| Err(ConfigError::Bounds { key, most, got }))?;
         self.origins().map(drop)
@@ -140,6 +148,17 @@ impl Config {
     }
 }
 
+/// What is set of a rate, with its bounds.
+fn rate_bounds(
+    keys: [&'static str; 2],
+    rate: Option<Rate>,
+) -> impl Iterator<Item = (&'static str, u64, u64)> {
+    let values = rate.map(|rate| [rate.per_minute, rate.burst].map(|value| u64::from(value.get())));
+    values
+        .into_iter()
+        .flat_map(move |values| keys.into_iter().zip(values).map(|(key, value)| (key, MAX_RATE, value)))
+}
+
 /// Whose web pages may ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origins {
@@ -166,6 +185,8 @@ fn header_of(origin: &str) -> Result<HeaderValue, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     #[test]
@@ -177,11 +198,15 @@ mod tests {
     #[test]
     fn a_bound_that_is_broken_is_named() {
         type Change = fn(&mut Config);
-        let changes: [(&str, Change); 4] = [
+        let changes: [(&str, Change); 6] = [
             ("max_connections", |c| c.max_connections = 0),
             ("max_in_flight", |c| c.max_in_flight = MAX_PLACES + 1),
             ("deadline_ms", |c| c.deadline_ms = MAX_DEADLINE_MS + 1),
             ("body_timeout_ms", |c| c.body_timeout_ms = 0),
+            ("max_connections_of_address", |c| c.max_connections_of_address = 0),
+            ("caller_rate.burst", |c| {
+                c.caller_rate = Some(Rate { per_minute: NonZeroU32::MIN, burst: NonZeroU32::MAX });
+            }),
         ];
         for (key, change) in changes {
             let mut config = Config::default();

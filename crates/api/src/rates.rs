@@ -2,23 +2,22 @@
 
 use std::{
     hash::Hash,
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroUsize},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use governor::{
     Quota, RateLimiter,
-    clock::{Clock, DefaultClock, Reference},
+    clock::{Clock, DefaultClock},
     middleware::NoOpMiddleware,
-    state::keyed::HashMapStateStore,
+    state::{InMemoryState, NotKeyed},
 };
+use lru::LruCache;
 use serde::{Deserialize, Serialize};
 
 /// The most askers that are remembered at once.
-const MAX_KNOWN: usize = 65_536;
-/// How often those who have asked for nothing of late are forgotten, once there are too many.
-const FORGETTING: Duration = Duration::from_secs(1);
+const MAX_KNOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 
 /// How often one asker may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,14 +41,15 @@ pub struct TooOften {
 
 /// Counts how often each asker asks.
 ///
-/// What it remembers is bounded: askers beyond 65,536 who asked within the last moments are told to wait.
-pub struct Rates<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
+/// What it remembers is bounded: of more than 65,536 askers, whoever has not asked for the longest time is forgotten, and begins anew.
+/// So whoever fills it takes nothing from others.
+pub struct Rates<K: Hash + Eq + Clone, C: Clock + Clone = DefaultClock> {
     rate: Rate,
-    limiter: RateLimiter<K, HashMapStateStore<K>, C, NoOpMiddleware<C::Instant>>,
     clock: C,
-    most: usize,
-    forgot: Mutex<C::Instant>,
+    known: Mutex<LruCache<K, Limiter<C>>>,
 }
+
+type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 impl<K: Hash + Eq + Clone> Rates<K> {
     /// Nobody has asked yet.
@@ -59,33 +59,19 @@ impl<K: Hash + Eq + Clone> Rates<K> {
 }
 
 impl<K: Hash + Eq + Clone, C: Clock + Clone> Rates<K, C> {
-    fn with_clock(rate: Rate, clock: C, most: usize) -> Self {
-        let quota = Quota::per_minute(rate.per_minute).allow_burst(rate.burst);
-        let limiter = RateLimiter::new(quota, HashMapStateStore::default(), clock.clone());
-        let forgot = Mutex::new(clock.now());
-        Self { rate, limiter, clock, most, forgot }
+    fn with_clock(rate: Rate, clock: C, most: NonZeroUsize) -> Self {
+        Self { rate, clock, known: Mutex::new(LruCache::new(most)) }
     }
 
     /// Counts one call.
     pub fn count(&self, asker: &K) -> Result<(), TooOften> {
-        if self.limiter.len() >= self.most && !self.forget() {
-            return Err(TooOften { rate: self.rate, wait: FORGETTING });
-        }
-        self.limiter
-            .check_key(asker)
+        let quota = Quota::per_minute(self.rate.per_minute).allow_burst(self.rate.burst);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let limiter =
+            known.get_or_insert(asker.clone(), || RateLimiter::direct_with_clock(quota, self.clock.clone()));
+        limiter
+            .check()
             .map_err(|early| TooOften { rate: self.rate, wait: early.wait_time_from(self.clock.now()) })
-    }
-
-    /// Forgets askers whose calls do not count any more; says whether there is room.
-    fn forget(&self) -> bool {
-        let mut forgot = self.forgot.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        if now.duration_since(*forgot) < FORGETTING.into() {
-            return false;
-        }
-        *forgot = now;
-        self.limiter.retain_recent();
-        self.limiter.len() < self.most
     }
 }
 
@@ -100,10 +86,14 @@ mod tests {
         Rate { per_minute: some(per_minute), burst: some(burst) }
     }
 
+    fn some(count: usize) -> NonZeroUsize {
+        NonZeroUsize::new(count).expect("not zero")
+    }
+
     #[test]
     fn each_asker_has_a_rate_and_a_burst_of_their_own() {
         let clock = FakeRelativeClock::default();
-        let rates = Rates::with_clock(rate(60, 3), clock.clone(), 10);
+        let rates = Rates::with_clock(rate(60, 3), clock.clone(), some(10));
         for _ in 0..3 {
             rates.count(&"alice").expect("within the burst");
         }
@@ -116,16 +106,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_room_comes_back() {
+    fn what_is_remembered_is_bounded_and_nobody_is_locked_out() {
         let clock = FakeRelativeClock::default();
-        let rates = Rates::with_clock(rate(60, 1), clock.clone(), 100);
-        for asker in 0..100 {
-            rates.count(&asker).expect("there is room");
+        let rates = Rates::with_clock(rate(60, 1), clock, some(100));
+        rates.count(&0).expect("the first");
+        for asker in 1..100 {
+            rates.count(&asker).expect("each has a burst of their own");
         }
-        rates.count(&100).expect_err("all places are taken");
-        assert_eq!(rates.limiter.len(), 100);
-        clock.advance(Duration::from_secs(5));
-        rates.count(&100).expect("those before do not count any more");
-        assert!(rates.limiter.len() <= 2);
+        rates.count(&0).expect_err("still known, and asked last");
+        for asker in 100..300 {
+            rates.count(&asker).expect("there is always room");
+        }
+        assert_eq!(rates.known.lock().expect("not poisoned").len(), 100);
+        rates.count(&0).expect("forgotten");
     }
 }

@@ -1,6 +1,7 @@
 //! Connections: accepting, bounding and draining them.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     pin::pin,
@@ -18,7 +19,7 @@ use metrics::gauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ const DRAIN_SLACK: Duration = Duration::from_secs(2);
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 /// The most headers of one request.
 const MAX_HEADERS: usize = 64;
+/// How long a greeting by TLS may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when the machine gives no more connections (no file descriptors, no memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -80,13 +83,17 @@ struct Served {
 
 async fn accept_all(listener: TcpListener, served: &Served) {
     let mut connections = JoinSet::new();
+    let mut of_address = OfAddress::default();
     loop {
         tokio::select! {
             () = served.shutdown.cancelled() => break,
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => of_address.ended(ended),
             stream = accept(&listener), if connections.len() < served.config.max_connections => {
                 if let Some((stream, from)) = stream {
-                    connections.spawn(connection(stream, from, served.clone()));
+                    let from = counted(from.ip());
+                    if of_address.takes(from, served.config.max_connections_of_address) {
+                        connections.spawn(connection(stream, from, served.clone()));
+                    }
                 }
             }
         }
@@ -114,24 +121,59 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     kind == io::ErrorKind::ConnectionAborted || kind == io::ErrorKind::ConnectionReset
 }
 
-async fn connection(stream: TcpStream, from: SocketAddr, served: Served) {
+/// How many connections each address has.
+#[derive(Default)]
+struct OfAddress(BTreeMap<IpAddr, usize>);
+
+impl OfAddress {
+    /// Counts one more, unless there are as many as may be.
+    fn takes(&mut self, address: IpAddr, most: usize) -> bool {
+        let open = self.0.entry(address).or_default();
+        let takes = *open < most;
+        if takes {
+            *open += 1;
+        }
+        takes
+    }
+
+    fn ended(&mut self, ended: Result<IpAddr, JoinError>) {
+        // no connection is aborted, and none panics: what would be lost is one place of an address
+        let Ok(address) = ended else { return };
+        if let Some(open) = self.0.get_mut(&address) {
+            *open -= 1;
+            if *open == 0 {
+                self.0.remove(&address);
+            }
+        }
+    }
+}
+
+/// Serves one connection; returns its address.
+async fn connection(stream: TcpStream, from: IpAddr, served: Served) -> IpAddr {
     // A signature is one small answer: waiting to fill a segment only delays it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection is gone");
-        return;
+        return from;
     }
-    let Some(tls) = &served.tls else { return converse(stream, from, served).await };
-    // as long as for the headers that come next, so that who says nothing holds no place
-    match timeout(served.config.header_timeout(), tls.acceptor().accept(stream)).await {
+    let Some(tls) = &served.tls else {
+        converse(stream, from, served).await;
+        return from;
+    };
+    let greeted = tokio::select! {
+        greeted = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)) => greeted,
+        () = served.shutdown.cancelled() => return from,
+    };
+    match greeted {
         Ok(Ok(stream)) => converse(stream, from, served).await,
         Ok(Err(error)) => tracing::debug!(%error, "a greeting by TLS failed"),
         Err(_) => tracing::debug!("a greeting by TLS took too long"),
     }
+    from
 }
 
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    from: SocketAddr,
+    from: IpAddr,
     served: Served,
 ) {
     let Served { router, config, shutdown, .. } = served;
@@ -142,7 +184,7 @@ async fn converse(
         .header_read_timeout(config.header_timeout())
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES);
-    let router = router.layer(Extension(Asker(counted(from.ip()))));
+    let router = router.layer(Extension(Asker(from)));
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     tokio::select! {
         ended = serving.as_mut() => {
@@ -171,6 +213,17 @@ fn counted(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_address_has_so_many_connections_and_others_have_theirs() {
+        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let mut open = OfAddress::default();
+        assert_eq!([one, one, one, other].map(|from| open.takes(from, 2)), [true, true, false, true]);
+        open.ended(Ok(one));
+        assert!(open.takes(one, 2));
+        [one, one, other].into_iter().for_each(|from| open.ended(Ok(from)));
+        assert!(open.0.is_empty(), "what has ended is remembered");
+    }
 
     #[test]
     fn addresses_of_one_subscriber_count_as_one() {

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -15,7 +16,10 @@ use rustls::{
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
+/// The bits of a mode by which others than the owner's group may read a file: a key's group may be the service's own.
+const OTHERS: u32 = 0o007;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -120,7 +124,8 @@ fn changed(files: &TlsConfig) -> [Option<SystemTime>; 2] {
 fn read(files: &TlsConfig) -> Result<Current, TlsError> {
     // before: what is written meanwhile is noticed the next time
     let changed = changed(files);
-    let (certificate, key) = (contents(&files.certificate)?, contents(&files.key)?);
+    let (certificate, key) = (contents(&files.certificate)?, Zeroizing::new(contents(&files.key)?));
+    warn_if_open(&files.key);
     let not_pem = |path: &Path, what| {
         let path = path.to_owned();
         move |source| TlsError::NotPem { path, what, source }
@@ -136,6 +141,14 @@ fn read(files: &TlsConfig) -> Result<Current, TlsError> {
         .with_single_cert(chain, key)?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Current { server: Arc::new(server), changed })
+}
+
+/// Says so where others than its owner may read the key.
+fn warn_if_open(key: &Path) {
+    let mode = fs::metadata(key).map(|file| file.permissions().mode()).unwrap_or_default();
+    if mode & OTHERS != 0 {
+        tracing::warn!(key = %key.display(), mode = format!("{:o}", mode & 0o777), "others may read the private key of the interface: chmod 600");
+    }
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, TlsError> {

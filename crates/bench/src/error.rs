@@ -28,6 +28,14 @@ pub enum BenchError {
         /// The beginning of what it said.
         body: String,
     },
+    /// An answer is longer than any node's.
+    #[error("the answer of {node} has more than {most} bytes")]
+    TooLong {
+        /// Whose.
+        node: Url,
+        /// The most.
+        most: usize,
+    },
     /// A node's answer does not verify.
     #[error("the answer of {node} does not verify")]
     NotVerified {

@@ -9,19 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use countersign_client::{Trust, Url, verify_answer};
 use countersign_types::{
     SignedRequest,
     api::{Problem, SignResponse},
 };
-use reqwest::header;
+use reqwest::{header, redirect::Policy};
 use tokio::task::JoinSet;
 
 use crate::{BenchError, Latencies, Row, ceiling::Ceiling};
 
 /// The longest that one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(40);
+/// The most bytes of an answer.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
 /// The most characters of what a node says that are told.
 const MAX_SAID: usize = 400;
 
@@ -80,7 +82,7 @@ impl Load {
         if nodes.is_empty() {
             return Err(BenchError::Nothing);
         }
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        let http = reqwest::Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { http, nodes, trust })
     }
 
@@ -146,9 +148,16 @@ async fn ask_all(
 async fn ask(http: &reqwest::Client, node: &Url, body: Bytes) -> Result<Bytes, BenchError> {
     let url = format!("{}/v1/requests", node.as_str().trim_end_matches('/'));
     let call = http.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
-    let answer = call.send().await?;
+    let mut answer = call.send().await?;
     let status = answer.status();
-    let body = answer.bytes().await?;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(BenchError::TooLong { node: node.clone(), most: MAX_ANSWER_BYTES });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let body = body.freeze();
     if status.is_success() {
         return Ok(body);
     }

@@ -35,6 +35,7 @@ fn interface(listen: SocketAddr, life: &Life) -> Finding {
     match life {
         Life::Answers(_) => Finding::ok("the node answers there"),
         Life::Silent(_) => Finding::skipped("the node that runs does not answer there"),
+        Life::Unseen(_) => Finding::skipped("it cannot be seen whether it is the node that has it"),
         Life::Stopped if listen.port() == 0 => Finding::warning(
             "the node takes any free port, another at each start",
             "set api.listen to an address with a port",
@@ -44,6 +45,9 @@ fn interface(listen: SocketAddr, life: &Life) -> Finding {
 }
 
 async fn members(address: &Multiaddr, own: Option<NodePublicKey>, life: &Life) -> Finding {
+    if let Life::Unseen(_) = life {
+        return Finding::skipped("it cannot be seen whether it is the node that has it");
+    }
     match own.filter(|_| life.runs()) {
         Some(own) => held(reach(&own, &from_here(address)).await.map(drop)),
         None => free(is_free(address), "network.listen"),

@@ -1,6 +1,6 @@
 //! Whether the node runs, and what it says of itself.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use countersign_node::NodeConfig;
 use countersign_store::Store;
@@ -16,6 +16,8 @@ pub(crate) enum Life {
     Answers(Box<NetworkInfo>),
     /// A process has its database, and its interface does not answer as this node: why.
     Silent(String),
+    /// Its interface does not answer, and whether a process has its database cannot be seen: why.
+    Unseen(String),
     /// It does not run.
     Stopped,
 }
@@ -31,16 +33,22 @@ impl Life {
             Err(why) => why,
         };
         let path = config.database();
-        let in_use = tokio::time::timeout(within, spawn_blocking(move || Store::is_in_use(&path))).await;
-        // where even that cannot be seen, the check of the database says why
-        if matches!(in_use, Ok(Ok(Ok(true)))) { Self::Silent(why) } else { Self::Stopped }
+        match tokio::time::timeout(within, spawn_blocking(move || Store::is_in_use(&path))).await {
+            Ok(Ok(Ok(true))) => Self::Silent(why),
+            Ok(Ok(Ok(false))) => Self::Stopped,
+            // no process has a database that is not there
+            Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::NotFound => Self::Stopped,
+            Ok(Ok(Err(error))) => Self::Unseen(error.to_string()),
+            Ok(Err(error)) => Self::Unseen(error.to_string()),
+            Err(_) => Self::Unseen(format!("the disk does not answer within {} s", within.as_secs_f64())),
+        }
     }
 
-    /// Whether a process runs as this node.
+    /// Whether a process is known to run as this node.
     pub(crate) fn runs(&self) -> bool {
         match self {
             Self::Answers(_) | Self::Silent(_) => true,
-            Self::Stopped => false,
+            Self::Unseen(_) | Self::Stopped => false,
         }
     }
 
@@ -48,12 +56,12 @@ impl Life {
     pub(crate) fn info(&self) -> Option<&NetworkInfo> {
         match self {
             Self::Answers(info) => Some(info),
-            Self::Silent(_) | Self::Stopped => None,
+            Self::Silent(_) | Self::Unseen(_) | Self::Stopped => None,
         }
     }
 
-    /// Whether it is well with the node itself.
-    pub(crate) fn judge(&self) -> Finding {
+    /// Whether it is well with the node itself, which may be expected to run.
+    pub(crate) fn judge(&self, expected: bool) -> Finding {
         match self {
             Self::Answers(info) => match &info.not_ready {
                 None => Finding::ok("it runs and can sign"),
@@ -66,6 +74,15 @@ impl Life {
                 format!("its database is in use by a process, and its interface does not answer: {why}"),
                 "wait if it has just started; else see the node's log, and whether api.listen was changed since it started",
             ),
+            Self::Unseen(why) => Finding::failed(
+                format!(
+                    "its interface does not answer, and whether it runs cannot be seen by its database: {why}"
+                ),
+                "run the check as the user that the node runs as, and look at the disk of the data folder",
+            ),
+            Self::Stopped if expected => {
+                Finding::failed("it does not run", "see the end of its log for why it stopped, and start it")
+            }
             Self::Stopped => {
                 Finding::skipped("it does not run: what only a running node knows was not checked")
             }
@@ -117,11 +134,32 @@ mod tests {
         open().expect("whoever looked holds nothing");
     }
 
+    #[tokio::test]
+    async fn a_database_that_cannot_be_looked_at_does_not_mean_a_node_that_stopped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut config, known) = joined(folder.path());
+        // not even root can look into a file as if it were a folder
+        config.data = config.identity.clone();
+        let life = Life::look(&config, &known, Duration::from_secs(10)).await;
+        assert!(matches!(&life, Life::Unseen(why) if why.contains("ot a directory")), "{life:?}");
+        assert!(!life.runs() && life.info().is_none());
+        for expected in [false, true] {
+            let finding = life.judge(expected);
+            assert!(finding.state == State::Failed && finding.says.contains("ot a directory"), "{finding:?}");
+        }
+        // before it has joined there is none to look at
+        config.data = folder.path().join("nowhere");
+        assert!(matches!(Life::look(&config, &known, Duration::from_secs(10)).await, Life::Stopped));
+    }
+
     #[test]
-    fn a_node_that_does_not_run_is_not_a_failure_and_one_that_is_mute_is() {
-        assert_eq!(Life::Stopped.judge().state, State::Skipped);
-        let finding = Life::Silent("connection refused".into()).judge();
-        assert_eq!(finding.state, State::Failed);
-        assert!(finding.says.contains("connection refused"));
+    fn a_node_that_does_not_run_is_a_failure_if_it_should_and_one_that_is_mute_always() {
+        assert_eq!(Life::Stopped.judge(false).state, State::Skipped);
+        assert_eq!(Life::Stopped.judge(true).state, State::Failed);
+        for expected in [false, true] {
+            let finding = Life::Silent("connection refused".into()).judge(expected);
+            assert_eq!(finding.state, State::Failed);
+            assert!(finding.says.contains("connection refused"));
+        }
     }
 }

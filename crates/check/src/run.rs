@@ -29,6 +29,8 @@ pub struct Options {
     pub config: PathBuf,
     /// The longest that any one check may take.
     pub within: Duration,
+    /// Whether a node that does not run is a failure.
+    pub running: bool,
 }
 
 /// Looks at everything. Takes about as long as the slowest check, at most `within` and a few seconds for what comes first. To
@@ -36,7 +38,7 @@ pub struct Options {
 /// disk cannot be ended.
 pub async fn check(options: Options) -> Report {
     let begun = Instant::now();
-    let Options { config: path, within } = options;
+    let Options { config: path, within, running: expected } = options;
     let (read, ahead) = match read(path.clone(), within).await {
         Ok(read) => read,
         Err(check) => return report(path, None, vec![check], begun),
@@ -44,7 +46,7 @@ pub async fn check(options: Options) -> Report {
     let Some(read) = read else { return report(path, None, vec![ahead], begun) };
     let life = Arc::new(Life::look(&read.config, &read.known, ANSWER.min(within)).await);
     let mut checks = vec![ahead];
-    checks.extend(side_by_side(tasks(&path, &read, &life), within).await);
+    checks.extend(side_by_side(tasks(&path, &read, &life, expected), within).await);
     checks.sort_by_key(|check| check.name);
     let running = life.runs();
     report(path, Some((&read.known, running)), checks, begun)
@@ -85,7 +87,7 @@ async fn read(path: PathBuf, within: Duration) -> Result<(Option<Read>, Check), 
     Ok((read, finding.into_check(Name::Configuration, None, took_ms(begun))))
 }
 
-fn tasks(path: &Path, read: &Read, life: &Arc<Life>) -> Vec<Task> {
+fn tasks(path: &Path, read: &Read, life: &Arc<Life>, expected: bool) -> Vec<Task> {
     let Read { config, known } = read;
     let blocking = |name, work: fn(&NodeConfig, &Known, &Life) -> Finding| {
         let (config, known, life) = (Arc::clone(config), Arc::clone(known), Arc::clone(life));
@@ -96,9 +98,10 @@ fn tasks(path: &Path, read: &Read, life: &Arc<Life>) -> Vec<Task> {
         blocking(Name::Passphrase, |config, _, life| database::passphrase(config, life)),
         blocking(Name::Database, |config, known, _| database::owner(config, known)),
         blocking(Name::Disk, |config, _, _| disk::look(config)),
-        blocking(Name::Node, |_, _, life| life.judge()),
         blocking(Name::Version, |config, _, life| versions::look(config, life)),
     ];
+    let seen = Arc::clone(life);
+    tasks.push(Task::blocking(Name::Node, None, move || seen.judge(expected)));
     let looks = chains::looks(&config.chains);
     tasks.extend(files::tasks(path, config));
     tasks.extend(clock::tasks(&config.chains, &looks));
@@ -135,12 +138,30 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::fixture::joined;
+
+    fn options(config: &Path, running: bool) -> Options {
+        Options { config: config.into(), within: Duration::from_secs(10), running }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_should_run_and_does_not_fails_the_check() {
+        let folder = tempfile::tempdir().expect("a folder");
+        joined(folder.path());
+        let config = folder.path().join("node/node.toml");
+        for (running, expected) in [(false, State::Skipped), (true, State::Failed)] {
+            let report = check(options(&config, running)).await;
+            let node = report.checks.iter().find(|check| check.name == Name::Node).expect("a check");
+            assert_eq!(node.state, expected, "{node:?}");
+            assert!(!report.running && (!running || !report.well), "{report:?}");
+        }
+    }
 
     #[tokio::test]
     async fn without_a_configuration_only_that_is_blamed() {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("node.toml");
-        let report = check(Options { config: config.clone(), within: Duration::from_secs(10) }).await;
+        let report = check(options(&config, false)).await;
         assert!(!report.well && !report.running && report.node.is_none());
         assert_eq!(report.count(State::Failed), 1);
         assert_eq!(report.count(State::Skipped), Name::ALL.len() - 1);
@@ -153,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("node.toml");
         fs::write(&config, "data = 'data'\ngenesis = 'genesis.json'").expect("written");
-        let report = check(Options { config, within: Duration::from_secs(10) }).await;
+        let report = check(options(&config, false)).await;
         assert!(!report.well);
         let said = |name| report.checks.iter().find(|check| check.name == name).expect("a check");
         assert_eq!(said(Name::Configuration).state, State::Ok);

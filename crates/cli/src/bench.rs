@@ -93,9 +93,10 @@ fn ceiling(genesis: &Genesis, scheme: Scheme) -> Result<Ceiling, Exit> {
 fn failed(error: BenchError) -> Exit {
     match &error {
         BenchError::NotSigned { failure, .. } => Exit::of_failure(failure, error.to_string()),
-        BenchError::NotVerified { .. } | BenchError::Unreadable { .. } | BenchError::NoNode { .. } => {
-            Exit::not_verified(error)
-        }
+        BenchError::NotVerified { .. }
+        | BenchError::Unreadable { .. }
+        | BenchError::TooLong { .. }
+        | BenchError::NoNode { .. } => Exit::not_verified(error),
         BenchError::Http(_) => Exit::unavailable(error),
         BenchError::Nothing
         | BenchError::Request(_)

@@ -3,12 +3,12 @@
 use std::{error::Error, fmt};
 
 use countersign_client::ClientError;
-use countersign_types::{Failure, FailureKind};
+use countersign_types::{Failure, FailureKind, action::ManifestError};
 
 /// The codes, for `--help`.
 pub(crate) const HELP: &str = "Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 refused · \
 4 unavailable, busy, not ready or too late · 5 disagreement or nonce reused · 6 unauthorised · 7 not found · \
-8 invalid input, file or configuration · 9 a node's answer or a receipt does not verify";
+8 invalid input, file or configuration · 9 a node's answer or a receipt does not verify · 10 a check of a node failed";
 
 /// An error on its way to the terminal.
 #[derive(Debug)]
@@ -62,12 +62,23 @@ impl Exit {
         Self { code: 7, kind: "not-found", message: message.into(), causes: Vec::new(), failure: None }
     }
 
+    /// A node with which not all is well: what was printed says what.
+    pub(crate) fn unwell(message: impl Into<String>) -> Self {
+        Self { code: 10, kind: "unwell", message: message.into(), causes: Vec::new(), failure: None }
+    }
+
+    /// Something that does not answer now.
+    pub(crate) fn unavailable(error: impl Error + 'static) -> Self {
+        Self::new(4, "unavailable", &error)
+    }
+
     /// Something that should not happen.
     pub(crate) fn unexpected(error: impl Error + 'static) -> Self {
         Self::new(1, "unexpected", &error)
     }
 
-    fn of_failure(failure: &Failure, message: String) -> Self {
+    /// What a node answered.
+    pub(crate) fn of_failure(failure: &Failure, message: String) -> Self {
         let code = match failure.kind {
             FailureKind::Refused | FailureKind::PublisherNotListed => 3,
             FailureKind::Busy
@@ -115,10 +126,16 @@ impl From<ClientError> for Exit {
                 exit
             }
             ClientError::Http(_) => Self::new(1, "unexpected", &error),
+            ClientError::Request(request) if request.is_unauthorised() => {
+                Self::new(6, "unauthorised", &error)
+            }
+            ClientError::Publication(ManifestError::Signature { .. }) => Self::new(6, "unauthorised", &error),
             ClientError::Genesis(_)
             | ClientError::NoNodes
             | ClientError::Network { .. }
             | ClientError::Signer(_)
+            | ClientError::Request(_)
+            | ClientError::Publication(_)
             | ClientError::Trust(_) => Self::new(8, "invalid", &error),
         }
     }

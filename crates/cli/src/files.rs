@@ -92,8 +92,8 @@ pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Exit> 
         })
 }
 
-/// Reads a secret key: 0x and 64 hexadecimal digits, in a file that only its owner can read.
-pub(crate) fn signer(path: &Path) -> Result<LocalSigner, Exit> {
+/// Reads a file of secret keys, which only its owner can read.
+pub(crate) fn private_text(path: &Path) -> Result<Zeroizing<String>, Exit> {
     let failed = |error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -101,7 +101,12 @@ pub(crate) fn signer(path: &Path) -> Result<LocalSigner, Exit> {
             format!("the key file {} can be read by others (mode {mode:o}): chmod 600 it", path.display());
         return Err(Exit::invalid_input(message));
     }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+    fs::read_to_string(path).map(Zeroizing::new).map_err(failed)
+}
+
+/// Reads a secret key: 0x and 64 hexadecimal digits, in a file that only its owner can read.
+pub(crate) fn signer(path: &Path) -> Result<LocalSigner, Exit> {
+    let text = private_text(path)?;
     let bytes: Option<[u8; 32]> =
         text.trim().parse::<Bytes>().ok().and_then(|bytes| bytes.as_ref().try_into().ok());
     let bytes = bytes.map(Zeroizing::new).ok_or_else(|| {

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use countersign_client::{BitcoinNetwork, Trust, bitcoin_address, ethereum_address, solana_address};
+use countersign_client::{BitcoinNetwork, bitcoin_address, ethereum_address, solana_address};
 use countersign_types::{
-    ActionId, Address, B256, Bytes, Genesis, KeyId, KeyOptions, KeySpec, PayloadKind, Policy, PublicKey,
-    RootKeys, Scheme,
+    ActionId, Address, B256, Bytes, KeyId, KeyOptions, KeySpec, PayloadKind, Policy, PublicKey, Scheme,
 };
 use serde_json::{Value, json};
 
@@ -14,6 +13,7 @@ use crate::{
     exit::Exit,
     files,
     output::{Output, facts},
+    trust::TrustArguments,
 };
 
 /// Keys.
@@ -27,12 +27,8 @@ pub(crate) enum Command {
         after_help = "Example:\n  countersign key show --genesis genesis.json --root-keys root-keys.json \\\n    --action 0x.. --config 'text:{\"minimum\":\"1\"}'"
     )]
     Show {
-        /// The genesis file.
-        #[arg(long, default_value = "genesis.json")]
-        genesis: PathBuf,
-        /// The root keys: `root-keys.json` of any node.
-        #[arg(long, default_value = "root-keys.json")]
-        root_keys: PathBuf,
+        #[command(flatten)]
+        network: TrustArguments,
         /// The network of the Bitcoin address: mainnet, testnet (signet too) or regtest.
         #[arg(long, default_value_t = BitcoinNetwork::Mainnet)]
         bitcoin_network: BitcoinNetwork,
@@ -92,11 +88,9 @@ impl SpecArguments {
 }
 
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
-    let Command::Show { genesis, root_keys, bitcoin_network, spec } = command;
-    let genesis: Genesis = files::json_file(&genesis, "genesis")?;
-    let root_keys: RootKeys = files::json_file(&root_keys, "file of root keys")?;
+    let Command::Show { network, bitcoin_network, spec } = command;
+    let trust = network.trust()?;
     let spec = spec.spec()?;
-    let trust = Trust::new(&genesis, root_keys).map_err(Exit::invalid)?;
     let public_key = trust.public_key(spec.scheme, &spec.key_id()).map_err(Exit::invalid)?;
     let shown = Shown::new(spec, public_key, bitcoin_network);
     output.result(&shown.document(), || facts(&shown.lines(bitcoin_network)))

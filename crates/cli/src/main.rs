@@ -1,14 +1,18 @@
 //! The command `countersign`: nodes, networks, keys, actions and signatures from a terminal.
 
 mod action;
+mod bench;
 mod exit;
 mod files;
 mod key;
 mod network;
 mod node;
+mod node_backup;
+mod node_check;
 mod output;
 mod receipt;
 mod sign;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -51,6 +55,8 @@ enum Command {
     Receipt(receipt::Command),
     /// Show a node's stored or running result of a request.
     Result(sign::ResultArguments),
+    /// Measure a running network: latency, signatures per second, and what the cryptography alone would allow.
+    Bench(bench::Arguments),
     /// Compile a component from standard input; what a node runs with limits.
     #[command(hide = true, name = node::COMPILE)]
     CompileComponent,
@@ -78,6 +84,7 @@ fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
         Command::Sign(arguments) => sign::run(arguments, output),
         Command::Receipt(command) => receipt::run(command, output),
         Command::Result(arguments) => sign::result(arguments, output),
+        Command::Bench(arguments) => bench::run(arguments, output),
         // ends in `main`, with the code that its parent understands
         Command::CompileComponent => Ok(()),
     }

@@ -11,6 +11,7 @@ use crate::{
     exit::Exit,
     files,
     output::{Output, facts, table},
+    trust::GENESIS,
 };
 
 /// The mode of a file that everybody may read.
@@ -40,7 +41,7 @@ pub(crate) enum Command {
     /// Show a genesis, and check root keys against it.
     Show {
         /// The genesis file.
-        #[arg(long, default_value = "genesis.json")]
+        #[arg(long, env = GENESIS, default_value = "genesis.json")]
         genesis: PathBuf,
         /// The root keys, to be checked.
         #[arg(long)]

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::Exit,
+    node_backup, node_check,
     output::{Output, facts, table},
     sign::{NodeArguments, runtime},
 };
@@ -50,6 +51,10 @@ pub(crate) enum Command {
         #[arg(long, default_value = "node.toml")]
         config: PathBuf,
     },
+    /// Write the node's keys, and what else it needs to come back, into one sealed file. Stop the node first.
+    Backup(node_backup::BackupArguments),
+    /// Put a backup in the place of a database that is lost.
+    Restore(node_backup::RestoreArguments),
     /// Accept a member that was restored from an old backup: forget which of its starts this node has seen. Stop the node
     /// first.
     #[command(
@@ -66,6 +71,8 @@ pub(crate) enum Command {
     },
     /// Ask a node how it and its network are.
     Status(NodeArguments),
+    /// Tell whether all is well with a node, before it starts or while it runs.
+    Check(node_check::Arguments),
 }
 
 /// The passphrase that seals a node's keys.
@@ -126,8 +133,11 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             })
         }
         Command::Run { config } => serve(&config, output),
+        Command::Backup(arguments) => node_backup::take(&arguments, output),
+        Command::Restore(arguments) => node_backup::restore(&arguments, output),
         Command::Readmit { member, config } => readmit(&member, &config, output),
         Command::Status(node) => status(&node, output),
+        Command::Check(arguments) => node_check::run(arguments, output),
     }
 }
 

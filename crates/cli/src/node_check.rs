@@ -11,8 +11,10 @@ use crate::{exit::Exit, output::Output, sign::runtime};
 #[derive(Args)]
 #[command(
     after_help = "It changes nothing: the database is not opened, members are dialled as a stranger.\n\n\
-                        Ends with 0 if no check failed. A warning is for somebody to look at; the node does its part all the same.\n\n\
-                        Example:\n  countersign node check --config node1/node.toml"
+                        Ends with 0 if no check failed. A warning is for somebody to look at; the node does its part all the same. A node that does \
+                        not run fails nothing, except with --running.\n\n\
+                        Examples:\n  countersign node check --config node1/node.toml\n  \
+                        countersign node check --config node1/node.toml --running --json"
 )]
 pub(crate) struct Arguments {
     /// The configuration file.
@@ -21,10 +23,14 @@ pub(crate) struct Arguments {
     /// How long each check may take, in seconds; they run side by side.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
+    /// Take a node that does not run for a failure, as monitoring does.
+    #[arg(long)]
+    running: bool,
 }
 
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit> {
-    let options = Options { config: arguments.config, within: Duration::from_secs(arguments.timeout) };
+    let Arguments { config, timeout, running } = arguments;
+    let options = Options { config, within: Duration::from_secs(timeout), running };
     let runtime = runtime()?;
     let report = runtime.block_on(check(options));
     // a thread that hangs in the disk is not waited for

@@ -16,11 +16,13 @@ use crate::exit::Exit;
 /// Where results go.
 pub(crate) struct Output {
     json: bool,
+    /// The one document was printed: an error after it goes to standard error only.
+    printed: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, printed: false }
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -36,6 +38,7 @@ impl Output {
         let out =
             if self.json { serde_json::to_string_pretty(value).map_err(Exit::unexpected)? } else { text() };
         print(&out);
+        self.printed = true;
         Ok(())
     }
 
@@ -54,7 +57,7 @@ impl Output {
 
     /// Prints an error, once, with its causes.
     pub(crate) fn fail(&mut self, exit: &Exit) -> ExitCode {
-        if self.json {
+        if self.json && !self.printed {
             let failure = exit.failure.as_deref();
             let document = json!({ "error": {
                 "kind": exit.kind,

@@ -9,15 +9,16 @@ use std::{
 use clap::{Args, Subcommand};
 use countersign_action::{Compilation, Config, Engine, Host, Script};
 use countersign_client::{Client, ClientConfig, RequestSigner, Url};
-use countersign_receipt::{Checked, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError, Trust};
-use countersign_types::{Bytes, Genesis, RequestDigest, RootKeys};
+use countersign_receipt::{Checked, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError};
+use countersign_types::{Bytes, Genesis, RequestDigest};
 use serde_json::json;
 
 use crate::{
     exit::Exit,
     files,
     output::{Output, facts, table},
-    sign::{NodeArguments, now_ms, runtime},
+    sign::{NODE, NodeArguments, node_url, now_ms, runtime},
+    trust::TrustArguments,
 };
 
 /// The mode of a receipt's file: it tells what was read.
@@ -49,32 +50,27 @@ pub(crate) enum Command {
 pub(crate) struct VerifyArguments {
     /// The receipt, a JSON file.
     file: PathBuf,
-    /// The genesis file: which network is trusted.
-    #[arg(long, default_value = "genesis.json")]
-    genesis: PathBuf,
-    /// The root keys: `root-keys.json` of any node. They count only with the activations of all members.
-    #[arg(long, default_value = "root-keys.json")]
-    root_keys: PathBuf,
+    #[command(flatten)]
+    network: TrustArguments,
     #[command(flatten)]
     action: ActionArguments,
 }
 
-/// Where the action is that the receipt is about.
+/// Where the action is that the receipt is about. What is on disk goes before what a node has.
 #[derive(Args)]
-#[group(multiple = false)]
 struct ActionArguments {
     /// Its component.
-    #[arg(long)]
+    #[arg(long, group = "at-hand")]
     component: Option<PathBuf>,
     /// Its script.
-    #[arg(long)]
+    #[arg(long, group = "at-hand")]
     script: Option<PathBuf>,
-    /// A node's HTTP address, to fetch it from.
-    #[arg(long)]
-    node: Option<Url>,
     /// Leave the action out: check everything else.
-    #[arg(long)]
+    #[arg(long, group = "at-hand")]
     no_replay: bool,
+    /// A node's HTTP address, to fetch it from; give several, and the next one is asked where one does not answer.
+    #[arg(long = "node", env = NODE, value_delimiter = ',', value_parser = node_url)]
+    nodes: Vec<Url>,
 }
 
 /// Which receipt, and who asks.
@@ -121,14 +117,12 @@ pub(crate) fn write(path: &Path, receipt: &Receipt) -> Result<(), Exit> {
 
 fn verify(arguments: &VerifyArguments, output: &mut Output) -> Result<(), Exit> {
     let receipt = read(&arguments.file)?;
-    let genesis: Genesis = files::json_file(&arguments.genesis, "genesis")?;
-    let root_keys: RootKeys = files::json_file(&arguments.root_keys, "file of root keys")?;
-    let trust = Trust::new(&genesis, root_keys).map_err(Exit::invalid)?;
+    let trust = arguments.network.trust()?;
     let checked = trust.check(&receipt).map_err(Exit::not_verified)?;
     let replayed = if arguments.action.no_replay {
         false
     } else {
-        let (component, script) = arguments.action.content(&receipt, &genesis)?;
+        let (component, script) = arguments.action.content(&receipt, arguments.network.genesis()?)?;
         runtime()?.block_on(replay(&receipt, &checked, &component, script))?;
         true
     };
@@ -149,41 +143,37 @@ fn read(path: &Path) -> Result<Receipt, Exit> {
 
 impl ActionArguments {
     /// Component and script of the receipt's action, from where they are said to be.
-    fn content(&self, receipt: &Receipt, genesis: &Genesis) -> Result<(Bytes, Option<String>), Exit> {
+    fn content(&self, receipt: &Receipt, genesis: Genesis) -> Result<(Bytes, Option<String>), Exit> {
         let manifest = &receipt.manifest;
         let unreadable =
             |path: &PathBuf, error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
         let built_in = countersign_runners::by_digest(manifest.component);
         let built_in = built_in.map(|runner| Bytes::from_static(runner.component));
-        match (&self.node, &self.component, &self.script) {
-            (Some(node), ..) => fetch(node, receipt, genesis, built_in),
-            (None, Some(path), _) if !manifest.is_script() => {
+        match (&self.component, &self.script) {
+            (Some(path), _) if !manifest.is_script() => {
                 let component = fs::read(path).map_err(|error| unreadable(path, error))?;
                 manifest.check_component(&component).map_err(Exit::invalid)?;
                 Ok((component.into(), None))
             }
-            (None, _, Some(path)) if manifest.is_script() => {
+            (_, Some(path)) if manifest.is_script() => {
                 let script = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
                 manifest.check_script(Some(&script)).map_err(Exit::invalid)?;
                 Ok((built_in.ok_or_else(|| not_at_hand(receipt))?, Some(script)))
             }
-            (None, ..) => Err(not_at_hand(receipt)),
+            (None, None) if !self.nodes.is_empty() => fetch(self.nodes.clone(), receipt, genesis, built_in),
+            (Some(_) | None, Some(_) | None) => Err(not_at_hand(receipt)),
         }
     }
 }
 
 fn fetch(
-    node: &Url,
+    nodes: Vec<Url>,
     receipt: &Receipt,
-    genesis: &Genesis,
+    genesis: Genesis,
     built_in: Option<Bytes>,
 ) -> Result<(Bytes, Option<String>), Exit> {
     let manifest = &receipt.manifest;
-    let client = Client::new(ClientConfig {
-        nodes: vec![node.clone()],
-        genesis: genesis.clone(),
-        timeout: FETCH_TIMEOUT,
-    })?;
+    let client = Client::new(ClientConfig { nodes, genesis, timeout: FETCH_TIMEOUT })?;
     runtime()?.block_on(async {
         let component = match built_in {
             Some(component) => component,

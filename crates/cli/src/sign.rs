@@ -16,16 +16,20 @@ use crate::{
     key::SpecArguments,
     output::{Output, facts, table},
     receipt,
+    trust::GENESIS,
 };
+
+/// The variable that names nodes.
+pub(crate) const NODE: &str = "COUNTERSIGN_NODE";
 
 /// Which nodes to ask, and what to trust.
 #[derive(Args)]
 pub(crate) struct NodeArguments {
     /// A node's HTTP address; give several, and the next one is asked where one does not answer.
-    #[arg(long = "node", required = true, value_delimiter = ',', value_parser = node_url)]
+    #[arg(long = "node", env = NODE, required = true, value_delimiter = ',', value_parser = node_url)]
     nodes: Vec<Url>,
     /// The genesis file: the only thing that is trusted.
-    #[arg(long, default_value = "genesis.json")]
+    #[arg(long, env = GENESIS, default_value = "genesis.json")]
     genesis: PathBuf,
     /// How long to try, in seconds.
     #[arg(long, default_value_t = 30)]
@@ -33,15 +37,23 @@ pub(crate) struct NodeArguments {
 }
 
 /// A node's address: with a scheme, else `localhost:8470` is a URL of the scheme `localhost`.
-fn node_url(text: &str) -> Result<Url, String> {
+pub(crate) fn node_url(text: &str) -> Result<Url, String> {
     let url: Option<Url> = text.parse().ok();
     url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| "a node's address starts with http:// or https://, as http://127.0.0.1:8470".into())
 }
 
 impl NodeArguments {
+    pub(crate) fn nodes(&self) -> &[Url] {
+        &self.nodes
+    }
+
+    pub(crate) fn genesis(&self) -> Result<Genesis, Exit> {
+        files::json_file(&self.genesis, "genesis")
+    }
+
     pub(crate) fn client(&self) -> Result<Client, Exit> {
-        let genesis: Genesis = files::json_file(&self.genesis, "genesis")?;
+        let genesis = self.genesis()?;
         let timeout = Duration::from_secs(self.timeout);
         Ok(Client::new(ClientConfig { nodes: self.nodes.clone(), genesis, timeout })?)
     }

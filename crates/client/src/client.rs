@@ -97,8 +97,9 @@ impl Client {
     }
 
     /// Hears so many nodes before it takes a refusal, or another verdict of an action, for the answer: at most as many as there are,
-    /// one by default. Each further one costs another run on all nodes; fewer liars than that cannot talk the client out of
-    /// signatures that others would give.
+    /// one by default. Each further one costs another run on all nodes. Fewer liars than that cannot talk the client out of
+    /// signatures that another node, which it reaches, gives before the deadline. A node that it cannot reach is asked again until
+    /// one other has given a verdict, or as many have said that they know no such action.
     #[must_use]
     pub fn with_opinions(mut self, nodes: usize) -> Self {
         self.opinions = nodes;
@@ -174,7 +175,9 @@ impl Client {
     /// counts or a failure that others would repeat.
     ///
     /// Such a failure is the word of one node, or of as many as [`Client::with_opinions`] says: that a signature is refused cannot be
-    /// proven. A request that is malformed, or not signed by whoever may ask, is asked of nobody.
+    /// proven. That a node knows no such action ends the call only when every other one has answered or cannot be reached: one that is
+    /// silent may be signing, and is waited for until the deadline. A request that is malformed, or not signed by whoever may ask, is
+    /// asked of nobody.
     pub async fn sign(&self, request: SignedRequest) -> Result<Signed, ClientError> {
         let asked = &request.request;
         if asked.network != self.network {

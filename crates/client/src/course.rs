@@ -33,7 +33,7 @@ pub(crate) enum Step {
 pub(crate) struct Course {
     work: Work,
     deadline: Moment,
-    /// How many nodes must give a verdict for it to end the call.
+    /// How many nodes must give a verdict for it to end the call, or say of a request for signatures that they have no such thing.
     opinions: usize,
     nodes: Vec<Place>,
     decided_at: Option<Moment>,
@@ -145,28 +145,29 @@ impl Course {
         self.nodes[node].state = State::Has;
     }
 
-    /// Whose word the call ends with where there is no answer: a verdict before "not here", and that before one node's view,
-    /// which counts only if nobody else may still have an answer. None: there is only the list of what each did.
+    /// Whose word the call ends with where there is no answer: a verdict before "not here", and that before one node's view.
+    /// A view, and of a request for signatures "not here" too, counts only if nobody else may still have an answer. None: there is
+    /// only the list of what each did.
     pub(crate) fn word(&self) -> Option<usize> {
         let last = |state| self.nodes.iter().rposition(|place| place.state == state);
         let is_silent = self.is_under_way() && !self.is_settled();
         let waits = is_silent || (0..self.nodes.len()).any(|node| self.again(node).is_some());
+        let not_here = last(State::NotHere).filter(|_| self.work != Work::Sign || !waits);
         let view = last(State::OneView).filter(|_| !waits);
-        last(State::Decided).or_else(|| last(State::NotHere)).or(view)
+        last(State::Decided).or(not_here).or(view)
     }
 
-    /// Whether some node's word is answer enough not to wait for nodes that cannot be reached.
+    /// Whether what nodes said is answer enough not to wait for those that are silent or cannot be reached.
+    ///
+    /// For signatures that takes more: who is silent may be signing. So it is settled only once nobody is under way, and by as
+    /// many nodes as are to be heard; one node's view settles nothing, as the client has checked the request.
     fn is_settled(&self) -> bool {
-        self.nodes.iter().any(|place| match place.state {
-            State::Decided | State::NotHere => true,
-            // a request for signatures is worth waiting for: the client has checked it
-            State::OneView => self.work != Work::Sign,
-            State::NotAsked
-            | State::UnderWay { .. }
-            | State::Again { .. }
-            | State::Distrusted
-            | State::Has => false,
-        })
+        let say = |state| self.nodes.iter().filter(|place| place.state == state).count();
+        let (decided, not_here) = (say(State::Decided), say(State::NotHere));
+        match self.work {
+            Work::Sign => !self.is_under_way() && (decided > 0 || not_here >= self.opinions),
+            Work::Look | Work::Transfer => decided + not_here + say(State::OneView) > 0,
+        }
     }
 
     fn is_under_way(&self) -> bool {

@@ -12,7 +12,7 @@
 //! | `disagreement`, `nonce-reused` | 409 | verdict | the same |
 //! | `action-failed` | 422 | verdict | the same |
 //! | `unusable-source` | 502 | verdict | the same |
-//! | `not-found`, `unknown-action` | 404 | not here | asks the others; does not wait for those that cannot be reached |
+//! | `not-found`, `unknown-action` | 404 | not here | asks the others; does not wait for those that are silent or cannot be reached. A request for signatures waits for everybody who was asked, as who is silent may be signing, and gives up those that cannot be reached once as many nodes say so as are to be heard |
 //! | `publisher-not-listed` | 403 | not here | the same |
 //! | `invalid`, `wrong-network`, `expired`, `not-yet-issued`, `before-boot` | 400 | one view | asks the others, and this one not again: its clock, its start, its version, or a lie |
 //! | `unauthorised` | 401 | one view | the same |

@@ -6,6 +6,7 @@
 //! are encodings of real values ([`seeds`]) and are made again by `cargo run -p countersign-fuzzing --bin seed`.
 
 mod agreement;
+pub mod backups;
 mod bodies;
 mod choices;
 mod keys;
@@ -41,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "projections", run: reads::projections },
     Target { name: "evm_reads", run: reads::evm_reads },
     Target { name: "receipts", run: receipts::receipts },
+    Target { name: "backups", run: backups::backups },
     Target { name: "share_records", run: keys::share_records },
     Target { name: "root_keys", run: keys::root_keys },
     Target { name: "signatures", run: keys::signatures },

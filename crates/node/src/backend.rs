@@ -9,7 +9,7 @@ use countersign_network::Handle;
 use countersign_receipt::Receipt;
 use countersign_session::{Membership, participant::authenticate};
 use countersign_types::{
-    ActionId, Bytes, Failure, FailureKind, Genesis, NodePublicKey, ReceiptAccess, RequestDigest,
+    ActionId, Bytes, EngineId, Failure, FailureKind, Genesis, NodePublicKey, ReceiptAccess, RequestDigest,
     SignedRequest,
     action::PublishedAction,
     api::{ActionInfo, ActionList, MemberInfo, NetworkInfo, SignResponse},
@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, driver::Input, library::Library, receipts::Shown, status::Status};
+use crate::{clock::Clock, driver::Input, library::Library, receipts::Shown, scrape, status::Status};
 
 /// The node, as the HTTP interface sees it.
 pub(crate) struct NodeBackend {
@@ -53,6 +53,16 @@ impl NodeBackend {
             .collect();
         reachable.insert(self.own, true);
         reachable
+    }
+
+    /// The version and engine of each member that was ever connected, as it last said, and this node's own.
+    fn said(&self) -> BTreeMap<NodePublicKey, (String, EngineId)> {
+        let peers = self.transport.peers().into_iter();
+        let mut said: BTreeMap<_, _> = peers
+            .filter_map(|peer| peer.hello.map(|hello| (peer.member, (hello.version, hello.engine))))
+            .collect();
+        said.insert(self.own, (crate::VERSION.into(), self.membership.engine));
+        said
     }
 
     /// What is wrong with the time, if anything.
@@ -102,17 +112,23 @@ impl NodeBackend {
 impl Backend for NodeBackend {
     async fn network(&self) -> NetworkInfo {
         let reachable = self.reachable();
+        let mut said = self.said();
         let members = self
             .membership
             .committee
             .identifiers()
             .filter_map(|id| Some((id, self.membership.committee.member(id)?)))
-            .map(|(id, member)| MemberInfo {
-                identifier: id.get(),
-                public_key: *member,
-                peer_id: member.peer_id(),
-                address: member.address(),
-                connected: reachable.get(member).copied().unwrap_or(false),
+            .map(|(id, member)| {
+                let (version, engine) = said.remove(member).unzip();
+                MemberInfo {
+                    identifier: id.get(),
+                    public_key: *member,
+                    peer_id: member.peer_id(),
+                    address: member.address(),
+                    connected: reachable.get(member).copied().unwrap_or(false),
+                    version,
+                    engine,
+                }
             })
             .collect();
         let not_ready = self.not_ready();
@@ -198,20 +214,10 @@ impl Backend for NodeBackend {
     }
 
     async fn metrics(&self) -> String {
-        let stats = self.transport.stats();
-        metrics::counter!("countersign_network_frames_out_total").absolute(stats.frames_out);
-        metrics::counter!("countersign_network_frames_in_total").absolute(stats.frames_in);
-        metrics::counter!("countersign_network_bytes_out_total").absolute(stats.bytes_out);
-        metrics::counter!("countersign_network_bytes_in_total").absolute(stats.bytes_in);
-        metrics::counter!("countersign_network_busy_total").absolute(stats.busy);
-        metrics::counter!("countersign_network_refused_connections_total")
-            .absolute(stats.refused_connections);
-        metrics::counter!("countersign_network_violations_total").absolute(stats.violations);
-        for chain in self.chains.status() {
-            let label = chain.chain_id.to_string();
-            let head = chain.head.unwrap_or_default();
-            metrics::gauge!("countersign_chain_final_block", "chain" => label).set(head as f64);
-        }
+        scrape::node(&self.membership, self.not_ready().is_none());
+        scrape::network(&self.transport.stats());
+        scrape::members(&self.transport.peers(), &self.membership);
+        scrape::chains(&self.chains);
         self.metrics.render()
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use countersign_action::{ArtefactKey, Artefacts, Compilation, Compiler, Engine, Host};
+use countersign_api::{Rates, Tls};
 use countersign_chain::Chains;
 use countersign_egress::Egress;
 use countersign_network::{Handle, Hello};
@@ -20,13 +21,13 @@ use countersign_session::{
 use countersign_store::{Bounds, IdentityFile, Owner, Receipts, ReceiptsError, Store};
 use countersign_threshold::RootShare;
 use countersign_types::{Genesis, NodeKey, NodePublicKey, RootKeys, Scheme};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, mpsc},
     task::spawn_blocking,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,7 @@ use crate::{
     driver::{Driver, MAX_INPUTS, Parts},
     heads::Heads,
     library::Library,
+    measures,
     outside::Outside,
     questions::Questions,
     receipts::{self, Keeper, MAX_LOOKUPS, MAX_UNWRITTEN, Shown},
@@ -52,6 +54,8 @@ use crate::{
 const FIRST_EPOCH: u64 = 1;
 /// How long sessions that are under way may go on after the node was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long answers may take to leave after that.
+const INTERFACE_DRAIN: Duration = Duration::from_secs(3);
 /// How much earlier than the interface's deadline a session ends, in milliseconds, so that the caller gets
 /// its reasons.
 const ANSWER_MARGIN_MS: u64 = 1_000;
@@ -122,6 +126,9 @@ pub enum NodeError {
     /// The interface's settings.
     #[error("the HTTP interface's settings are not valid")]
     Api(#[from] countersign_api::ConfigError),
+    /// The interface's certificate.
+    #[error("TLS of the HTTP interface cannot be used as api.tls says")]
+    Tls(#[from] countersign_api::TlsError),
     /// Metrics cannot be collected.
     #[error("metrics cannot be collected: {0}")]
     Metrics(String),
@@ -141,6 +148,13 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr) + Send,
 ) -> Result<(), NodeError> {
     config.api.validate()?;
+    let tls = config.api.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    if tls.is_none() && !config.api.listen.ip().is_loopback() {
+        tracing::warn!(
+            address = %config.api.listen,
+            "the HTTP interface is open to others in plain text: set api.tls, or put a proxy with TLS before it"
+        );
+    }
     forbid_core_dumps();
     let genesis = config.load_genesis()?;
     let committee = genesis.committee()?;
@@ -154,7 +168,7 @@ pub async fn run(
     let egress = Egress::new(&config.egress)?;
     let engine_id = engine.engine_id();
     let membership = Arc::new(Membership { network, epoch: FIRST_EPOCH, committee, me, engine: engine_id });
-    let metrics = install_metrics()?;
+    let metrics = measures::install(stop.clone()).map_err(|error| NodeError::Metrics(error.to_string()))?;
     let status = Arc::new(Status::default());
     let clock = Arc::new(Clock::new(store.last_time()?));
     clock.catch_up().await;
@@ -224,6 +238,7 @@ pub async fn run(
         root_keys_file: config.data.join("root-keys.json"),
         wire_log,
         keeper,
+        caller_rates: config.api.caller_rate.map(Rates::new),
     });
     let interface_stop = CancellationToken::new();
     let backend = Arc::new(NodeBackend {
@@ -244,7 +259,7 @@ pub async fn run(
     ready(address);
 
     let interface =
-        tokio::spawn(countersign_api::serve(listener, backend, config.api, interface_stop.clone()));
+        tokio::spawn(countersign_api::serve(listener, backend, config.api, tls, interface_stop.clone()));
     let driver = driver.run(queue, events, stop, DRAIN).await;
     shut_down(handle, interface, interface_stop).await?;
     driver.map_err(|error| NodeError::Driver(Box::new(error)))
@@ -282,8 +297,9 @@ async fn receipts(
     Ok((Keeper::new(Arc::clone(membership), writer, unwritten), Arc::new(shown)))
 }
 
-/// A core dump would hold the key shares, on a disk that nobody seals.
-fn forbid_core_dumps() {
+/// A core dump would hold the key shares, on a disk that nobody seals. Whoever handles them forbids it before anything
+/// secret is read.
+pub fn forbid_core_dumps() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
         tracing::warn!(%error, "core dumps cannot be forbidden: a crash may write key shares to disk");
@@ -342,11 +358,18 @@ fn bounds(config: &ActionsConfig) -> Bounds {
 
 async fn shut_down(
     handle: Handle,
-    interface: tokio::task::JoinHandle<Result<(), countersign_api::ConfigError>>,
+    mut interface: tokio::task::JoinHandle<Result<(), countersign_api::ConfigError>>,
     interface_stop: CancellationToken,
 ) -> Result<(), NodeError> {
     interface_stop.cancel();
-    let served = interface.await.map_err(|error| NodeError::Task(error.to_string()))?;
+    // sessions are over: whoever still reads its answer has little time left
+    let served = match timeout(INTERFACE_DRAIN, &mut interface).await {
+        Ok(served) => served.map_err(|error| NodeError::Task(error.to_string()))?,
+        Err(_) => {
+            interface.abort();
+            Ok(())
+        }
+    };
     handle.shutdown().await;
     tracing::info!("node stopped");
     Ok(served?)
@@ -395,7 +418,7 @@ fn add_roots(
     Ok(())
 }
 
-fn journal(store: &Store, root_keys: Option<RootKeys>) -> Result<Journal, NodeError> {
+pub(crate) fn journal(store: &Store, root_keys: Option<RootKeys>) -> Result<Journal, NodeError> {
     let pending = store
         .pending_shares(FIRST_EPOCH)?
         .into_iter()
@@ -417,8 +440,4 @@ fn journal(store: &Store, root_keys: Option<RootKeys>) -> Result<Journal, NodeEr
         .map_err(|error| NodeError::Share(format!("the latest attempt does not decode: {error}")))?;
     let complete = root_keys.map(|keys| keys.ceremonies).unwrap_or_default();
     Ok(Journal { joined, pending, activated, complete })
-}
-
-fn install_metrics() -> Result<PrometheusHandle, NodeError> {
-    PrometheusBuilder::new().install_recorder().map_err(|error| NodeError::Metrics(error.to_string()))
 }

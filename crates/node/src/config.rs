@@ -168,8 +168,13 @@ impl NodeConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// Parses the text that is, or will be, in a file.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let mut config: Self =
-            toml::from_str(&text).map_err(|error| ConfigError::parse(path, &text, &error))?;
+            toml::from_str(text).map_err(|error| ConfigError::parse(path, text, &error))?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.data = base.join(&config.data);
         config.genesis = base.join(&config.genesis);
@@ -177,6 +182,10 @@ impl NodeConfig {
         config.passphrase.resolve(base);
         for file in &mut config.egress.roots {
             *file = base.join(&file);
+        }
+        if let Some(tls) = &mut config.api.tls {
+            tls.certificate = base.join(&tls.certificate);
+            tls.key = base.join(&tls.key);
         }
         if let Some(file) = &mut config.debug.wire_log {
             *file = base.join(&file);
@@ -213,6 +222,10 @@ pub fn load_genesis(path: &Path) -> Result<countersign_types::Genesis, ConfigErr
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
+    use countersign_api::{Rate, TlsConfig};
+
     use super::*;
 
     fn parse(text: &str) -> Result<NodeConfig, toml::de::Error> {
@@ -248,6 +261,9 @@ mod tests {
         let mut config = parse(crate::init::CONFIG_EXAMPLE).expect("the example is a configuration");
         config.passphrase.file = Some("passphrase".into());
         config.debug.wire_log = Some("wire.jsonl".into());
+        config.api.tls = Some(TlsConfig { certificate: "certificate.pem".into(), key: "key.pem".into() });
+        let rate = Rate { per_minute: NonZeroU32::MIN, burst: NonZeroU32::MIN };
+        (config.api.caller_rate, config.api.address_rate) = (Some(rate), Some(rate));
         let provider = countersign_chain::ProviderConfig::new("alpha", "https://rpc.alpha.example");
         let mut chain = countersign_chain::ChainConfig::new(1, vec![provider]);
         chain.quorum = Some(1);
@@ -282,6 +298,21 @@ mod tests {
             assert!(error.contains("line 7"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn files_are_relative_to_the_configuration() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("node.toml");
+        let tls = "[api.tls]\ncertificate = 'tls/certificate.pem'\nkey = '/etc/key.pem'\n";
+        fs::write(&file, format!("data = 'd'\ngenesis = 'g'\n{tls}")).expect("written");
+        let config = NodeConfig::load(&file).expect("a configuration");
+        let tls = config.api.tls.expect("it is set");
+        assert_eq!(
+            (config.data, tls.certificate),
+            (folder.path().join("d"), folder.path().join("tls/certificate.pem"))
+        );
+        assert_eq!(tls.key, Path::new("/etc/key.pem"));
     }
 
     #[test]

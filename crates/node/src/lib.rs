@@ -5,6 +5,7 @@
 //! messages, runs actions, stores what must be durable, and answers the HTTP interface.
 
 mod backend;
+pub mod backup;
 mod boot;
 pub mod boots;
 mod causes;
@@ -15,6 +16,7 @@ mod heads;
 pub mod init;
 mod library;
 pub mod logging;
+pub mod measures;
 mod outside;
 mod pace;
 mod passphrase;
@@ -23,11 +25,12 @@ mod questions;
 mod receipts;
 mod replication;
 mod runs;
+mod scrape;
 mod status;
 mod wire;
 mod wire_log;
 
-pub use boot::{NodeError, run};
+pub use boot::{NodeError, forbid_core_dumps, run};
 pub use config::{ConfigError, NodeConfig};
 pub use passphrase::{PassphraseConfig, PassphraseError};
 pub use receipts::{ReceiptsConfig, ShownTo};

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 /// The environment variable that is read where no file is set.
-pub(crate) const VARIABLE: &str = "COUNTERSIGN_PASSPHRASE";
+const VARIABLE: &str = "COUNTERSIGN_PASSPHRASE";
 /// The name of the systemd credential that is read where neither file nor variable is set.
-pub(crate) const CREDENTIAL: &str = "countersign-passphrase";
+const CREDENTIAL: &str = "countersign-passphrase";
+/// The same of backups: not the node's, so that a backup does not fall with the machine.
+const BACKUP_VARIABLE: &str = "COUNTERSIGN_BACKUP_PASSPHRASE";
+const BACKUP_CREDENTIAL: &str = "countersign-backup-passphrase";
 /// The longest passphrase, in bytes.
 const MAX_BYTES: u64 = 4096;
 
@@ -50,6 +53,12 @@ pub enum PassphraseError {
          systemd credential {CREDENTIAL}"
     )]
     Missing,
+    /// Nothing is set for a backup.
+    #[error(
+        "nothing opens or seals the backup: give --passphrase-file, {BACKUP_VARIABLE} in the environment, or the systemd credential \
+         {BACKUP_CREDENTIAL}; or, for age keys, --recipient to back up and --key-file to restore"
+    )]
+    MissingForBackup,
     /// It is empty, or absurdly long.
     #[error("the passphrase from {from} is empty or longer than {MAX_BYTES} bytes")]
     Length {
@@ -65,18 +74,27 @@ impl PassphraseConfig {
         }
     }
 
-    /// Reads the passphrase.
+    /// Reads the passphrase that opens the node's sealed keys.
     pub fn read(&self) -> Result<SecretString, PassphraseError> {
+        let found = self.find(VARIABLE, CREDENTIAL)?;
+        found.ok_or(PassphraseError::Missing)
+    }
+
+    /// Reads the passphrase that opens a backup: from the file, or from a variable or credential of its own.
+    pub fn read_for_backup(&self) -> Result<SecretString, PassphraseError> {
+        let found = self.find(BACKUP_VARIABLE, BACKUP_CREDENTIAL)?;
+        found.ok_or(PassphraseError::MissingForBackup)
+    }
+
+    fn find(&self, variable: &str, credential: &str) -> Result<Option<SecretString>, PassphraseError> {
         if let Some(file) = &self.file {
-            return read_file(file, true);
+            return read_file(file, true).map(Some);
         }
-        if let Ok(text) = env::var(VARIABLE) {
-            return checked(text, &format!("the variable {VARIABLE}"));
+        if let Ok(text) = env::var(variable) {
+            return checked(text, &format!("the variable {variable}")).map(Some);
         }
-        match env::var_os("CREDENTIALS_DIRECTORY") {
-            Some(folder) => read_file(&Path::new(&folder).join(CREDENTIAL), false),
-            None => Err(PassphraseError::Missing),
-        }
+        let folder = env::var_os("CREDENTIALS_DIRECTORY");
+        folder.map(|folder| read_file(&Path::new(&folder).join(credential), false)).transpose()
     }
 }
 

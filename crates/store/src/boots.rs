@@ -6,7 +6,12 @@
 use countersign_types::NodePublicKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{Store, StoreError, layout::Place, seal::fill};
+use crate::{
+    Store, StoreError,
+    layout::{Kind, Place},
+    seal::fill,
+    store::decode,
+};
 
 /// The bytes of a boot's id.
 pub const BOOT_ID_BYTES: usize = 16;
@@ -31,6 +36,20 @@ impl Store {
     /// The id of this node's start of a generation; none if there was none.
     pub fn own_boot(&self, generation: u64) -> Result<Option<[u8; BOOT_ID_BYTES]>, StoreError> {
         self.sealed("reading an own boot", Place::OwnBoot { generation })
+    }
+
+    /// All of this node's starts, the first one first. Databases of old versions lack the first ones.
+    pub fn own_boots(&self) -> Result<Vec<StoredBoot>, StoreError> {
+        const OPERATION: &str = "reading the own boots";
+        let mut boots = Vec::new();
+        self.database().visit(OPERATION, &Kind::OwnBoot.prefix(), None, |place, sealed| {
+            if let Place::OwnBoot { generation } = place {
+                let plain = self.unseal_bytes(OPERATION, place, sealed)?;
+                boots.push(StoredBoot { generation, id: decode(OPERATION, place, &plain)? });
+            }
+            Ok(true)
+        })?;
+        Ok(boots)
     }
 
     /// The last start of a member that was accepted; none before the first, or if that was forgotten.

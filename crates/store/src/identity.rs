@@ -93,10 +93,21 @@ impl IdentityFile {
         passphrase: &SecretString,
         kdf: KdfParameters,
     ) -> Result<NodeKey, IdentityFileError> {
+        let key = random_key()?;
+        Self::restore(path, &key, passphrase, kdf)?;
+        Ok(key)
+    }
+
+    /// Writes an identity that was made before, sealed, durably, to a file that must not exist.
+    pub fn restore(
+        path: &Path,
+        key: &NodeKey,
+        passphrase: &SecretString,
+        kdf: KdfParameters,
+    ) -> Result<(), IdentityFileError> {
         if passphrase.expose_secret().is_empty() {
             return Err(IdentityFileError::EmptyPassphrase);
         }
-        let key = random_key()?;
         let mut salt = [0; SALT_BYTES];
         fill(&mut salt)?;
         let mut file = Self { node: key.public_key(), kdf, salt, wrapped: Vec::new() };
@@ -107,8 +118,7 @@ impl IdentityFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         frame::write(path, &frame::encode(MAGIC, &body))
             .and_then(|()| fs::File::open(folder)?.sync_all())
-            .map_err(|source| unusable(path, source))?;
-        Ok(key)
+            .map_err(|source| unusable(path, source))
     }
 
     /// Opens the identity in a file.

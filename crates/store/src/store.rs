@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use crate::{
-    CreateError, KdfParameters, OpenError, StoreError,
+    CreateError, KdfParameters, OpenError, StoreError, StoredBoot,
     actions::Usage,
     database::Database,
     header::Header,
@@ -84,6 +84,19 @@ impl Store {
         passphrase: &SecretString,
         kdf: KdfParameters,
     ) -> Result<Self, CreateError> {
+        Self::create_after(path, network, identity, passphrase, kdf, &[])
+    }
+
+    /// The same for a node that had a database before: this start comes after those that are known of it, which must
+    /// ascend. So its peers tell the new database from the old one, wherever that has got to.
+    pub fn create_after(
+        path: &Path,
+        network: NetworkId,
+        identity: &NodeKey,
+        passphrase: &SecretString,
+        kdf: KdfParameters,
+        past: &[StoredBoot],
+    ) -> Result<Self, CreateError> {
         if passphrase.expose_secret().is_empty() {
             return Err(CreateError::EmptyPassphrase);
         }
@@ -97,8 +110,8 @@ impl Store {
             created => created.map_err(|source| CreateError::Io { path: file, source }),
         };
         let owner = Owner { network, node: identity.public_key() };
-        let created =
-            watermark.and_then(|watermark| Self::fill(path, owner, identity, passphrase, kdf, watermark));
+        let created = watermark
+            .and_then(|watermark| Self::fill(path, owner, identity, passphrase, kdf, watermark, past));
         if created.is_err() {
             // best effort: what is left is refused by the next attempt, by name
             let _ = fs::remove_dir_all(path.join(ROCKSDB));
@@ -116,6 +129,7 @@ impl Store {
         passphrase: &SecretString,
         kdf: KdfParameters,
         watermark: Watermark,
+        past: &[StoredBoot],
     ) -> Result<Self, CreateError> {
         let (header, data) = Header::generate(&owner, passphrase, kdf)?;
         let store = Self {
@@ -130,13 +144,16 @@ impl Store {
             }),
         };
         let sealed = store.sealer.seal(Place::Identity, identity.to_bytes().as_slice())?;
-        let (place, boot) = store.draw_boot(1)?;
-        store.commit(
-            &mut *store.writer()?,
-            "storing the identity",
-            &[(Place::Identity, &sealed), (place, &boot)],
-            |head| head.generation = 1,
-        )?;
+        let generation = past.last().map_or(0, |boot| boot.generation) + 1;
+        let mut records = vec![(Place::Identity, sealed), store.draw_boot(generation)?];
+        for boot in past {
+            let place = Place::OwnBoot { generation: boot.generation };
+            records.push((place, store.seal(place, &boot.id)?));
+        }
+        let records: Vec<_> = records.iter().map(|(place, sealed)| (*place, sealed.as_slice())).collect();
+        store.commit(&mut *store.writer()?, "storing the identity", &records, |head| {
+            head.generation = generation;
+        })?;
         // the header is last: a database without one was never finished
         header.write(path)?;
         sync_folder(path)?;
@@ -158,6 +175,16 @@ impl Store {
     /// Whose database lies in a folder. Needs neither the passphrase nor the lock.
     pub fn read_owner(path: &Path) -> Result<Owner, OpenError> {
         Ok(Self::header(path)?.owner())
+    }
+
+    /// Whether a passphrase opens the database in a folder. Opens nothing, and needs no lock: this is no start of the node.
+    pub fn check_passphrase(path: &Path, passphrase: &SecretString) -> Result<(), OpenError> {
+        Self::header(path)?.unwrap(passphrase).map(drop)
+    }
+
+    /// Whether a process has the database in a folder open. Writes nothing.
+    pub fn is_in_use(path: &Path) -> io::Result<bool> {
+        Watermark::is_locked(&path.join(WATERMARK))
     }
 
     fn header(path: &Path) -> Result<Header, OpenError> {

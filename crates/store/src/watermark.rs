@@ -11,12 +11,17 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
 
 const SLOT_DISTANCE: u64 = 4096;
 const SLOT_BYTES: usize = 8 + 32;
+/// How long a lock is waited for, and how often it is tried: whoever looks whether a database is in use holds it for an instant.
+const PATIENCE: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The watermark's file, locked for as long as this lives.
 #[derive(Debug)]
@@ -46,10 +51,23 @@ impl Watermark {
     /// Opens and locks a watermark.
     pub(crate) fn open(path: &Path) -> Result<Self, WatermarkError> {
         let file = File::options().read(true).write(true).open(path).map_err(WatermarkError::Io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
-            Err(TryLockError::WouldBlock) => Err(WatermarkError::Locked),
-            Err(TryLockError::Error(error)) => Err(WatermarkError::Io(error)),
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(WatermarkError::Locked),
+                Err(TryLockError::Error(error)) => return Err(WatermarkError::Io(error)),
+            }
+        }
+    }
+
+    /// Whether a process has the watermark. Writes nothing; the lock is held for an instant, together with others who look.
+    pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+        match File::open(path)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
@@ -103,6 +121,28 @@ fn checksum(count: u64) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_looks_whether_it_is_locked_keeps_nobody_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("watermark");
+        assert!(Watermark::is_locked(&path).is_err(), "there is none");
+        let watermark = Watermark::create(&path).expect("a file");
+        assert!(Watermark::is_locked(&path).expect("readable"));
+        assert!(matches!(Watermark::open(&path), Err(WatermarkError::Locked)));
+        drop(watermark);
+        assert!(!Watermark::is_locked(&path).expect("readable"));
+
+        let look = File::open(&path).expect("readable");
+        look.try_lock_shared().expect("nobody has it");
+        assert!(!Watermark::is_locked(&path).expect("readable"), "two may look");
+        let looked = thread::spawn(move || {
+            thread::sleep(PATIENCE / 4);
+            drop(look);
+        });
+        Watermark::open(&path).expect("it waits until nobody looks");
+        looked.join().expect("it ended");
+    }
 
     #[test]
     fn a_slot_that_was_cut_short_leaves_the_one_before() {

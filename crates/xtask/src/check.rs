@@ -97,7 +97,10 @@ fn deny(places: &Places, manifest: &PathBuf) -> Result<Command> {
 }
 
 fn unused(places: &Places) -> Result<Went> {
-    run(MACHETE.command(places)?.args(["crates", "testnet", "actions"]).current_dir(&places.root))?;
+    run(MACHETE
+        .command(places)?
+        .args(["crates", "examples", "testnet", "actions"])
+        .current_dir(&places.root))?;
     Ok(Went::well())
 }
 

@@ -57,9 +57,14 @@ impl Group {
         self.people.iter().find(|(_, person)| person.address() == address).map(|(name, _)| *name)
     }
 
+    /// A text for the group to approve of.
+    pub(crate) fn propose(&self, text: &str, until: u64) -> Proposal {
+        Proposal::new(text, until, self.key.key_id(), self.key.public_key().clone())
+    }
+
     /// Asks the network. Whoever asks needs no right: the approvals decide.
     pub(crate) async fn ask(&self, proposal: &Proposal) -> Result<Asked> {
-        let params = proposal.params(self.key.key_id())?;
+        let params = proposal.params(self.key.key_id(), self.key.public_key())?;
         ask(&self.client, self.key.spec().clone(), params, &self.caller).await
     }
 

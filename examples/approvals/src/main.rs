@@ -82,7 +82,7 @@ async fn main() -> Result<()> {
                 out.display()
             );
             let until = now_seconds()? + hours * 3600;
-            Proposal::new(&text, until, group.key().key_id()).write(&out)?;
+            group.propose(&text, until).write(&out)?;
             println!("{} is to be approved of by three of {}", out.display(), PEOPLE.join(", "));
             Ok(())
         }
@@ -123,7 +123,7 @@ async fn show(group: &Group) -> Result<()> {
     println!("five people share a key, and three of them must approve: {}", PEOPLE.join(", "));
     say_key(group);
     let until = now_seconds()? + 3600;
-    let mut proposal = Proposal::new("payment 17: 250.00 EUR to the printer", until, group.key().key_id());
+    let mut proposal = group.propose("payment 17: 250.00 EUR to the printer", until);
     println!("\nproposed: {:?}", proposal.text);
     for name in &PEOPLE[..2] {
         proposal.approve(group.person(name).context("somebody of the group")?)?;

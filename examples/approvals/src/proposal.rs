@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use countersign_client::{LocalSigner, RequestSigner};
-use countersign_types::{Address, B256, Bytes, CallerSignature, KeyId, typed_data_digest};
+use countersign_types::{Address, B256, Bytes, CallerSignature, KeyId, PublicKey, typed_data_digest};
 use example_testnet_folder::json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
@@ -19,13 +19,15 @@ pub(crate) struct Proposal {
     pub(crate) until: u64,
     /// The key that is to sign it.
     pub(crate) key: KeyId,
+    /// Its public key, by which an approval is for one network: the same spec has the same id on every network.
+    pub(crate) public_key: PublicKey,
     /// Signatures over [`Proposal::typed_data`], in the order in which they were given.
     pub(crate) approvals: Vec<CallerSignature>,
 }
 
 impl Proposal {
-    pub(crate) fn new(text: &str, until: u64, key: KeyId) -> Self {
-        Self { text: text.to_owned(), until, key, approvals: Vec::new() }
+    pub(crate) fn new(text: &str, until: u64, key: KeyId, public_key: PublicKey) -> Self {
+        Self { text: text.to_owned(), until, key, public_key, approvals: Vec::new() }
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self> {
@@ -47,13 +49,19 @@ impl Proposal {
                 ],
                 "Approval": [
                     { "name": "key", "type": "bytes32" },
+                    { "name": "publicKey", "type": "bytes" },
                     { "name": "text", "type": "string" },
                     { "name": "until", "type": "uint64" },
                 ],
             },
             "primaryType": "Approval",
             "domain": { "name": "Countersign approvals", "version": "1" },
-            "message": { "key": self.key, "text": self.text, "until": self.until.to_string() },
+            "message": {
+                "key": self.key,
+                "publicKey": self.public_key,
+                "text": self.text,
+                "until": self.until.to_string(),
+            },
         })
     }
 
@@ -85,11 +93,16 @@ impl Proposal {
     }
 
     /// What the action is told.
-    pub(crate) fn params(&self, key: KeyId) -> Result<Bytes> {
+    pub(crate) fn params(&self, key: KeyId, public_key: &PublicKey) -> Result<Bytes> {
         ensure!(
             self.key == key,
             "the proposal is for key {}, these people's key is {key}: propose anew",
             self.key
+        );
+        ensure!(
+            self.public_key == *public_key,
+            "the proposal is for the public key {}, on this network it is {public_key}: propose anew",
+            self.public_key
         );
         let params = value!({ "text": self.text, "until": self.until, "approvals": self.approvals });
         Ok(params.to_string().into_bytes().into())
@@ -101,7 +114,11 @@ mod tests {
     use super::*;
 
     fn proposal() -> Proposal {
-        Proposal::new("pay Carol 5", 1_900_000_000, KeyId::from([4; 32]))
+        Proposal::new("pay Carol 5", 1_900_000_000, KeyId::from([4; 32]), public_key(2))
+    }
+
+    fn public_key(byte: u8) -> PublicKey {
+        PublicKey(vec![byte; 33].into())
     }
 
     #[test]
@@ -115,21 +132,24 @@ mod tests {
     }
 
     #[test]
-    fn an_approval_is_of_one_text_one_key_and_one_time() {
+    fn an_approval_is_of_one_text_one_key_of_one_network_and_one_time() {
         let anna = LocalSigner::random();
         let mut approved = proposal();
         approved.approve(&anna).expect("approved");
-        let changes: [fn(&mut Proposal); 3] = [
+        let changes: [fn(&mut Proposal); 4] = [
             |proposal| proposal.text.push('0'),
             |proposal| proposal.until += 1,
             |proposal| proposal.key = KeyId::from([5; 32]),
+            |proposal| proposal.public_key = public_key(3),
         ];
         for change in changes {
             let mut other = approved.clone();
             change(&mut other);
             assert_ne!(other.approved_by().expect("somebody"), [anna.address()]);
         }
-        assert!(approved.params(KeyId::from([5; 32])).is_err(), "for another key");
+        assert!(approved.params(approved.key, &public_key(2)).is_ok());
+        assert!(approved.params(KeyId::from([5; 32]), &public_key(2)).is_err(), "for another key");
+        assert!(approved.params(approved.key, &public_key(3)).is_err(), "on another network");
     }
 
     #[test]

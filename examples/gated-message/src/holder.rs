@@ -15,6 +15,8 @@ use crate::{
 
 /// The longest that the server may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that is read of what a server answers: it is not trusted.
+const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// Calls to one server.
 pub(crate) struct Door {
@@ -71,14 +73,46 @@ impl Door {
     }
 
     async fn answer<T: DeserializeOwned>(&self, call: reqwest::RequestBuilder, path: &str) -> Result<T> {
-        let answer = call.send().await.with_context(|| format!("{} does not answer", self.server))?;
+        let mut answer = call.send().await.with_context(|| format!("{} does not answer", self.server))?;
         let status = answer.status();
-        let text = answer.text().await?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} answers {status}: {text:.200}", self.url(path)))
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await? {
+            ensure!(
+                body.len() + part.len() <= MAX_ANSWER_BYTES,
+                "{} answers more than {MAX_ANSWER_BYTES} bytes",
+                self.url(path)
+            );
+            body.extend_from_slice(&part);
+        }
+        serde_json::from_slice(&body).with_context(|| {
+            format!("{} answers {status}: {:.200}", self.url(path), String::from_utf8_lossy(&body))
+        })
     }
 
     fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, routing::post};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_a_server_that_never_ends_only_so_much_is_read() {
+        for (bytes, words) in
+            [(MAX_ANSWER_BYTES, "answers 200 OK"), (MAX_ANSWER_BYTES + 1, "answers more than")]
+        {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}", listener.local_addr().expect("it listens"));
+            let routes = Router::new().route("/challenge", post(move || async move { vec![b' '; bytes] }));
+            let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
+            let error = Door::new(&url).expect("a client").challenge().await.expect_err("no challenge");
+            assert!(error.to_string().contains(words), "{error:#.300}");
+            serving.abort();
+        }
     }
 }

@@ -102,15 +102,18 @@ async fn gate(State(shared): State<Arc<Shared>>) -> Json<Gate> {
 async fn challenge(State(shared): State<Arc<Shared>>) -> Answer<Challenge> {
     let mut nonce = B256::ZERO;
     OsRng.fill_bytes(nonce.as_mut_slice());
-    let issued = shared.challenges().issue(&shared.url, nonce, shared.now()?);
-    let full =
-        || refused(StatusCode::TOO_MANY_REQUESTS, "too many challenges are open: come back in a minute");
-    issued.map(|challenge| Json(Challenge { challenge })).ok_or_else(full)
+    let now = shared.now()?;
+    Ok(Json(Challenge { challenge: shared.challenges().issue(&shared.url, nonce, now) }))
 }
 
 async fn message_for(State(shared): State<Arc<Shared>>, Json(ticket): Json<Ticket>) -> Answer<Handed> {
     let now = shared.now()?;
-    let closed = || refused(StatusCode::GONE, "this challenge is not open: ask for one, and answer it once");
+    let closed = || {
+        refused(
+            StatusCode::GONE,
+            "this challenge is not open: ask for a new one, and answer it soon and once",
+        )
+    };
     if !shared.challenges().is_open(&ticket.challenge, now) {
         return Err(closed());
     }

@@ -1,4 +1,4 @@
-//! A Bitcoin output that is spent only while a price is above a limit, and only to one address.
+//! A Bitcoin output whose spending is signed only while a price is above a limit, and only to one address.
 
 mod spend;
 mod vault;
@@ -18,7 +18,9 @@ const RECEIVER: &str = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7
 /// An output that the demonstration pretends to have received.
 const OUTPOINT: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08:0";
 
-/// A Bitcoin output that is spent only while a price is above a limit, and only to one address.
+/// A Bitcoin output whose spending is signed only while a price is above a limit, and only to one address.
+///
+/// A signature never ends: what was signed while the price was above may be broadcast later, at any price.
 ///
 /// The output's key is a key of the network (Taproot, BIP-341 key path). Its policy reads the price of Bitcoin at every node, and
 /// puts together what is signed from the transaction's parts. Everything here is offline but for the network itself: no Bitcoin node
@@ -91,7 +93,7 @@ async fn main() -> Result<()> {
 async fn show(folder: &Folder) -> Result<()> {
     let (receiver, outpoint) = (script(RECEIVER)?, OUTPOINT.parse()?);
     let (amount, fee) = (Amount::from_sat(1_000_000), Amount::from_sat(500));
-    println!("money that goes to {RECEIVER} only, and only while Bitcoin costs enough");
+    println!("money that goes to {RECEIVER} only, signed for only while Bitcoin costs enough");
 
     let high = Vault::open(folder, 70_000, &receiver).await?;
     println!("\nabove 70,000 dollars, its address is {}", high.address()?);

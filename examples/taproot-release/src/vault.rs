@@ -23,7 +23,7 @@ const ACTION: Source = Source::Script {
     script: include_str!("../../../actions/taproot-release/taproot-release.js"),
 };
 
-/// Money that can go to one address, while a price is above a limit.
+/// Money that can go to one address, signed for while a price is above a limit.
 pub(crate) struct Vault {
     client: Client,
     key: DerivedKey,

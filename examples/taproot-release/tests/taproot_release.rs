@@ -93,6 +93,10 @@ async fn the_output_is_spent_at_the_price_and_to_the_receiver_only() -> Result<(
 #[test]
 fn help_says_what_it_does_and_what_is_no_address_is_refused() -> Result<()> {
     let help = Command::new(EXAMPLE).arg("--help").output()?;
-    ensure!(help.status.success() && text(&help).contains("only while a price is above"), "{}", text(&help));
+    ensure!(
+        help.status.success() && text(&help).contains("is signed only while a price is above"),
+        "{}",
+        text(&help)
+    );
     Ok(())
 }

@@ -3,13 +3,17 @@
 //! With `COUNTERSIGN_TEST_KEEP` set, the folder of each network stays behind, with its logs.
 
 mod actions;
+mod backups;
+mod client;
 mod copies;
 mod demonstrations;
 mod disks;
+mod documents;
 mod javascript;
 mod keygen;
 mod kills;
 mod load;
+mod operations;
 mod outages;
 mod outside;
 mod providers;
@@ -20,3 +24,4 @@ mod starts;
 mod substitution;
 mod support;
 mod terminal;
+mod upgrades;

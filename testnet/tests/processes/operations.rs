@@ -217,6 +217,14 @@ async fn peer(bench: &mut Bench) -> Result<()> {
     // before a node runs, its check sees the same
     bench.network.nodes[CHECKED].terminate()?;
     bench.has(&[(Name::Peer, &gone.peer_id(), State::Warning)], &["cannot be reached", "udp", "tcp"])?;
+    // and where it should run, that it does not
+    let file = config_file(&bench.network.nodes[CHECKED]);
+    let arguments =
+        ["node".as_ref(), "check".as_ref(), "--running".as_ref(), "--config".as_ref(), file.as_os_str()];
+    let output = countersign(arguments)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.code() == Some(UNWELL), "{}: {said}", output.status);
+    ensure!(said.contains("failed   node          it does not run"), "{said}");
     // and with the last of them, too few are left
     let last = bench.network.nodes[1].public_key;
     bench.network.nodes[1].kill()?;

@@ -331,7 +331,12 @@ async fn a_caller_asks_so_often_and_nobody_uses_up_what_is_anothers() -> Result<
     for _ in 0..4 {
         network.refused(0, &forged, FailureKind::Unauthorised).await?;
     }
-    network.signed(0, &request(&alice)?).await?;
+    let first = request(&alice)?;
+    network.signed(0, &first).await?;
+    // nor does anybody use it up who sends again what she sent
+    for _ in 0..4 {
+        network.signed(0, &first).await?;
+    }
     network.signed(0, &request(&alice)?).await?;
     let often = network.refused(0, &request(&alice)?, FailureKind::Busy).await?;
     says(&often.detail, &[&alice.address().to_string(), "1 a minute and 2 at once", "ask again in"])?;

@@ -188,6 +188,51 @@ fn who_cannot_be_reached_is_not_waited_for_once_another_has_no_such_thing() {
 }
 
 #[test]
+fn a_liar_that_has_no_such_thing_does_not_end_a_call_that_slow_nodes_are_signing() {
+    // each is silent for longer than the client is patient, and both sign
+    for place in 0..3 {
+        let mut nodes = vec![answers_after(12 * S), answers_after(15 * S)];
+        nodes.insert(place, says(Meaning::NotHere));
+        let went = sign(&nodes);
+        assert!(went.by.is_some_and(|by| by != place) && went.ended <= 13 * S, "{went:?}");
+    }
+    // a call for anything else does not wait for them
+    let went = play(Work::Look, 1, &[says(Meaning::NotHere), answers_after(12 * S)]);
+    assert_eq!((went.by, went.word), (None, Some(0)));
+    // who stays silent could have been signing: then the call ends without a word
+    let went = sign(&[says(Meaning::NotHere), hangs()]);
+    assert_eq!((went.by, went.ended, went.word), (None, DEADLINE, None));
+    // until it is known not to: its connection breaks
+    let breaks = vec![(12 * S, Some(Meaning::Silence))];
+    let went = sign(&[says(Meaning::NotHere), breaks]);
+    assert_eq!((went.by, went.ended, went.word), (None, 12 * S + MS, Some(0)));
+}
+
+#[test]
+fn as_many_nodes_as_are_to_be_heard_have_no_such_thing() {
+    let not_here = || says(Meaning::NotHere);
+    let unreachable = || says(Meaning::Silence);
+    let back = || vec![(MS, Some(Meaning::Silence)), (MS, Some(Meaning::Silence)), (MS, ANSWERS)];
+    let went = play(Work::Sign, 2, &[not_here(), back(), unreachable()]);
+    assert_eq!(went.by, Some(1), "one of two is not enough to give up the others");
+    let went = play(Work::Sign, 2, &[not_here(), not_here(), unreachable()]);
+    assert_eq!((went.by, went.word), (None, Some(1)));
+    assert!(went.ended < S, "two of two are, {:?}", went.ended);
+    let went = play(Work::Sign, 2, &[not_here(), unreachable()]);
+    assert_eq!((went.by, went.word), (None, None), "the other was never heard");
+    let went = play(Work::Sign, 2, &[not_here(), says(Meaning::Nonsense)]);
+    assert_eq!((went.ended, went.word), (2 * MS, Some(0)), "all have said something");
+}
+
+#[test]
+fn a_verdict_that_fewer_give_than_are_to_be_heard_waits_for_slow_nodes() {
+    let went = play(Work::Sign, 2, &[says(Meaning::Verdict), answers_after(12 * S), answers_after(15 * S)]);
+    assert_eq!((went.by, went.ended), (Some(1), 12 * S + MS));
+    let went = play(Work::Sign, 2, &[says(Meaning::Verdict), hangs()]);
+    assert_eq!((went.ended, went.word), (DEADLINE, Some(0)));
+}
+
+#[test]
 fn the_word_that_a_call_ends_with_is_the_one_that_says_most() {
     let end = |first, second| sign(&[says(first), says(second)]).word;
     assert_eq!(end(Meaning::OneView, Meaning::NotHere), Some(1));
@@ -197,6 +242,7 @@ fn the_word_that_a_call_ends_with_is_the_one_that_says_most() {
     assert_eq!(end(Meaning::Nonsense, Meaning::Nonsense), None);
     let busy = Meaning::Later(Some(10 * S));
     assert_eq!(end(Meaning::OneView, busy), None, "the other might have had it");
+    assert_eq!(end(Meaning::NotHere, busy), None, "the same");
 }
 
 fn any_meaning() -> impl Strategy<Value = Meaning> {
@@ -264,6 +310,24 @@ proptest! {
         let honest = place.min(nodes.len());
         nodes.insert(honest, answers_after(MS));
         prop_assert_eq!(play(work, opinions, &nodes).by, Some(honest));
+    }
+
+    /// The same of signatures from an honest node that is slower than a client is patient.
+    #[test]
+    fn liars_cannot_end_a_call_that_an_honest_node_is_signing(
+        liars in prop::collection::vec(any_script(), 0..4),
+        place in 0usize..4,
+        took in 0u32..10_000,
+    ) {
+        let is_verdict = |script: &&Script| script.iter().any(|(_, meaning)| *meaning == Some(Meaning::Verdict));
+        let opinions = liars.iter().filter(is_verdict).count() + 1;
+        let mut nodes: Vec<Script> = liars
+            .into_iter()
+            .map(|script| script.into_iter().map(|(took, m)| (took, m.or(Some(Meaning::Nonsense)))).collect())
+            .collect();
+        let honest = place.min(nodes.len());
+        nodes.insert(honest, answers_after(took * MS));
+        prop_assert_eq!(play(Work::Sign, opinions, &nodes).by, Some(honest));
     }
 }
 

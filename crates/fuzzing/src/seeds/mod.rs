@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_types::Scheme;
 
-use crate::{choices::STEP_BYTES, receipts::Case, world::world};
+use crate::{backups, choices::STEP_BYTES, receipts::Case, world::world};
 
 /// The name with which the files of seeds begin; all others in a corpus were found by fuzzing.
 pub const PREFIX: &str = "seed-";
@@ -53,6 +53,11 @@ pub fn all() -> Vec<Seed> {
         let honest = serde_json::to_vec(&Case::honest(scheme).receipt).expect("strings, numbers and lists");
         seeds.push(Seed::new("receipts", scheme.name(), honest));
         seeds.extend(sequences(number, scheme));
+    }
+    let ceremonies: [(&str, &[&[Scheme]]); 2] =
+        [("one-ceremony", &[&Scheme::ALL]), ("two-ceremonies", &backups::TWO_CEREMONIES)];
+    for (name, ceremonies) in ceremonies {
+        seeds.push(Seed::new("backups", name, backups::backup(ceremonies).encode().to_vec()));
     }
     // one read of one number, by the median within one per cent, near 100; three of five are asked for
     let mut agreed = vec![1, 1, 0, 1, 0, 1, 3, 0, 0, 0, 100, 5, 3];

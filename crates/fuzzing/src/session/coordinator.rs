@@ -1,7 +1,7 @@
 //! A coordinator among participants that may say anything.
 //!
 //! Whatever they say: what it calls a signature is one of the outcome that a threshold voted for, its packages hold what
-//! every signer accepts, whoever kept to the protocol is not blamed, and by the deadline there is an answer.
+//! every signer accepts, whoever kept to the protocol is not blamed as long as its own node does, and by the deadline there is an answer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -357,6 +357,8 @@ impl Play {
             Err(failure) => &failure.nodes,
         };
         let blamed = nodes.iter().filter(|node| node.decision == Decision::Misbehaved);
+        // what others should have voted for, a coordinator knows from its own node: if that lies, it blames whom it should not
+        let blamed = blamed.filter(|_| !self.liars.contains(&self.me));
         for node in blamed {
             let is_liar =
                 self.liars.iter().any(|id| world().identity(*id).public_key().peer_id() == node.peer_id);

@@ -12,7 +12,7 @@ mod turns;
 
 use std::{collections::BTreeMap, future::ready, sync::Arc, time::Duration};
 
-use countersign_api::SignAnswer;
+use countersign_api::{Rates, SignAnswer};
 use countersign_network::{Event, EventReceiver, Lane, Transport};
 use countersign_receipt::Receipt;
 use countersign_session::{
@@ -24,7 +24,7 @@ use countersign_session::{
 };
 use countersign_store::{Store, StoreError};
 use countersign_types::{
-    EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, ReadId, RequestDigest, SessionId,
+    Address, EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, ReadId, RequestDigest, SessionId,
     ValidRequest,
 };
 use rand_core::OsRng;
@@ -105,6 +105,8 @@ pub(crate) struct Parts {
     pub(crate) root_keys_file: std::path::PathBuf,
     pub(crate) wire_log: WireLog,
     pub(crate) keeper: Keeper,
+    /// How often each caller may ask; as often as there is room where none is set.
+    pub(crate) caller_rates: Option<Rates<Address>>,
 }
 
 /// A session that this node coordinates.

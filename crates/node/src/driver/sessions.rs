@@ -10,8 +10,8 @@ use countersign_session::{
     participant::{self, LocalFailure, Run},
 };
 use countersign_types::{
-    Decision, Failure, FailureKind, Identifier, Outcome, Pin, ReadId, RequestDigest, SessionId, SessionTerms,
-    ValidRequest,
+    Caller, Decision, Failure, FailureKind, Identifier, Outcome, Pin, ReadId, RequestDigest, SessionId,
+    SessionTerms, ValidRequest,
     api::{SignResponse, SignedPayload, SignerVote},
 };
 
@@ -28,8 +28,12 @@ impl Driver {
             return;
         }
         let (digest, action) = (request.digest(), request.request().key.policy.action);
+        let callers = request.request().callers.clone();
         match self.requests.post(request, reply) {
             Posted::Begin => {
+                if let Err(failure) = self.count(&callers) {
+                    return self.not_begun(digest, failure);
+                }
                 if let Some(pins) = self.parts.runs.prepare(action, digest) {
                     self.prepared(digest, pins, now);
                 }
@@ -38,6 +42,16 @@ impl Driver {
             // else requests that cost no run would fill the memory of those that do
             Posted::TooMany => self.parts.participant.release(&digest),
         }
+    }
+
+    /// Counts a request that is new here and that its callers may make now, once for each: what somebody else sends again in their
+    /// name, after its time or while it runs, costs them nothing.
+    fn count(&self, callers: &[Caller]) -> Result<(), Failure> {
+        let Some(rates) = &self.parts.caller_rates else { return Ok(()) };
+        callers.iter().try_for_each(|caller| {
+            let often = |early| Failure::new(FailureKind::Busy, format!("caller {}: {early}", caller.id));
+            rates.count(&caller.id).map_err(often)
+        })
     }
 
     /// The action is ready and the chains are pinned: a session begins, once enough members are there.

@@ -1,8 +1,8 @@
 //! Own starts and those of others.
 
-use countersign_store::StoredBoot;
+use countersign_store::{Store, StoredBoot};
 
-use crate::fixture::{copy, create, key, open};
+use crate::fixture::{copy, create, kdf, key, network, open, passphrase};
 
 fn boot(generation: u64, id: u8) -> StoredBoot {
     StoredBoot { generation, id: [id; 16] }
@@ -66,4 +66,24 @@ fn of_a_member_the_last_start_is_kept_until_it_is_forgotten() {
     assert_eq!(store.peer_boot(&two).expect("readable"), Some(boot(1, 1)));
     store.put_peer_boot(&one, boot(2, 2)).expect("writable");
     assert_eq!(store.peer_boot(&one).expect("readable"), Some(boot(2, 2)));
+}
+
+#[test]
+fn a_database_after_another_goes_on_with_its_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let past = [boot(2, 2), boot(3, 3), boot(7, 7)];
+    let make = |name: &str| {
+        let path = folder.path().join(name);
+        Store::create_after(&path, network(), &key(1), &passphrase(), kdf(), &past).expect("a new folder")
+    };
+    let store = make("store");
+    assert_eq!(store.generation().expect("readable"), 8);
+    let own = store.own_boots().expect("readable");
+    assert_eq!((&own[..3], own.len(), own[3].generation), (&past[..], 4, 8));
+    assert_eq!(store.own_boot(1).expect("readable"), None);
+    assert_ne!(make("other").own_boot(8).expect("readable"), Some(own[3].id), "another start of that number");
+    drop(store);
+    let store = open(&folder.path().join("store")).expect("whole");
+    assert_eq!(store.own_boots().expect("readable").len(), 5);
+    assert_eq!(store.boot().expect("readable").generation, 9);
 }
