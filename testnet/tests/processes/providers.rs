@@ -32,16 +32,19 @@ async fn provide(network: &mut Running, url: &str) -> Result<()> {
     network.wait_ready().await
 }
 
-/// Has requests signed until the odd node was asked; returns what it said.
+/// Has requests signed until the odd node was asked and answered in time; returns what it said. Where it takes long, another one is
+/// asked in its place, and the session may end before it has said anything.
 async fn abstains(network: &Running, stage: &Stage) -> Result<NodeDecision> {
     for round in 0..ROUNDS {
         let answer = network.signed(round % ODD, &ask_balance(network, stage)?).await?;
-        if let Some(said) = network.said(&answer.nodes, ODD) {
+        if let Some(said) = network.said(&answer.nodes, ODD)
+            && said.decision != Decision::NoAnswer
+        {
             ensure!(said.decision == Decision::Abstain, "{said:?}");
             return Ok(said.clone());
         }
     }
-    anyhow::bail!("of {ROUNDS} sessions, none asked the node")
+    anyhow::bail!("of {ROUNDS} sessions, none asked the node and had its answer")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +70,7 @@ async fn a_node_with_a_bad_provider_abstains_and_the_others_sign() -> Result<()>
     // asked itself, it lets the others sign, at a block that they name
     let answer = network.signed(ODD, &ask_balance(&network, &stage)?).await?;
     let said = network.said(&answer.nodes, ODD).map(|said| said.decision);
-    ensure!(said == Some(Decision::Abstain), "{said:?}");
+    ensure!(matches!(said, Some(Decision::Abstain | Decision::NoAnswer)), "{said:?}");
 
     // back at the right one, it signs again
     provide(&mut network, &good).await?;
