@@ -69,8 +69,9 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
     let trust = runtime.block_on(client.trust())?;
     let asked = Asked { client, spec, params: arguments.params, caller };
     let load = Load::new(arguments.node.nodes().to_vec(), trust).map_err(failed)?;
-    let each = NonZeroUsize::MIN.saturating_add(arguments.node.nodes().len() * WARM_UP);
-    runtime.block_on(load.run(&asked.requests(each.get())?, each)).map_err(failed)?;
+    let nodes = arguments.node.nodes().len();
+    let one_each = NonZeroUsize::new(nodes).unwrap_or(NonZeroUsize::MIN);
+    runtime.block_on(load.run(&asked.requests(nodes * WARM_UP)?, one_each)).map_err(failed)?;
 
     let count = usize::try_from(arguments.signatures).map_err(Exit::unexpected)?;
     let mut rows = Vec::new();
