@@ -2,9 +2,7 @@
 
 use anyhow::Result;
 use countersign_client::{Client, DerivedKey, LocalSigner, RequestSigner};
-use countersign_types::{
-    ActionId, Address, B256, KeyOptions, KeySpec, Payload, PayloadKind, Policy, Scheme, Signature,
-};
+use countersign_types::{ActionId, Address, KeySpec, Payload, PayloadKind, Scheme, Signature};
 use example_testnet_folder::{Asked, Folder, Source, ask, publish};
 use serde_json::json;
 
@@ -78,12 +76,5 @@ impl Group {
 fn spec(action: ActionId, people: &[Address]) -> KeySpec {
     let people: Vec<String> = people.iter().map(ToString::to_string).collect();
     let config = json!({ "people": people, "needed": NEEDED });
-    KeySpec {
-        scheme: Scheme::SchnorrSecp256k1,
-        policy: Policy { action, config: config.to_string().into_bytes().into() },
-        payloads: vec![PayloadKind::Bytes],
-        options: KeyOptions::default(),
-        owner: Address::ZERO,
-        salt: B256::ZERO,
-    }
+    example_testnet_folder::key(Scheme::SchnorrSecp256k1, action, &config, PayloadKind::Bytes)
 }

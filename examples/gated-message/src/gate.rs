@@ -2,9 +2,7 @@
 
 use anyhow::{Result, ensure};
 use countersign_client::Client;
-use countersign_types::{
-    ActionId, Address, B256, KeyOptions, KeySpec, PayloadKind, Policy, Scheme, action::ManifestSource,
-};
+use countersign_types::{ActionId, Address, KeySpec, PayloadKind, Scheme, action::ManifestSource};
 use example_testnet_folder::{Folder, Source, publish};
 use serde_json::json;
 
@@ -31,14 +29,7 @@ pub(crate) fn action() -> Result<ActionId> {
 /// The key for holders of at least one of these tokens.
 pub(crate) fn key(action: ActionId, token: Address) -> KeySpec {
     let config = json!({ "chain_id": CHAIN_ID, "token": token, "minimum": MINIMUM });
-    KeySpec {
-        scheme: Scheme::SchnorrSecp256k1,
-        policy: Policy { action, config: config.to_string().into_bytes().into() },
-        payloads: vec![PayloadKind::Bytes],
-        options: KeyOptions::default(),
-        owner: Address::ZERO,
-        salt: B256::ZERO,
-    }
+    example_testnet_folder::key(Scheme::SchnorrSecp256k1, action, &config, PayloadKind::Bytes)
 }
 
 /// Checks what a server wants to have signed with. A server that lies would else name a key that does more for this caller than to
@@ -59,6 +50,8 @@ pub(crate) fn check(key: &KeySpec) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_types::Policy;
+
     use super::*;
 
     #[test]

@@ -3,9 +3,7 @@
 use anyhow::{Context, Result};
 use bitcoin::{Address, Amount, Network, ScriptBuf, Transaction, address::NetworkUnchecked};
 use countersign_client::{BitcoinNetwork, Client, DerivedKey, LocalSigner};
-use countersign_types::{
-    ActionId, Address as Owner, B256, Bytes, KeyOptions, KeySpec, PayloadKind, Policy, Scheme,
-};
+use countersign_types::{ActionId, Bytes, KeySpec, PayloadKind, Scheme};
 use example_testnet_folder::{Asked, Folder, Source, ask, publish};
 use serde_json::json;
 
@@ -71,14 +69,7 @@ fn spec(action: ActionId, above: u64, pay_to: &ScriptBuf) -> KeySpec {
         "pay_to": Bytes::copy_from_slice(pay_to.as_bytes()),
         "max_fee": MAX_FEE.to_sat().to_string(),
     });
-    KeySpec {
-        scheme: Scheme::Bip340,
-        policy: Policy { action, config: config.to_string().into_bytes().into() },
-        payloads: vec![PayloadKind::Raw],
-        options: KeyOptions::default(),
-        owner: Owner::ZERO,
-        salt: B256::ZERO,
-    }
+    example_testnet_folder::key(Scheme::Bip340, action, &config, PayloadKind::Raw)
 }
 
 /// The script of an address on a network of one's own.

@@ -7,9 +7,11 @@ use countersign_client::{
     Client, ClientError, LocalSigner, RequestSigner, Signed, sign_publication, sign_request,
 };
 use countersign_types::{
-    ActionId, Bytes, Caller, CallerKind, Decision, Failure, FailureKind, KeySpec, PublishAction, Signature,
+    ActionId, Address, B256, Bytes, Caller, CallerKind, Decision, Failure, FailureKind, KeyOptions, KeySpec,
+    PayloadKind, Policy, PublishAction, Scheme, Signature,
     action::{Content, ManifestSource},
 };
+use serde_json::Value;
 
 /// How long a request lives, in milliseconds.
 const LIFETIME_MS: u64 = 60_000;
@@ -55,6 +57,18 @@ pub async fn publish(client: &Client, source: Source, publisher: &LocalSigner) -
         client.publish(sign_publication(publish, client.network_id(), publisher)?, content).await?;
     }
     Ok(id)
+}
+
+/// A key that anybody may ask, and that signs one kind of payload.
+pub fn key(scheme: Scheme, action: ActionId, config: &Value, payload: PayloadKind) -> KeySpec {
+    KeySpec {
+        scheme,
+        policy: Policy { action, config: config.to_string().into_bytes().into() },
+        payloads: vec![payload],
+        options: KeyOptions::default(),
+        owner: Address::ZERO,
+        salt: B256::ZERO,
+    }
 }
 
 /// What came of a request.

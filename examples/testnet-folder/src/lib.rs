@@ -20,7 +20,7 @@ use countersign_types::{Address, B256, Genesis, RootKeys};
 use rand_core::{OsRng, RngCore};
 use serde::{Deserialize, de::DeserializeOwned};
 
-pub use ask::{Asked, Source, ask, manifest, now_ms, now_seconds, publish};
+pub use ask::{Asked, Source, ask, key, manifest, now_ms, now_seconds, publish};
 
 /// The longest that a call takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
