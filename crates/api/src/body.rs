@@ -16,7 +16,10 @@ use countersign_types::{
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
-use crate::problem::{Failed, quoted};
+use crate::{
+    places::Place,
+    problem::{Failed, quoted},
+};
 
 /// The most bytes of the body of a request for signatures: 512 KiB.
 pub const MAX_REQUEST_BODY_BYTES: usize = 512 << 10;
@@ -38,27 +41,50 @@ const MAX_REASON_CHARS: usize = 300;
 /// Bodies from this size on are parsed where they hold up nobody else.
 const BLOCKING_PARSE_BYTES: usize = 1 << 20;
 
-/// Reads a JSON body of at most `limit` bytes that arrives `within` the time given.
-pub(crate) async fn json<T>(request: Request, limit: usize, within: Duration) -> Result<T, Failed>
-where
-    T: DeserializeOwned + Send + 'static,
-{
+/// A whole body, with the room that its bytes take.
+pub(crate) struct Arrived {
+    bytes: Bytes,
+    room: Place,
+}
+
+/// Reads a body of JSON, of at most `limit` bytes, that arrives `within` the time given. Each byte takes room as it comes, and what
+/// is only announced takes none.
+pub(crate) async fn arrive(
+    request: Request,
+    limit: usize,
+    within: Duration,
+    room: Place,
+) -> Result<Arrived, Failed> {
     check_headers(request.headers(), limit)?;
-    let bytes = tokio::time::timeout(within, read(request, limit)).await.map_err(|_| {
+    let arrived = tokio::time::timeout(within, read(request, limit, room)).await.map_err(|_| {
         Failed::new(
             FailureKind::Deadline,
             format!("the body did not arrive within {} ms", within.as_millis()),
         )
     })??;
-    if bytes.is_empty() {
+    if arrived.bytes.is_empty() {
         return Err(invalid("the body is missing: send JSON"));
     }
-    if bytes.len() < BLOCKING_PARSE_BYTES {
-        return parse(&bytes);
+    Ok(arrived)
+}
+
+impl Arrived {
+    /// Parses it, and makes room again.
+    pub(crate) async fn json<T: DeserializeOwned + Send + 'static>(self) -> Result<T, Failed> {
+        if self.bytes.len() < BLOCKING_PARSE_BYTES {
+            return self.parsed();
+        }
+        tokio::task::spawn_blocking(move || self.parsed())
+            .await
+            .map_err(|_| Failed::new(FailureKind::Internal, "the body could not be parsed"))?
     }
-    tokio::task::spawn_blocking(move || parse(&bytes))
-        .await
-        .map_err(|_| Failed::new(FailureKind::Internal, "the body could not be parsed"))?
+
+    fn parsed<T: DeserializeOwned>(self) -> Result<T, Failed> {
+        let Self { bytes, room } = self;
+        let parsed = parse(&bytes);
+        drop((bytes, room));
+        parsed
+    }
 }
 
 fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), Failed> {
@@ -76,23 +102,27 @@ fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Reads to the end, keeping at most `limit` bytes.
-async fn read(request: Request, limit: usize) -> Result<Bytes, Failed> {
+/// Reads to the end, keeping at most `limit` bytes, and those only while there is room.
+async fn read(request: Request, limit: usize, room: Place) -> Result<Arrived, Failed> {
     let mut chunks = request.into_body().into_data_stream();
-    let (mut kept, mut total) = (Vec::new(), 0usize);
+    let mut kept = Ok((Vec::new(), room));
+    let mut total = 0usize;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| invalid(format!("the body could not be read: {error}")))?;
         total = total.saturating_add(chunk.len());
-        if total <= limit {
-            kept.extend_from_slice(&chunk);
-            continue;
-        }
-        kept = Vec::new();
+        kept = kept.and_then(|(mut bytes, mut room)| {
+            if total > limit {
+                return Err(too_large(limit));
+            }
+            room.grow(chunk.len())?;
+            bytes.extend_from_slice(&chunk);
+            Ok((bytes, room))
+        });
         if total > limit + DRAINED_BYTES {
             break;
         }
     }
-    if total > limit { Err(too_large(limit)) } else { Ok(kept.into()) }
+    kept.map(|(bytes, room)| Arrived { bytes: bytes.into(), room })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {

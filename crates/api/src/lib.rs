@@ -8,11 +8,14 @@ mod backend;
 mod body;
 mod config;
 mod document;
+mod download;
 mod observe;
+mod places;
 mod problem;
 mod rates;
 mod routes;
 mod serve;
+mod taken;
 mod tls;
 
 pub use backend::{Backend, SignAnswer};

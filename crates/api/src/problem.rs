@@ -1,5 +1,7 @@
 //! Failures as HTTP answers: problem details (RFC 9457).
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderValue, Method, StatusCode, Uri, header},
@@ -11,13 +13,15 @@ use countersign_types::{
     failure::FailureKind,
 };
 
+use crate::TooOften;
+
 /// The media type of problem details.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// When to try again after a 429, in seconds: places free up as fast as signatures are made.
-const RETRY_BUSY_SECONDS: u16 = 1;
-/// When to try again after a 503, in seconds: nodes reconnect, operators make room.
-const RETRY_UNAVAILABLE_SECONDS: u16 = 5;
+/// When to try again after a 429 that does not say, in seconds: places free up as fast as signatures are made.
+const RETRY_BUSY_SECONDS: u64 = 1;
+/// When to try again after a 503 that does not say, in seconds: nodes reconnect, operators make room.
+const RETRY_UNAVAILABLE_SECONDS: u64 = 5;
 
 /// The most characters of a caller's own text that a problem repeats.
 const QUOTED_CHARS: usize = 80;
@@ -32,6 +36,12 @@ impl Failed {
     }
 }
 
+impl From<TooOften> for Failed {
+    fn from(early: TooOften) -> Self {
+        Self(Failure::new(FailureKind::Busy, early.to_string()).with_retry_after(early.wait))
+    }
+}
+
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         Self(failure)
@@ -40,26 +50,30 @@ impl From<Failure> for Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        answer(Problem::from(self.0))
+        let wait = self.0.retry_after;
+        answer(Problem::from(self.0), wait)
     }
 }
 
-fn answer(problem: Problem) -> Response {
+/// `wait` is how long it is worth to wait, where that is known.
+fn answer(problem: Problem, wait: Option<Duration>) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(problem)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    if let Some(seconds) = retry_after(status) {
+    if let Some(seconds) = retry_after(status, wait) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
 
-fn retry_after(status: StatusCode) -> Option<u16> {
+/// In seconds, as the header has them: rounded up, so that whoever waits so long comes late enough.
+fn retry_after(status: StatusCode, wait: Option<Duration>) -> Option<u64> {
+    let wait = wait.map(|wait| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1));
     if status == StatusCode::TOO_MANY_REQUESTS {
-        Some(RETRY_BUSY_SECONDS)
+        Some(wait.unwrap_or(RETRY_BUSY_SECONDS))
     } else if status == StatusCode::SERVICE_UNAVAILABLE {
-        Some(RETRY_UNAVAILABLE_SECONDS)
+        Some(wait.unwrap_or(RETRY_UNAVAILABLE_SECONDS))
     } else {
         None
     }
@@ -73,14 +87,15 @@ pub(crate) async fn no_route(uri: Uri) -> Failed {
 
 /// Answers a method that a route does not have. No failure of the domain: its type is its own.
 pub(crate) async fn no_method(method: Method, uri: Uri) -> Response {
-    answer(Problem {
+    let problem = Problem {
         kind: format!("{PROBLEM_PREFIX}method-not-allowed"),
         title: "the route has no such method".into(),
         status: StatusCode::METHOD_NOT_ALLOWED.as_u16(),
         detail: format!("{} has no method {}", quoted(uri.path()), quoted(method.as_str())),
         nodes: Vec::new(),
         disagreement: None,
-    })
+    };
+    answer(problem, None)
 }
 
 /// What a client sent, short enough to be repeated.

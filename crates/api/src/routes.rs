@@ -4,7 +4,7 @@ use std::{fmt, future::Future, net::IpAddr, str::FromStr, sync::Arc, time::Durat
 
 use axum::{
     Json, Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{FromRequestParts, Query, RawPathParams, Request, State},
     http::{Method, header, request::Parts},
     middleware::{self, Next},
@@ -16,24 +16,23 @@ use countersign_types::{
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Backend, Config, ConfigError, Rates, SignAnswer,
-    body::{self, MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES},
+    body::{self, Arrived, MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES},
     config::Origins,
     document::{
         self, LookupProblems, PublishProblems, ReadyProblems, ReceiptProblems, SignProblems, ViewProblems,
     },
+    download::download,
     observe,
+    places::{Asker, Place, Places},
     problem::{Failed, no_method, no_route},
 };
 
-/// The pieces in which a component is sent, so that its place is held until nearly all of it has left.
-const COMPONENT_CHUNK_BYTES: usize = 64 << 10;
 /// How long a browser may take a page's right to ask for granted.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// Not a type that a browser runs.
@@ -44,13 +43,8 @@ const SCRIPT_TYPE: &str = "text/plain; charset=utf-8";
 pub fn router(backend: Arc<dyn Backend>, config: &Config) -> Result<Router, ConfigError> {
     let (routes, openapi) = documented().split_for_parts();
     let origins = config.origins()?;
-    let api = Arc::new(Api {
-        backend,
-        config: config.clone(),
-        in_flight: places(config.max_in_flight),
-        transfers: places(config.max_transfers),
-        document: document::to_json(&openapi).to_string().into(),
-    });
+    let document = document::to_json(&openapi).to_string().into();
+    let api = Arc::new(Api::new(backend, config.clone(), document));
     let rates = config.address_rate.map(|rate| Arc::new(Rates::new(rate)));
     let mut routes = routes
         .fallback(no_route)
@@ -79,20 +73,17 @@ fn cross_origin(origins: Origins) -> Option<CorsLayer> {
     Some(layer)
 }
 
-/// Whose address a connection comes from, as it is counted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker(pub(crate) IpAddr);
-
 /// Answers busy where one address asks too often. What supervisors ask for does not count.
 async fn in_measure(
     State(rates): State<Option<Arc<Rates<IpAddr>>>>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failed> {
-    if let (Some(rates), Some(Asker(address))) = (rates, request.extensions().get())
+    let Asker(asker) = request.extensions().get().copied().unwrap_or_default();
+    if let (Some(rates), Some(address)) = (rates, asker)
         && request.uri().path().starts_with("/v1/")
     {
-        rates.count(address).map_err(|early| Failed::new(FailureKind::Busy, early.to_string()))?;
+        rates.count(&address)?;
     }
     Ok(next.run(request).await)
 }
@@ -122,20 +113,55 @@ pub(crate) fn paths() -> OpenApi {
 struct Api {
     backend: Arc<dyn Backend>,
     config: Config,
-    in_flight: Arc<Semaphore>,
-    transfers: Arc<Semaphore>,
+    calls: Arc<Places>,
+    transfers: Arc<Places>,
+    receipts: Arc<Places>,
+    /// The bytes of requests and publications that are arriving.
+    request_bytes: Arc<Places>,
+    publication_bytes: Arc<Places>,
     document: Bytes,
 }
 
 impl Api {
-    /// Takes a place among the calls in flight, until what is returned is dropped.
-    fn enter(&self) -> Result<OwnedSemaphorePermit, Failed> {
-        take(&self.in_flight, self.config.max_in_flight, "calls")
+    fn new(backend: Arc<dyn Backend>, config: Config, document: Bytes) -> Self {
+        let (calls, of_address) = (config.max_in_flight, config.in_flight_of_address());
+        let (transfers, transfers_of_address) = (config.max_transfers, config.transfers_of_address());
+        // as many bytes as there may be calls, or transfers, with a largest body each
+        let bytes = |what, limit: usize, most: usize, of_address: usize| {
+            Places::new(what, most.saturating_mul(limit), of_address.saturating_mul(limit))
+        };
+        Self {
+            calls: Places::new("calls are answered", calls, of_address),
+            transfers: Places::new("components are received or sent", transfers, transfers_of_address),
+            receipts: Places::new("receipts are sent", transfers, transfers_of_address),
+            request_bytes: bytes("bytes of requests arrive", MAX_REQUEST_BODY_BYTES, calls, of_address),
+            publication_bytes: bytes(
+                "bytes of publications arrive",
+                MAX_PUBLICATION_BODY_BYTES,
+                transfers,
+                transfers_of_address,
+            ),
+            backend,
+            config,
+            document,
+        }
     }
 
-    /// Takes a place among the transfers of components.
-    fn transfer(&self) -> Result<OwnedSemaphorePermit, Failed> {
-        take(&self.transfers, self.config.max_transfers, "transfers of components")
+    /// Takes a place among the calls in flight, until what is returned is dropped.
+    fn enter(&self, asker: Asker) -> Result<Place, Failed> {
+        self.calls.take(asker)
+    }
+
+    /// The whole body of a request. Nothing else is taken before it is there: whoever sends slowly is in nobody's way.
+    async fn request(&self, request: Request, asker: Asker) -> Result<Arrived, Failed> {
+        let room = self.request_bytes.none(asker);
+        body::arrive(request, MAX_REQUEST_BODY_BYTES, self.config.body_timeout(), room).await
+    }
+
+    /// The whole body of a publication, in the same way.
+    async fn publication(&self, request: Request, asker: Asker) -> Result<Arrived, Failed> {
+        let room = self.publication_bytes.none(asker);
+        body::arrive(request, MAX_PUBLICATION_BODY_BYTES, self.config.body_timeout(), room).await
     }
 
     /// The backstop around the backend, which keeps deadlines of its own.
@@ -155,16 +181,6 @@ impl Api {
     }
 }
 
-fn places(most: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))
-}
-
-fn take(places: &Arc<Semaphore>, most: usize, what: &str) -> Result<OwnedSemaphorePermit, Failed> {
-    Arc::clone(places).try_acquire_owned().map_err(|_| {
-        Failed::new(FailureKind::Busy, format!("{most} {what} are in progress, which is the most"))
-    })
-}
-
 /// Asks for signatures. The answer comes when they are made, or when it is clear that they are not.
 ///
 /// The request's digest is the idempotency key: the same request again, here or at another node, gives the
@@ -176,9 +192,14 @@ fn take(places: &Arc<Semaphore>, most: usize, what: &str) -> Result<OwnedSemapho
     request_body(content = SignedRequest, example = json!(document::example(document::REQUEST))),
     responses((status = 200, description = "signed", body = SignAnswer), SignProblems),
 )]
-async fn submit(State(api): State<Arc<Api>>, request: Request) -> Result<Json<SignAnswer>, Failed> {
-    let _place = api.enter()?;
-    let request = body::json(request, MAX_REQUEST_BODY_BYTES, api.config.body_timeout()).await?;
+async fn submit(
+    State(api): State<Arc<Api>>,
+    asker: Asker,
+    request: Request,
+) -> Result<Json<SignAnswer>, Failed> {
+    let arrived = api.request(request, asker).await?;
+    let _place = api.enter(asker)?;
+    let request = arrived.json().await?;
     api.answer(api.backend.submit(request)).await
 }
 
@@ -192,22 +213,24 @@ async fn submit(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Si
 )]
 async fn request(
     State(api): State<Arc<Api>>,
+    asker: Asker,
     Id(digest): Id<RequestDigest>,
 ) -> Result<Json<SignResponse>, Failed> {
-    let _place = api.enter()?;
+    let _place = api.enter(asker)?;
     api.answer(api.backend.request(digest)).await
 }
 
 /// Why a request was signed: the receipt, where this node is one of the signers.
 ///
-/// For the callers of the request: one of them signs, in the network's EIP-712 domain, `ReadReceipt(bytes32 request,uint64
-/// expiresAt)`. Where the operator shows receipts to everybody, no signature is needed.
+/// For the callers of the request: one of them signs, in the network's EIP-712 domain, `ReadReceipt(address node,bytes32
+/// request,uint64 expiresAt)`, for this node and no other. Where the operator shows receipts to everybody, no signature is needed.
 #[utoipa::path(
     get,
     path = "/v1/receipts/{digest}",
     tag = "requests",
     params(
         ("digest" = RequestDigest, Path, description = "the request's digest"),
+        ("node" = Option<String>, Query, description = "the address of this node, for which it is signed"),
         ("expires_at" = Option<u64>, Query, description = "until when the signature counts, in milliseconds since 1970"),
         ("signature" = Option<String>, Query, description = "by one of the request's callers"),
     ),
@@ -215,10 +238,11 @@ async fn request(
 )]
 async fn receipt(
     State(api): State<Arc<Api>>,
+    asker: Asker,
     Id(digest): Id<RequestDigest>,
     access: Access,
 ) -> Result<Response, Failed> {
-    let place = api.transfer()?;
+    let place = api.receipts.take(asker)?;
     let receipt = api.in_time(api.backend.receipt(digest, access.0)).await??;
     let json = serde_json::to_vec(receipt.as_ref())
         .map_err(|error| Failed::new(FailureKind::Internal, error.to_string()))?;
@@ -232,8 +256,8 @@ async fn receipt(
     tag = "actions",
     responses((status = 200, description = "the actions", body = ActionList), ViewProblems),
 )]
-async fn actions(State(api): State<Arc<Api>>) -> Result<Json<ActionList>, Failed> {
-    let _place = api.enter()?;
+async fn actions(State(api): State<Arc<Api>>, asker: Asker) -> Result<Json<ActionList>, Failed> {
+    let _place = api.enter(asker)?;
     Ok(Json(api.in_time(api.backend.actions()).await?))
 }
 
@@ -245,9 +269,14 @@ async fn actions(State(api): State<Arc<Api>>) -> Result<Json<ActionList>, Failed
     request_body(content = PublishedAction, example = json!(document::example(document::PUBLICATION))),
     responses((status = 200, description = "stored", body = ActionInfo), PublishProblems),
 )]
-async fn publish(State(api): State<Arc<Api>>, request: Request) -> Result<Json<ActionInfo>, Failed> {
-    let _place = api.transfer()?;
-    let action = body::json(request, MAX_PUBLICATION_BODY_BYTES, api.config.body_timeout()).await?;
+async fn publish(
+    State(api): State<Arc<Api>>,
+    asker: Asker,
+    request: Request,
+) -> Result<Json<ActionInfo>, Failed> {
+    let arrived = api.publication(request, asker).await?;
+    let _place = api.transfers.take(asker)?;
+    let action = arrived.json().await?;
     api.answer(api.backend.publish(action)).await
 }
 
@@ -259,8 +288,12 @@ async fn publish(State(api): State<Arc<Api>>, request: Request) -> Result<Json<A
     params(("id" = ActionId, Path, description = "the action's id")),
     responses((status = 200, description = "the action", body = ActionInfo), LookupProblems),
 )]
-async fn action(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<Json<ActionInfo>, Failed> {
-    let _place = api.enter()?;
+async fn action(
+    State(api): State<Arc<Api>>,
+    asker: Asker,
+    Id(id): Id<ActionId>,
+) -> Result<Json<ActionInfo>, Failed> {
+    let _place = api.enter(asker)?;
     api.answer(api.backend.action(id)).await
 }
 
@@ -275,8 +308,12 @@ async fn action(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<Jso
         LookupProblems,
     ),
 )]
-async fn component(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<Response, Failed> {
-    let place = api.transfer()?;
+async fn component(
+    State(api): State<Arc<Api>>,
+    asker: Asker,
+    Id(id): Id<ActionId>,
+) -> Result<Response, Failed> {
+    let place = api.transfers.take(asker)?;
     let bytes: Bytes = api.in_time(api.backend.component(id)).await??.into();
     Ok(download(bytes, "application/wasm", place))
 }
@@ -292,28 +329,10 @@ async fn component(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<
         LookupProblems,
     ),
 )]
-async fn script(State(api): State<Arc<Api>>, Id(id): Id<ActionId>) -> Result<Response, Failed> {
-    let place = api.transfer()?;
+async fn script(State(api): State<Arc<Api>>, asker: Asker, Id(id): Id<ActionId>) -> Result<Response, Failed> {
+    let place = api.transfers.take(asker)?;
     let script = api.in_time(api.backend.script(id)).await??;
     Ok(download(script.into(), SCRIPT_TYPE, place))
-}
-
-fn download(bytes: Bytes, content_type: &'static str, place: OwnedSemaphorePermit) -> Response {
-    let headers =
-        [(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_LENGTH, bytes.len().to_string())];
-    (headers, held(bytes, place)).into_response()
-}
-
-/// A body that keeps its place until the client has taken it.
-fn held(bytes: Bytes, place: OwnedSemaphorePermit) -> Body {
-    let chunks = futures::stream::unfold((bytes, place), |(mut rest, place)| async move {
-        if rest.is_empty() {
-            return None;
-        }
-        let chunk = rest.split_to(rest.len().min(COMPONENT_CHUNK_BYTES));
-        Some((Ok::<_, std::convert::Infallible>(chunk), (rest, place)))
-    });
-    Body::from_stream(chunks)
 }
 
 /// The network, from this node's view.
@@ -323,8 +342,8 @@ fn held(bytes: Bytes, place: OwnedSemaphorePermit) -> Body {
     tag = "network",
     responses((status = 200, description = "the network", body = NetworkInfo), ViewProblems),
 )]
-async fn network(State(api): State<Arc<Api>>) -> Result<Json<NetworkInfo>, Failed> {
-    let _place = api.enter()?;
+async fn network(State(api): State<Arc<Api>>, asker: Asker) -> Result<Json<NetworkInfo>, Failed> {
+    let _place = api.enter(asker)?;
     Ok(Json(api.in_time(api.backend.network()).await?))
 }
 

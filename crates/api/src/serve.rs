@@ -1,7 +1,6 @@
 //! Connections: accepting, bounding and draining them.
 
 use std::{
-    collections::BTreeMap,
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     pin::pin,
@@ -19,14 +18,16 @@ use metrics::gauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    task::{JoinError, JoinSet},
+    task::JoinSet,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Backend, Config, ConfigError, Tls, observe,
-    routes::{Asker, router},
+    places::{Asker, Place, Places},
+    routes::router,
+    taken::{self, Taken},
 };
 
 /// How long one connection is used; a client opens another. It bounds how long a slow reader holds memory.
@@ -83,16 +84,17 @@ struct Served {
 
 async fn accept_all(listener: TcpListener, served: &Served) {
     let mut connections = JoinSet::new();
-    let mut of_address = OfAddress::default();
+    let Config { max_connections, max_connections_of_address, .. } = served.config;
+    let places = Places::new("connections are open", max_connections, max_connections_of_address);
     loop {
         tokio::select! {
             () = served.shutdown.cancelled() => break,
-            Some(ended) = connections.join_next() => of_address.ended(ended),
-            stream = accept(&listener), if connections.len() < served.config.max_connections => {
+            Some(_) = connections.join_next() => {}
+            stream = accept(&listener), if connections.len() < max_connections => {
                 if let Some((stream, from)) = stream {
-                    let from = counted(from.ip());
-                    if of_address.takes(from, served.config.max_connections_of_address) {
-                        connections.spawn(connection(stream, from, served.clone()));
+                    let from = Asker(Some(counted(from.ip())));
+                    if let Ok(place) = places.take(from) {
+                        connections.spawn(connection(stream, from, place, served.clone()));
                     }
                 }
             }
@@ -121,61 +123,28 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     kind == io::ErrorKind::ConnectionAborted || kind == io::ErrorKind::ConnectionReset
 }
 
-/// How many connections each address has.
-#[derive(Default)]
-struct OfAddress(BTreeMap<IpAddr, usize>);
-
-impl OfAddress {
-    /// Counts one more, unless there are as many as may be.
-    fn takes(&mut self, address: IpAddr, most: usize) -> bool {
-        let open = self.0.entry(address).or_default();
-        let takes = *open < most;
-        if takes {
-            *open += 1;
-        }
-        takes
-    }
-
-    fn ended(&mut self, ended: Result<IpAddr, JoinError>) {
-        // no connection is aborted, and none panics: what would be lost is one place of an address
-        let Ok(address) = ended else { return };
-        if let Some(open) = self.0.get_mut(&address) {
-            *open -= 1;
-            if *open == 0 {
-                self.0.remove(&address);
-            }
-        }
-    }
-}
-
-/// Serves one connection; returns its address.
-async fn connection(stream: TcpStream, from: IpAddr, served: Served) -> IpAddr {
+/// Serves one connection, which has its place until it ends.
+async fn connection(stream: TcpStream, from: Asker, _place: Place, served: Served) {
     // A signature is one small answer: waiting to fill a segment only delays it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection is gone");
-        return from;
+        return;
     }
     let Some(tls) = &served.tls else {
-        converse(stream, from, served).await;
-        return from;
+        return converse(stream, from, served).await;
     };
     let greeted = tokio::select! {
         greeted = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)) => greeted,
-        () = served.shutdown.cancelled() => return from,
+        () = served.shutdown.cancelled() => return,
     };
     match greeted {
         Ok(Ok(stream)) => converse(stream, from, served).await,
         Ok(Err(error)) => tracing::debug!(%error, "a greeting by TLS failed"),
         Err(_) => tracing::debug!("a greeting by TLS took too long"),
     }
-    from
 }
 
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    from: IpAddr,
-    served: Served,
-) {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, from: Asker, served: Served) {
     let Served { router, config, shutdown, .. } = served;
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
@@ -184,8 +153,9 @@ async fn converse(
         .header_read_timeout(config.header_timeout())
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES);
-    let router = router.layer(Extension(Asker(from)));
-    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let router = router.layer(Extension(from));
+    let stream = TokioIo::new(Taken::new(stream, taken::LEAST));
+    let mut serving = pin!(builder.serve_connection(stream, TowerToHyperService::new(router)));
     tokio::select! {
         ended = serving.as_mut() => {
             if let Err(error) = ended {
@@ -213,17 +183,6 @@ fn counted(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_address_has_so_many_connections_and_others_have_theirs() {
-        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let mut open = OfAddress::default();
-        assert_eq!([one, one, one, other].map(|from| open.takes(from, 2)), [true, true, false, true]);
-        open.ended(Ok(one));
-        assert!(open.takes(one, 2));
-        [one, one, other].into_iter().for_each(|from| open.ended(Ok(from)));
-        assert!(open.0.is_empty(), "what has ended is remembered");
-    }
 
     #[test]
     fn addresses_of_one_subscriber_count_as_one() {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::PathBuf};
 
-use countersign_types::{NetworkId, NodePublicKey};
+use countersign_types::{NetworkId, NodePublicKey, terminal};
 use serde::{Deserialize, Serialize};
 
 /// The version of the document: raised when a field changes its meaning or goes.
@@ -201,7 +201,7 @@ impl Finding {
 
 /// One line, of bounded length: what others say ends up on terminals.
 fn printable(text: &str) -> String {
-    text.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    terminal::line(text).chars().take(MAX_CHARS).collect()
 }
 
 /// An error with its causes, on one line.

@@ -79,7 +79,10 @@ impl ManifestArguments {
             |path: &PathBuf, error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
         let text = fs::read_to_string(&self.manifest).map_err(|error| unreadable(&self.manifest, error))?;
         let source: ManifestSource = toml::from_str(&text).map_err(|error| {
-            Exit::invalid_input(format!("{} is no manifest: {error}", self.manifest.display()))
+            let start = error.span().map_or(0, |span| span.start);
+            let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+            let (file, wrong) = (self.manifest.display(), error.message());
+            Exit::invalid_input(format!("{file} is no manifest: line {line}: {wrong}"))
         })?;
         let (manifest, content) = match (&self.content.component, &self.content.script) {
             (Some(path), None) => {

@@ -3,6 +3,7 @@
 use std::{error::Error, fmt};
 
 use countersign_client::ClientError;
+use countersign_receipt::Evidence;
 use countersign_types::{Failure, FailureKind, action::ManifestError};
 
 /// The codes, for `--help`.
@@ -20,6 +21,8 @@ pub(crate) struct Exit {
     pub(crate) causes: Vec<String>,
     /// What the nodes said, where it comes from a node.
     pub(crate) failure: Option<Box<Failure>>,
+    /// What proves that members lied.
+    pub(crate) evidence: Option<Box<Evidence>>,
 }
 
 impl fmt::Display for Exit {
@@ -36,7 +39,7 @@ impl Exit {
             causes.push(cause.to_string());
             source = cause.source();
         }
-        Self { code, kind, message: error.to_string(), causes, failure: None }
+        Self { code, kind, message: error.to_string(), causes, failure: None, evidence: None }
     }
 
     /// Input, a file or a configuration that cannot be used.
@@ -46,25 +49,48 @@ impl Exit {
 
     /// The same, in words.
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
-        Self { code: 8, kind: "invalid", message: message.into(), causes: Vec::new(), failure: None }
+        Self {
+            code: 8,
+            kind: "invalid",
+            message: message.into(),
+            causes: Vec::new(),
+            failure: None,
+            evidence: None,
+        }
     }
 
     /// Something that does not prove what it should.
     pub(crate) fn not_verified(error: impl Error + 'static) -> Self {
-        let mut exit = Self::new(9, "not-verified", &error);
-        // what an action or a file says is no order to a terminal
-        exit.message = exit.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        exit
+        Self::new(9, "not-verified", &error)
+    }
+
+    /// A receipt that proves that members lied.
+    pub(crate) fn evidence(evidence: Evidence) -> Self {
+        Self { evidence: Some(Box::new(evidence.clone())), ..Self::not_verified(evidence) }
     }
 
     /// Something that is not there.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self { code: 7, kind: "not-found", message: message.into(), causes: Vec::new(), failure: None }
+        Self {
+            code: 7,
+            kind: "not-found",
+            message: message.into(),
+            causes: Vec::new(),
+            failure: None,
+            evidence: None,
+        }
     }
 
     /// A node with which not all is well: what was printed says what.
     pub(crate) fn unwell(message: impl Into<String>) -> Self {
-        Self { code: 10, kind: "unwell", message: message.into(), causes: Vec::new(), failure: None }
+        Self {
+            code: 10,
+            kind: "unwell",
+            message: message.into(),
+            causes: Vec::new(),
+            failure: None,
+            evidence: None,
+        }
     }
 
     /// Something that does not answer now.
@@ -106,6 +132,7 @@ impl Exit {
             message,
             causes: Vec::new(),
             failure: Some(Box::new(failure.clone())),
+            evidence: None,
         }
     }
 }
@@ -132,6 +159,8 @@ impl From<ClientError> for Exit {
             ClientError::Publication(ManifestError::Signature { .. }) => Self::new(6, "unauthorised", &error),
             ClientError::Genesis(_)
             | ClientError::NoNodes
+            | ClientError::UnknownNode { .. }
+            | ClientError::NotAMember { .. }
             | ClientError::Network { .. }
             | ClientError::Signer(_)
             | ClientError::Request(_)

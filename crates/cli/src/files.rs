@@ -74,7 +74,7 @@ fn make_key(path: &Path) -> Result<LocalSigner, Exit> {
     LocalSigner::from_bytes(*key.to_bytes()).map_err(Exit::invalid)
 }
 
-/// Writes the file of `--out`, which must not exist.
+/// Writes a file that must not exist.
 pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Exit> {
     fs::OpenOptions::new()
         .write(true)
@@ -85,7 +85,7 @@ pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Exit> 
         .map_err(|error| {
             let path = path.display();
             Exit::invalid_input(if error.kind() == io::ErrorKind::AlreadyExists {
-                format!("{path} exists and is not overwritten: name another file with --out")
+                format!("{path} exists and is not overwritten: name another file")
             } else {
                 format!("cannot write {path}: {error}")
             })

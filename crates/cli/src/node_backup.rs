@@ -10,12 +10,12 @@ use std::{
 use clap::Args;
 use countersign_backup::{Backup, Identity, Key, Lock, OpenError, Recipient, fingerprint, open, seal};
 use countersign_node::{
-    PassphraseConfig,
-    backup::{self, Restored},
+    NodeConfig, PassphraseConfig,
+    backup::{self, Known, Restored},
     forbid_core_dumps,
     init::KdfParameters,
 };
-use countersign_types::Scheme;
+use countersign_types::{NodePublicKey, Scheme};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -49,6 +49,14 @@ const RESTORE_HELP: &str = "Makes the database of the backup, and whatever of co
 that is there is changed, and a folder that holds a database is refused. The new database is sealed under the node's own passphrase, which \
 is read as the configuration says.
 
+A backup that is opened by a key file can have been made by anybody who knows the public key that it is sealed for, with what node, network \
+and configuration they like. So on an empty disk it is restored for the node of --node-key only, which an identity that is there says as \
+well; who makes a backup of that node must have its secret identity. A backup that a passphrase opens was made by somebody who knows the \
+passphrase. Where the configuration comes from the backup, nothing is written outside of the folder that it lies in.
+
+A backup from before the network's root keys were generated lacks this node's shares of them. It is refused where they are known: from \
+--root-keys, or a root-keys.json that is left in the data folder.
+
 If the node has started since the backup was taken, its peers refuse the restored one, as they do any old copy, and its log says so: once \
 the original is gone for good, each of the other operators stops its node, runs `countersign node readmit PUBLIC_KEY`, and starts it again. If \
 it has not started since, as when it moves to another machine, nobody has to do anything. Never run the original again: whichever of the two \
@@ -56,7 +64,7 @@ comes second is refused.
 
 Examples:
   countersign node restore --config node1/node.toml --backup node1.backup \\\n    --passphrase-file backup-passphrase
-  countersign node restore --config node1/node.toml --backup node1.backup --key-file age.key";
+  countersign node restore --config node1/node.toml --backup node1.backup --key-file age.key \\\n    --node-key 0x02.. --root-keys root-keys.json";
 
 /// What is backed up, and who can open it.
 #[derive(Args)]
@@ -93,6 +101,10 @@ pub(crate) struct RestoreArguments {
     /// A file of mode 0600 with an age secret key (AGE-SECRET-KEY-1..) of one of the backup's recipients.
     #[arg(long, conflicts_with = "passphrase_file")]
     key_file: Option<PathBuf>,
+    /// The public key of the node that is restored (0x02.. or 0x03..), as `node init` and `node backup` printed it: the backup of another
+    /// is refused. Needed with --key-file where no identity is there.
+    #[arg(long)]
+    node_key: Option<NodePublicKey>,
     /// The root keys of the network (root-keys.json of any node), so that a backup of before they were generated is refused.
     #[arg(long)]
     root_keys: Option<PathBuf>,
@@ -107,6 +119,7 @@ pub(crate) fn take(arguments: &BackupArguments, output: &mut Output) -> Result<(
     }
     let lock = arguments.lock()?;
     let taken = runtime()?.block_on(backup::take(config)).map_err(ends::not_taken)?;
+    let elsewhere = backup::outside(config, &NodeConfig::load(config).map_err(Exit::invalid)?);
     let sealed = seal(&taken, &lock).map_err(ends::not_sealed)?;
     if let Lock::Passphrase(passphrase) = lock {
         // it counts once it has been opened
@@ -143,31 +156,57 @@ pub(crate) fn take(arguments: &BackupArguments, output: &mut Output) -> Result<(
          the others are not, and what opens it apart from it. Where {} nodes have lost disk and backup, the keys are lost for good.",
         size - threshold + 1
     ));
-    output.next("next: start the node again; keep the file, and its SHA-256 to compare copies of it");
+    for (setting, path) in elsewhere {
+        output.say(format!(
+            "the configuration sets {setting} to {}, outside of its folder: keep a copy of it, since the backup is restored only where a \
+             configuration is there that says so",
+            path.display()
+        ));
+    }
+    output.next(if recipients.is_empty() {
+        "next: start the node again; keep the file, and its SHA-256 to compare copies of it"
+    } else {
+        "next: start the node again; keep the file, its SHA-256 to compare copies of it, and the node's public key, for which \
+         `countersign node restore --key-file` asks"
+    });
     Ok(())
 }
 
 /// Opens a backup and puts it in place.
 pub(crate) fn restore(arguments: &RestoreArguments, output: &mut Output) -> Result<(), Exit> {
     forbid_core_dumps();
-    let RestoreArguments { config, backup: file, root_keys, .. } = arguments;
+    let RestoreArguments { config, backup: file, node_key, root_keys, .. } = arguments;
     let sealed = backup::read(file).map_err(ends::not_read)?;
     let key = arguments.key()?;
     let taken = open(&sealed, &key).map_err(|error| unopened(file, &sealed, error))?;
-    let restored = backup::restore(config, &taken, root_keys.as_deref(), KdfParameters::default())
-        .map_err(ends::not_restored)?;
+    let known = Known {
+        sealed_by_secret: matches!(key, Key::Passphrase(_)),
+        node: *node_key,
+        root_keys: root_keys.as_deref(),
+    };
+    let restored =
+        backup::restore(config, &taken, known, KdfParameters::default()).map_err(ends::not_restored)?;
+    let warnings: Vec<String> = not_compared(&taken, &restored).into_iter().collect();
     let mut value = described(&taken);
     value["database"] = json!(restored.database);
     value["written"] = json!(restored.written);
     value["signs_from_ms"] = json!(restored.signs_from_ms);
+    value["compared_with"] = json!(restored.compared_with);
+    value["warnings"] = json!(warnings);
     output.result(&value, || {
         let mut lines = told(&taken);
         lines.push(("database", restored.database.display().to_string()));
         for file in &restored.written {
             lines.push(("written", file.display().to_string()));
         }
+        for file in &restored.compared_with {
+            lines.push(("not older than", file.display().to_string()));
+        }
         facts(&lines)
     })?;
+    for warning in &warnings {
+        output.say(format!("WARNING: {warning}"));
+    }
     output.next(next(config, &taken, &restored));
     Ok(())
 }
@@ -207,6 +246,19 @@ fn unopened(file: &Path, sealed: &[u8], error: OpenError) -> Exit {
         exit.message += &format!("; this file's is {:x}", fingerprint(sealed));
     }
     exit
+}
+
+/// What the operator must know of a backup where nobody can tell whether it is too old.
+fn not_compared(backup: &Backup, restored: &Restored) -> Option<String> {
+    restored.compared_with.is_empty().then(|| {
+        format!(
+            "not compared with the network's root keys: if keys were generated after this backup was taken ({}), this node has no share \
+             of them. Give --root-keys with the root-keys.json of any node, and an older backup is refused; to do that now, remove {}, of \
+             which nobody has heard yet, and restore again",
+            ago(backup.taken_at_ms),
+            restored.database.display()
+        )
+    })
 }
 
 /// What both commands say of a backup, for programs.

@@ -7,13 +7,14 @@ use std::{
 };
 
 use comfy_table::{Cell, ContentArrangement, Table, presets};
-use countersign_types::{Decision, NodeDecision, failure::Disagreement};
+use countersign_types::{Decision, NodeDecision, failure::Disagreement, terminal};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::exit::Exit;
 
-/// Where results go.
+/// Where results go, and everything else that people read: what nodes, actions and files say is no order to a terminal there, and
+/// no line of its own.
 pub(crate) struct Output {
     json: bool,
     /// The one document was printed: an error after it goes to standard error only.
@@ -35,23 +36,24 @@ impl Output {
         value: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<(), Exit> {
-        let out =
-            if self.json { serde_json::to_string_pretty(value).map_err(Exit::unexpected)? } else { text() };
-        print(&out);
+        if self.json {
+            print(&serde_json::to_string_pretty(value).map_err(Exit::unexpected)?);
+        } else {
+            print(&terminal::lines(&text()));
+        }
         self.printed = true;
         Ok(())
     }
 
-    /// Says something on standard error, in either form.
-    pub(crate) fn say(&self, text: impl Display) {
-        // nobody listens on standard error any more: then there is nobody to tell
-        let _ = writeln!(io::stderr(), "{text}");
+    /// Says something on one line of standard error, in either form.
+    pub(crate) fn say(&self, line: impl Display) {
+        tell(&terminal::line(&line.to_string()));
     }
 
-    /// Tells people what to do next, on standard error.
+    /// Tells people what to do next, on standard error, in our own words.
     pub(crate) fn next(&self, text: impl Display) {
         if !self.json {
-            self.say(text);
+            tell(&terminal::lines(&text.to_string()));
         }
     }
 
@@ -66,6 +68,7 @@ impl Output {
                 "causes": exit.causes,
                 "nodes": failure.map(|failure| &failure.nodes),
                 "disagreement": failure.and_then(|failure| failure.disagreement.as_ref()),
+                "evidence": exit.evidence,
             }});
             print(&format!("{document:#}"));
         }
@@ -76,8 +79,9 @@ impl Output {
         for line in exit.failure.iter().flat_map(|failure| said(&failure.nodes)) {
             self.say(line);
         }
-        if let Some(disagreement) = exit.failure.as_ref().and_then(|failure| failure.disagreement.as_ref()) {
-            self.say(explained(disagreement));
+        let disagreement = exit.failure.as_ref().and_then(|failure| failure.disagreement.as_ref());
+        for line in disagreement.iter().flat_map(|disagreement| explained(disagreement)) {
+            self.say(line);
         }
         ExitCode::from(exit.code)
     }
@@ -105,7 +109,7 @@ fn said(nodes: &[NodeDecision]) -> Vec<String> {
 }
 
 /// Who saw what, where nodes disagree.
-fn explained(disagreement: &Disagreement) -> String {
+fn explained(disagreement: &Disagreement) -> Vec<String> {
     let what = disagreement.what.as_deref().unwrap_or("a read that this node did not make");
     let field =
         disagreement.pointer.as_ref().map(|pointer| format!(", field {pointer:?}")).unwrap_or_default();
@@ -117,7 +121,12 @@ fn explained(disagreement: &Disagreement) -> String {
         let value = saw.value.as_deref().unwrap_or("no such read");
         format!("  {} saw {value}", saw.peer_id)
     });
-    std::iter::once(head).chain(saw).collect::<Vec<_>>().join("\n")
+    std::iter::once(head).chain(saw).collect()
+}
+
+fn tell(text: &str) {
+    // nobody listens on standard error any more: then there is nobody to tell
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn print(text: &str) {
@@ -125,10 +134,11 @@ fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// A table of facts: name and value.
+/// A table of facts: name and value, each on its line.
 pub(crate) fn facts(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
+    let lines: Vec<String> =
+        rows.iter().map(|(name, value)| format!("{name:width$}  {}", terminal::line(value))).collect();
     lines.join("\n")
 }
 
@@ -138,7 +148,7 @@ pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(head.iter().map(Cell::new));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| terminal::line(cell)));
     }
     table.to_string()
 }
@@ -146,6 +156,16 @@ pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_begins_no_line_of_its_own() {
+        let forged = "done\nverified  yes, here\u{1b}[8m\u{202e}".to_owned();
+        let expected = "response  done\\nverified  yes, here\\u{1b}[8m\\u{202e}\nverified  no";
+        assert_eq!(facts(&[("response", forged.clone()), ("verified", "no".into())]), expected);
+        let table = table(&["node"], vec![vec![forged]]);
+        assert!(terminal::lines(&table) == table, "{table:?}");
+        assert!(!table.lines().any(|line| line.trim_start().starts_with("verified")), "{table}");
+    }
 
     #[test]
     fn equal_words_are_said_once() {

@@ -9,8 +9,8 @@ use std::{
 use clap::{Args, Subcommand};
 use countersign_action::{Compilation, Config, Engine, Host, Script};
 use countersign_client::{Client, ClientConfig, RequestSigner, Url};
-use countersign_receipt::{Checked, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError};
-use countersign_types::{Bytes, Genesis, RequestDigest};
+use countersign_receipt::{Attested, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError};
+use countersign_types::{Bytes, Genesis, RequestDigest, terminal};
 use serde_json::json;
 
 use crate::{
@@ -118,17 +118,35 @@ pub(crate) fn write(path: &Path, receipt: &Receipt) -> Result<(), Exit> {
 fn verify(arguments: &VerifyArguments, output: &mut Output) -> Result<(), Exit> {
     let receipt = read(&arguments.file)?;
     let trust = arguments.network.trust()?;
-    let checked = trust.check(&receipt).map_err(Exit::not_verified)?;
+    let attested = trust.attested(&receipt).map_err(Exit::not_verified)?;
+    let holds = trust.complete(&receipt, attested.clone());
     let replayed = if arguments.action.no_replay {
-        false
+        Ok(false)
     } else {
-        let (component, script) = arguments.action.content(&receipt, arguments.network.genesis()?)?;
-        runtime()?.block_on(replay(&receipt, &checked, &component, script))?;
-        true
+        run_again(&arguments.action, arguments.network.genesis()?, &receipt, &attested)
     };
+    let checked = match (holds, replayed) {
+        (Ok(checked), Ok(replayed)) => (checked, replayed),
+        // who lied says more than that something is missing
+        (_, Err(exit)) if exit.evidence.is_some() => return Err(exit),
+        (Err(error), _) => return Err(Exit::not_verified(error)),
+        (Ok(_), Err(exit)) => return Err(exit),
+    };
+    let (checked, replayed) = checked;
     let explanation = trust.explain(&receipt, &checked);
     let value = json!({ "verified": true, "replayed": replayed, "receipt": explanation });
     output.result(&value, || words(&explanation, replayed))
+}
+
+fn run_again(
+    action: &ActionArguments,
+    genesis: Genesis,
+    receipt: &Receipt,
+    attested: &Attested,
+) -> Result<bool, Exit> {
+    let (component, script) = action.content(receipt, genesis)?;
+    runtime()?.block_on(replay(receipt, attested, &component, script))?;
+    Ok(true)
 }
 
 fn read(path: &Path) -> Result<Receipt, Exit> {
@@ -197,7 +215,7 @@ fn not_at_hand(receipt: &Receipt) -> Exit {
 /// Runs the action again, compiled here.
 async fn replay(
     receipt: &Receipt,
-    checked: &Checked,
+    attested: &Attested,
     component: &[u8],
     script: Option<String>,
 ) -> Result<(), Exit> {
@@ -207,12 +225,19 @@ async fn replay(
     let action = host.prepare(component).await.map_err(Exit::invalid)?;
     let script = script.map(Script::new).transpose().map_err(Exit::invalid)?;
     let script = host.compile_script(&action, script.as_ref()).await.map_err(Exit::invalid)?;
-    match checked.replay(receipt, &host, &action, script.as_ref()).await {
+    match attested.replay(receipt, &host, &action, script.as_ref()).await {
         Ok(_) => Ok(()),
         // nothing is said about the receipt
-        Err(error @ ReplayError::Engine { .. }) => Err(Exit::invalid(error)),
-        Err(error) => Err(Exit::not_verified(error)),
+        Err(error @ ReplayError::Engine { .. }) => Err(other_engine(receipt, &error)),
+        Err(error @ ReplayError::NotRun(_)) => Err(Exit::unexpected(error)),
+        Err(ReplayError::Evidence(evidence)) => Err(Exit::evidence(evidence)),
+        Err(error @ ReplayError::Changed { .. }) => Err(Exit::not_verified(error)),
     }
+}
+
+fn other_engine(receipt: &Receipt, error: &ReplayError) -> Exit {
+    let made = if receipt.is_complete() { "everything but the replay was checked; " } else { "" };
+    Exit::invalid_input(format!("{made}{error} (--no-replay)"))
 }
 
 fn words(said: &Explanation, replayed: bool) -> String {
@@ -224,7 +249,7 @@ fn words(said: &Explanation, replayed: bool) -> String {
         ("key", format!("{} ({}), public key {}", said.key, said.scheme, said.public_key)),
         ("decided by", format!("{}, action {}", said.action_name, said.action)),
         ("config", text(&said.config)),
-        ("judged", format!("session {}, at {} ms since 1970", said.session, said.time_ms)),
+        ("judged", format!("session {}, at {}", said.session, utc(said.time_ms))),
     ];
     for pin in &said.pins {
         lines.push(("", format!("chain {} at block {} ({})", pin.chain_id, pin.number, pin.hash)));
@@ -263,10 +288,16 @@ fn words(said: &Explanation, replayed: bool) -> String {
     format!("{}\n{}", facts(&lines), table(&["read", "agreed on", "by rule", "each member saw"], rows))
 }
 
+/// A time as people write it, in UTC, with its milliseconds.
+fn utc(ms: u64) -> String {
+    let at = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map_or_else(|| format!("{ms} ms since 1970"), |at| format!("{at:.3}"))
+}
+
 /// Bytes as text, where they are one.
 fn text(bytes: &Bytes) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
+        Ok(text) if !text.is_empty() && terminal::is_plain(text) => text.to_owned(),
         Ok(_) | Err(_) => bytes.to_string(),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{
     path::PathBuf,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use clap::Args;
 use countersign_client::{Client, ClientConfig, RequestSigner, Url, sign_request};
+use countersign_receipt::Receipt;
 use countersign_types::{B256, Bytes, Caller, CallerKind, Genesis, RequestDigest, api::SignResponse};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::sleep};
 
 use crate::{
     exit::Exit,
@@ -21,6 +22,13 @@ use crate::{
 
 /// The variable that names nodes.
 pub(crate) const NODE: &str = "COUNTERSIGN_NODE";
+
+/// How long the signers are given to have the receipt of what they have just signed: it is written beside signing.
+const RECEIPT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before they are asked again.
+const RECEIPT_PAUSE: Duration = Duration::from_millis(500);
+/// How long a caller's word that they ask for a receipt counts, in milliseconds.
+const ASKED_MS: u64 = 60_000;
 
 /// Which nodes to ask, and what to trust.
 #[derive(Args)]
@@ -129,22 +137,58 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
             output.say(format!("to be coordinated by {node}"));
         }
     }
-    let answer = runtime.block_on(client.sign(signed))?;
-    for failure in &answer.passed_over {
+    let answered = runtime.block_on(client.sign(signed))?;
+    for failure in &answered.passed_over {
         output.say(format!("passed over {failure}"));
     }
-    show(&answer.answer, true, output)?;
-    match (&arguments.receipt, &answer.receipt) {
-        (Some(path), Some(receipt)) => receipt::write(path, receipt),
-        (Some(_), None) => {
-            output.say(format!(
-                "no receipt came with it from {}: fetch it from one of the signers with `countersign receipt get {}`",
-                answer.node, answer.answer.request
-            ));
-            Ok(())
+    // whatever becomes of the receipt, the signatures are there
+    show(&answered.answer, true, output)?;
+    let Some(path) = &arguments.receipt else { return Ok(()) };
+    let receipt = match answered.receipt {
+        Some(receipt) => receipt,
+        None => runtime.block_on(fetch_receipt(&client, &answered.answer, signers.first().copied()))?,
+    };
+    receipt::write(path, &receipt)
+}
+
+/// The receipt of signatures that came without: their node is no signer, or the receipt too large to come with them.
+async fn fetch_receipt(
+    client: &Client,
+    answer: &SignResponse,
+    asker: Option<&dyn RequestSigner>,
+) -> Result<Receipt, Exit> {
+    let give_up = Instant::now() + RECEIPT_PATIENCE;
+    loop {
+        let until = now_ms()?.saturating_add(ASKED_MS);
+        let missing = match client.receipt(answer.request, asker, until).await {
+            Ok(receipt) if explains(&receipt, answer) => return Ok(receipt),
+            Ok(_) => {
+                Exit::not_found("what the nodes have is the receipt of other signatures of this request")
+            }
+            Err(error) => Exit::from(error),
+        };
+        if Instant::now() >= give_up {
+            return Err(signed_without(answer, missing));
         }
-        (None, _) => Ok(()),
+        sleep(RECEIPT_PAUSE).await;
     }
+}
+
+/// Whether a receipt, which is checked, is the one of these very signatures.
+fn explains(receipt: &Receipt, answer: &SignResponse) -> bool {
+    receipt.signatures.iter().eq(answer.signatures.iter().map(|signed| &signed.signature))
+}
+
+fn signed_without(answer: &SignResponse, missing: Exit) -> Exit {
+    let signers: Vec<String> = answer.votes.iter().map(|vote| vote.signer.to_string()).collect();
+    let message = format!(
+        "it is signed, and there is no receipt: {}; the members {} signed, and one of them may have it later: countersign receipt get \
+         {} with that --node",
+        missing.message,
+        signers.join(", "),
+        answer.request
+    );
+    Exit { message, ..missing }
 }
 
 pub(crate) fn result(arguments: ResultArguments, output: &mut Output) -> Result<(), Exit> {

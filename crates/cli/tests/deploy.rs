@@ -70,7 +70,9 @@ fn the_units_credential_is_the_one_that_the_program_reads() {
     fs::create_dir(&credentials).expect("made");
     let node = folder.path().join("node");
     let init = ["node", "init", "--weak-passphrase", node.to_str().expect("a path")];
-    assert!(!countersign(&init, Some(&credentials)).status.success(), "without the credential");
+    let without = countersign(&init, Some(&credentials));
+    let said = String::from_utf8_lossy(&without.stderr);
+    assert!(!without.status.success() && said.contains("no passphrase: give --passphrase-file"), "{said}");
     fs::write(credentials.join(name), "correct horse battery staple\n").expect("written");
     let output = countersign(&init, Some(&credentials));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use countersign_types::Committee;
+use countersign_types::{Committee, NodePublicKey};
 use futures::{StreamExt, stream::FuturesUnordered};
 use reqwest::Url;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use crate::{
     ClientError, NodeError, NodeFailure,
     course::{Course, Moment, Step},
     meaning::Meaning,
-    node::{Call, Said, how_it_is},
+    node::{Said, how_it_is},
     standings::{NodeHealth, Standings, Work},
     verify::check_refusal,
 };
@@ -53,12 +53,16 @@ impl Nodes {
         Self { http, urls, committee, begun: Instant::now(), standings }
     }
 
-    /// Asks until one gives what `accept` takes, or the course ends.
-    pub(crate) async fn ask<T>(
+    pub(crate) fn has_member(&self, member: &NodePublicKey) -> bool {
+        self.committee.identifier(member).is_some()
+    }
+
+    /// Asks until one gives what `accept` takes, or the course ends. `asked` asks a node, by its place; its error ends it all.
+    pub(crate) async fn ask<T, F: Future<Output = Result<Said, ClientError>>>(
         self: &Arc<Self>,
-        call: &Call,
+        asked: impl Fn(usize) -> F,
         bounds: Bounds,
-        accept: impl Fn(&[u8]) -> Result<T, NodeError>,
+        accept: impl Fn(usize, &[u8]) -> Result<T, NodeError>,
     ) -> Result<Answer<T>, ClientError> {
         let asked_at = self.now();
         let deadline = asked_at + bounds.timeout.min(LONGEST_CALL);
@@ -73,7 +77,7 @@ impl Nodes {
             let step = course.next(now, &self.standings());
             let until = match step {
                 Step::Ask(node) => {
-                    under_way.push(self.ask_one(node, call));
+                    under_way.push(self.reply(node, asked(node)));
                     // after the choice, which is not to depend on who answers that first
                     self.ask_how_they_are();
                     continue;
@@ -86,7 +90,8 @@ impl Nodes {
                 () = tokio::time::sleep_until(self.begun + until) => continue,
             };
             let Reply { node, began, said } = reply;
-            let (now, answer) = (self.now(), said.body.and_then(|body| accept(&body)));
+            let said = said?;
+            let (now, answer) = (self.now(), said.body.and_then(|body| accept(node, &body)));
             let error = match answer {
                 Ok(value) => {
                     self.standings().answered(node, now, bounds.work, now.saturating_sub(began));
@@ -111,10 +116,9 @@ impl Nodes {
         self.urls.iter().cloned().zip(health).collect()
     }
 
-    async fn ask_one(&self, node: usize, call: &Call) -> Reply {
+    async fn reply(&self, node: usize, said: impl Future<Output = Result<Said, ClientError>>) -> Reply {
         let began = self.now();
-        let said = call.ask(&self.http, &self.urls[node]).await;
-        Reply { node, began, said }
+        Reply { node, began, said: said.await }
     }
 
     /// Asks those that were not heard of lately how they are, beside the call and without waiting for them.
@@ -192,7 +196,7 @@ impl Nodes {
 struct Reply {
     node: usize,
     began: Moment,
-    said: Said,
+    said: Result<Said, ClientError>,
 }
 
 /// The last error of each node.

@@ -7,7 +7,7 @@ use std::{
 
 use countersign_receipt::{MAX_RECEIPT_BYTES, Receipt};
 use countersign_types::{
-    Address, B256, Bytes, Caller, Genesis, KeySpec, NetworkId, PublicKey, ReceiptAccess, Request,
+    Address, B256, Bytes, Caller, Genesis, KeySpec, NetworkId, NodePublicKey, PublicKey, Request,
     RequestDigest, RootKeys, SignedRequest,
     api::{NetworkInfo, SignResponse},
 };
@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    ClientError, NodeError, NodeFailure, NodeHealth, RequestSigner, Trust,
+    ClientError, NodeError, NodeFailure, NodeHealth, Trust,
     asking::{Answer, Bounds, Nodes},
-    node::{Call, parse},
+    node::{Call, Said, parse},
     standings::Work,
     verify_answer,
 };
@@ -65,6 +65,8 @@ pub struct Signed {
 #[derive(Debug)]
 pub struct Client {
     nodes: Arc<Nodes>,
+    /// Which member each node is, where the caller said so.
+    members: Vec<Option<NodePublicKey>>,
     genesis: Genesis,
     network: NetworkId,
     timeout: Duration,
@@ -85,8 +87,9 @@ impl Client {
             .redirect(redirect::Policy::none())
             .build()
             .map_err(ClientError::Http)?;
-        let urls = config.nodes.into_iter().map(as_base).collect();
+        let urls: Vec<Url> = config.nodes.into_iter().map(as_base).collect();
         Ok(Self {
+            members: vec![None; urls.len()],
             nodes: Arc::new(Nodes::new(http, urls, committee)),
             network: config.genesis.network_id(),
             genesis: config.genesis,
@@ -113,6 +116,27 @@ impl Client {
         Ok(self)
     }
 
+    /// Says which member some of the nodes are: one that calls itself another member is passed over.
+    ///
+    /// Of the others a node is believed which member it is, as long as it names one of the genesis. It can so be named in the place of
+    /// another by [`Client::coordinators`], and be asked for a [receipt](Client::receipt) in that one's name; no signature depends on it.
+    pub fn with_members(
+        mut self,
+        members: impl IntoIterator<Item = (Url, NodePublicKey)>,
+    ) -> Result<Self, ClientError> {
+        for (node, member) in members {
+            if !self.nodes.has_member(&member) {
+                return Err(ClientError::NotAMember { member });
+            }
+            let node = as_base(node);
+            let mut places = self.nodes.urls.iter().zip(&mut self.members).filter(|(url, _)| **url == node);
+            let (_, first) = places.next().ok_or_else(|| ClientError::UnknownNode { node: node.clone() })?;
+            *first = Some(member);
+            places.for_each(|(_, place)| *place = Some(member));
+        }
+        Ok(self)
+    }
+
     /// The network's id.
     pub fn network_id(&self) -> NetworkId {
         self.network
@@ -124,9 +148,10 @@ impl Client {
             return Ok(trust);
         }
         let call = Call::get("v1/network", MAX_INFO_BYTES);
+        let asked = |node| self.put_alike(&call, node);
         let answer = self
-            .ask(&call, Work::Look, |body| {
-                let root_keys = self.check_network(body)?.root_keys.ok_or(NodeError::NoRootKeys)?;
+            .ask_each(asked, Work::Look, |node, body| {
+                let root_keys = self.check_network(node, body)?.root_keys.ok_or(NodeError::NoRootKeys)?;
                 Trust::new(&self.genesis, root_keys).map_err(NodeError::RootKeys)
             })
             .await?;
@@ -212,34 +237,6 @@ impl Client {
         Ok(Signed { answer, receipt, node, passed_over })
     }
 
-    /// The receipt of a request, from the first node that has one which proves its signatures. `asker` is one of the request's callers,
-    /// and signs that it asks until `until_ms`, in milliseconds since 1970, at most ten minutes from now; none where operators show
-    /// receipts to everybody. A node that has none, or does not show it, is passed over.
-    pub async fn receipt(
-        &self,
-        request: RequestDigest,
-        asker: Option<&dyn RequestSigner>,
-        until_ms: u64,
-    ) -> Result<Receipt, ClientError> {
-        let trust = self.trust().await?;
-        let mut path = format!("v1/receipts/{request}");
-        if let Some(asker) = asker {
-            let digest = ReceiptAccess::digest(self.network, request, until_ms);
-            let signature = asker.sign(digest).map_err(ClientError::Signer)?;
-            path.push_str(&format!("?expires_at={until_ms}&signature={}", signature.0));
-        }
-        let call = Call::get(path, MAX_RECEIPT_BYTES);
-        let answer = self
-            .ask(&call, Work::Look, |body| {
-                let receipt = Receipt::from_json(body)
-                    .map_err(|error| NodeError::Unexpected { status: 200, reason: error.to_string() })?;
-                check_receipt(&trust, request, &receipt)?;
-                Ok(receipt)
-            })
-            .await?;
-        Ok(answer.value)
-    }
-
     /// The stored or running result of a request of which only the digest is known. **Not verified**: without
     /// the request nobody can tell which key should have signed.
     pub async fn request(&self, digest: RequestDigest) -> Result<SignResponse, ClientError> {
@@ -250,7 +247,8 @@ impl Client {
     /// The network as the first truthful node sees it.
     pub async fn network(&self) -> Result<NetworkInfo, ClientError> {
         let call = Call::get("v1/network", MAX_INFO_BYTES);
-        Ok(self.ask(&call, Work::Look, |body| self.check_network(body)).await?.value)
+        let check = |node, body: &[u8]| self.check_network(node, body);
+        Ok(self.ask_each(|node| self.put_alike(&call, node), Work::Look, check).await?.value)
     }
 
     /// The network as the first node sees it that answers now: each is asked once, in the order of the configuration. With what
@@ -263,7 +261,7 @@ impl Client {
         for (index, node) in nodes.iter().enumerate() {
             let left = self.timeout.saturating_sub(begun.elapsed());
             let answer = call.ask_within(&self.nodes.http, node, patience(left, nodes.len() - index)).await;
-            match answer.and_then(|body| self.check_network(&body)) {
+            match answer.and_then(|body| self.check_network(index, &body)) {
                 Ok(info) => return Ok((info, failures)),
                 Err(error) => failures.push(NodeFailure { node: node.clone(), error }),
             }
@@ -278,19 +276,26 @@ impl Client {
 
     async fn networks_within(&self, within: Duration) -> Vec<(Url, Result<NetworkInfo, NodeError>)> {
         let call = Call::get("v1/network", MAX_INFO_BYTES);
-        let view = async |node: &Url| {
+        let view = async |(index, node): (usize, &Url)| {
             let answer = call.ask_within(&self.nodes.http, node, within).await;
-            (node.clone(), answer.and_then(|body| self.check_network(&body)))
+            (node.clone(), answer.and_then(|body| self.check_network(index, &body)))
         };
-        join_all(self.nodes.urls.iter().map(view)).await
+        join_all(self.nodes.urls.iter().enumerate().map(view)).await
     }
 
-    fn check_network(&self, body: &[u8]) -> Result<NetworkInfo, NodeError> {
+    /// What a node says of the network, held against what is known: the genesis, and which member the node is.
+    pub(crate) fn check_network(&self, node: usize, body: &[u8]) -> Result<NetworkInfo, NodeError> {
         let info: NetworkInfo = parse(body)?;
         let got = info.genesis.network_id();
         if got != self.network || info.network != self.network {
             let got = if got == self.network { info.network } else { got };
             return Err(NodeError::OtherNetwork { expected: self.network, got });
+        }
+        if !self.nodes.has_member(&info.node) {
+            return Err(NodeError::Stranger { got: info.node });
+        }
+        if let Some(expected) = self.expected(node).filter(|expected| *expected != info.node) {
+            return Err(NodeError::OtherMember { expected, got: info.node });
         }
         if let Some(root_keys) = info.root_keys.clone() {
             Trust::new(&self.genesis, root_keys).map_err(NodeError::RootKeys)?;
@@ -303,8 +308,14 @@ impl Client {
         self.nodes.health()
     }
 
+    /// Which member a node is, if the caller said so.
+    pub(crate) fn expected(&self, node: usize) -> Option<NodePublicKey> {
+        self.members.get(node).copied().flatten()
+    }
+
     /// The addresses of the nodes that this client asks, for [`Request::coordinators`]: then no other member can have the request
-    /// signed over another moment. Nodes that do not answer, or not soon, are left out.
+    /// signed over another moment. Nodes that do not answer, or not soon, are left out, and so are those that name a stranger or, with
+    /// [`Client::with_members`], another member.
     pub async fn coordinators(&self) -> Result<Vec<Address>, ClientError> {
         let views = self.networks_within(self.timeout.min(NAMING_PATIENCE)).await;
         let mut nodes: Vec<Address> =
@@ -317,14 +328,35 @@ impl Client {
         Ok(nodes)
     }
 
+    /// Asks the same of every node.
     pub(crate) async fn ask<T>(
         &self,
         call: &Call,
         work: Work,
         accept: impl Fn(&[u8]) -> Result<T, NodeError>,
     ) -> Result<Answer<T>, ClientError> {
+        self.ask_each(|node| self.put_alike(call, node), work, move |_, body| accept(body)).await
+    }
+
+    /// Asks each node what `asked` asks of it; an error of that ends the call.
+    pub(crate) async fn ask_each<T, F: Future<Output = Result<Said, ClientError>>>(
+        &self,
+        asked: impl Fn(usize) -> F,
+        work: Work,
+        accept: impl Fn(usize, &[u8]) -> Result<T, NodeError>,
+    ) -> Result<Answer<T>, ClientError> {
         let bounds = Bounds { work, timeout: self.timeout, opinions: self.opinions };
-        self.nodes.ask(call, bounds, accept).await
+        self.nodes.ask(asked, bounds, accept).await
+    }
+
+    /// Asks one node, however long it takes.
+    pub(crate) async fn put(&self, call: &Call, node: usize) -> Said {
+        call.ask(&self.nodes.http, &self.nodes.urls[node]).await
+    }
+
+    /// The same, where nothing but the node's answer can end the call.
+    async fn put_alike(&self, call: &Call, node: usize) -> Result<Said, ClientError> {
+        Ok(self.put(call, node).await)
     }
 }
 
@@ -339,15 +371,6 @@ fn explains(trust: &Trust, receipt: &Receipt, answer: &SignResponse) -> bool {
     let signatures = answer.signatures.iter().map(|signed| &signed.signature);
     trust.check(receipt).is_ok_and(|checked| checked.session == answer.session)
         && receipt.signatures.iter().eq(signatures)
-}
-
-fn check_receipt(trust: &Trust, request: RequestDigest, receipt: &Receipt) -> Result<(), NodeError> {
-    let checked = trust.check(receipt).map_err(|error| NodeError::Receipt(Box::new(error)))?;
-    if checked.request == request {
-        Ok(())
-    } else {
-        Err(NodeError::OtherReceipt { expected: request, got: checked.request })
-    }
 }
 
 /// What a node is given of the time that is left: a fair part of it, but not too little.

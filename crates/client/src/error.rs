@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use countersign_receipt::CheckError;
 use countersign_types::{
-    ActionId, Failure, GenesisError, NetworkId, RequestDigest, RequestError, action::ManifestError,
+    ActionId, Failure, GenesisError, NetworkId, NodePublicKey, RequestDigest, RequestError,
+    action::ManifestError,
 };
 use reqwest::Url;
 
@@ -19,6 +20,18 @@ pub enum ClientError {
     /// No node was named.
     #[error("a client needs the address of at least one node")]
     NoNodes,
+    /// A member was named for a node that is not asked.
+    #[error("{node} is none of the client's nodes, so it is no member's either")]
+    UnknownNode {
+        /// The node.
+        node: Url,
+    },
+    /// A node was said to be somebody who is no member.
+    #[error("{member} is no member of the network")]
+    NotAMember {
+        /// Who it was said to be.
+        member: NodePublicKey,
+    },
     /// The HTTP client cannot be made: TLS, proxies.
     #[error("the HTTP client cannot be made")]
     Http(#[source] reqwest::Error),
@@ -120,6 +133,20 @@ pub enum NodeError {
         /// The node's.
         got: NetworkId,
     },
+    /// It names a node that is no member.
+    #[error("it says that it is {got}, which is no member of the network")]
+    Stranger {
+        /// Who it says that it is.
+        got: NodePublicKey,
+    },
+    /// It names another member than the caller.
+    #[error("it says that it is {got}, expected {expected}")]
+    OtherMember {
+        /// Who it is, as the caller said.
+        expected: NodePublicKey,
+        /// Who it says that it is.
+        got: NodePublicKey,
+    },
     /// Its receipt proves nothing.
     #[error("its receipt does not count: {0}")]
     Receipt(Box<CheckError>),
@@ -163,6 +190,8 @@ impl NodeError {
     pub fn is_lie(&self) -> bool {
         match self {
             Self::OtherNetwork { .. }
+            | Self::Stranger { .. }
+            | Self::OtherMember { .. }
             | Self::RootKeys(_)
             | Self::Wrong(_)
             | Self::Unfounded { .. }

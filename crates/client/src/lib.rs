@@ -20,6 +20,7 @@ mod error;
 mod key;
 mod meaning;
 mod node;
+mod receipts;
 mod signer;
 mod standings;
 mod verify;

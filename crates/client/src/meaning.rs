@@ -26,7 +26,7 @@
 //! | 429 or 5xx from something before the node | | later | the same |
 //! | no connection, one that breaks, silence | | silence | asks the next while it waits for a silent one; this one again after a pause |
 //! | root keys are not there yet | 200 | later | asks the next; this one again after a pause |
-//! | another network, keys, request, action or receipt; a signature or vote that does not verify | 200 | nonsense | names the node, asks the next, and this one last from then on |
+//! | another network, member, keys, request, action or receipt; a signature or vote that does not verify | 200 | nonsense | names the node, asks the next, and this one last from then on |
 //! | a `refused` that too few members stand behind | 403 | nonsense | the same |
 //! | no JSON of this interface, too many bytes, a redirect | any | nonsense | the same |
 //!
@@ -73,6 +73,8 @@ impl Meaning {
             NodeError::TooLong { .. }
             | NodeError::Unexpected { .. }
             | NodeError::OtherNetwork { .. }
+            | NodeError::Stranger { .. }
+            | NodeError::OtherMember { .. }
             | NodeError::Receipt(_)
             | NodeError::OtherReceipt { .. }
             | NodeError::RootKeys(_)

@@ -14,6 +14,7 @@ mod reads;
 pub mod receipts;
 pub mod seeds;
 mod session;
+mod stored;
 mod wire;
 mod world;
 
@@ -30,6 +31,8 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "frames", run: wire::frames },
     Target { name: "hello", run: wire::hello },
+    Target { name: "signing_frames", run: wire::signing_frames },
+    Target { name: "background_frames", run: wire::background_frames },
     Target { name: "messages", run: wire::messages },
     Target { name: "keygen_messages", run: wire::keygen_messages },
     Target { name: "requests", run: bodies::requests },
@@ -43,6 +46,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "evm_reads", run: reads::evm_reads },
     Target { name: "receipts", run: receipts::receipts },
     Target { name: "backups", run: backups::backups },
+    Target { name: "store_files", run: stored::files },
+    Target { name: "store_records", run: stored::records },
     Target { name: "share_records", run: keys::share_records },
     Target { name: "root_keys", run: keys::root_keys },
     Target { name: "signatures", run: keys::signatures },

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use countersign_agreement::{Package, SignerPart, agree, shares_hash};
 use countersign_receipt::{RECEIPT_VERSION, Reading, Receipt, Trust};
-use countersign_threshold::SignatureShare;
+use countersign_threshold::{DerivedShare, SignatureShare, SigningNonces};
 use countersign_types::{
     Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, CallerSignature, ComponentDigest,
     EngineId, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId, NodeKey, Outcome,
     Payload, PayloadKind, Pin, Policy, Record, Request, RootKeys, Rule, Scheme, SessionTerms, SignedRequest,
     Tolerance, U256, Verdict, Vote, activate,
-    evm::{EvmRead, EvmValue},
-    http::{Agree, Field, HttpRead, HttpResponse},
+    evm::{EvmRead, EvmValue, Log},
+    http::{Agree, Field, Header, HttpRead, HttpResponse},
     read::RecordedRead,
 };
 
@@ -37,6 +37,10 @@ pub struct Story {
     pub reads: [Vec<RecordedRead>; 3],
     /// What each signer says that the action returns.
     pub verdict: Verdict,
+    /// How many callers there are.
+    pub callers: u8,
+    /// In which attempt it was signed.
+    pub attempt: u32,
 }
 
 impl Story {
@@ -59,6 +63,22 @@ impl Story {
             time_ms: NOW,
             reads: [0, 1, 2].map(reads),
             verdict: Verdict::Allow { payloads: vec![payload], response: Bytes::from_static(b"done") },
+            callers: 1,
+            attempt: 1,
+        }
+    }
+
+    /// Reads that are the same everywhere, of each sort but those of [`Story::priced`], for two callers who get two payloads, in the
+    /// third attempt.
+    pub fn identical() -> Self {
+        let payload = |content: &'static [u8]| Payload::Bytes(Bytes::from_static(content));
+        let payloads = vec![payload(b"first"), payload(b"second")];
+        Self {
+            reads: [0, 1, 2].map(|_| identical_reads()),
+            verdict: Verdict::Allow { payloads, response: Bytes::from_static(b"both") },
+            callers: 2,
+            attempt: 3,
+            ..Self::priced()
         }
     }
 }
@@ -85,9 +105,19 @@ impl Case {
         Self::of(scheme, Story::priced())
     }
 
+    /// Has a member sign a vote for another verdict over the same reads.
+    pub fn votes_for(&mut self, member: Identifier, verdict: Verdict) {
+        let network = self.genesis.network_id();
+        let outcome = Outcome::of(verdict, &self.receipt.request.request.key).expect("the key signs it");
+        if let Some(part) = self.receipt.signers.get_mut(&member) {
+            let vote = Vote { outcome: outcome.hash(), ..part.vote.vote };
+            part.vote = vote.sign(network, world().identity(member));
+        }
+    }
+
     /// The receipt of what three of the members say that has happened.
     pub fn of(scheme: Scheme, story: Story) -> Self {
-        let Story { manifest, config, params, engine, time_ms, reads, verdict } = story;
+        let Story { manifest, config, params, engine, time_ms, reads, verdict, callers, attempt } = story;
         let members = world().members();
         let committee = world().committee();
         let genesis = Genesis {
@@ -98,16 +128,16 @@ impl Case {
         };
         let network = genesis.network_id();
         let roots = vec![world().root(scheme).root_key()];
-        let attempt = AttemptId::from([4; 32]);
-        let activation = |id: &Identifier| activate(&roots, network, 1, attempt, world().identity(*id));
+        let ceremony = AttemptId::from([4; 32]);
+        let activation = |id: &Identifier| activate(&roots, network, 1, ceremony, world().identity(*id));
         let signatures = members.iter().map(activation).collect();
         let root_keys = RootKeys {
             network,
             epoch: 1,
-            ceremonies: vec![Activation { roots: roots.clone(), attempt, signatures }],
+            ceremonies: vec![Activation { roots: roots.clone(), attempt: ceremony, signatures }],
         };
 
-        let request = request(network, scheme, &manifest, config, params, time_ms);
+        let request = request(network, scheme, &manifest, config, params, time_ms, callers);
         let pin = |chain: &u64| Pin { chain_id: *chain, number: 7, hash: B256::repeat_byte(7), timestamp: 8 };
         let terms = SessionTerms {
             request: request.request.digest(),
@@ -131,28 +161,38 @@ impl Case {
         let differing = records.iter().filter(|(_, record)| !record.is_identical());
         let signatures = differing.map(sign).collect();
         let key = request.request.key.key_id();
+        let outcome = Outcome::of(verdict.clone(), &request.request.key).expect("the key signs it");
+        let messages = outcome.messages();
         let mut nonces = BTreeMap::new();
         let mut commitments = BTreeMap::new();
         for id in signers {
             let share = world().share(scheme, *id).derive(&key).expect("it can be derived");
-            let (nonce, commitment) = share.commit(&mut seeded(u64::from(id.get())));
-            nonces.insert(*id, (nonce, share));
-            commitments.insert(*id, vec![commitment]);
+            let mut rng = seeded(u64::from(id.get()));
+            let (own, public): (Vec<_>, Vec<_>) = messages.iter().map(|_| share.commit(&mut rng)).unzip();
+            nonces.insert(*id, (own, share));
+            commitments.insert(*id, public);
         }
         let base = signers.iter().copied().collect();
-        let package = Package { session, attempt: 1, base, records, signatures, signers: commitments };
+        let package = Package { session, attempt, base, records, signatures, signers: commitments };
 
-        let outcome = Outcome::of(verdict.clone(), &request.request.key).expect("the key signs it");
-        let message = outcome.messages().remove(0);
-        let signing = package.signing(0, message);
-        let shares: BTreeMap<Identifier, SignatureShare> = nonces
+        let signing: Vec<_> = messages
             .into_iter()
-            .map(|(id, (nonce, share))| (id, nonce.sign(&signing, &share).expect("all are honest")))
+            .enumerate()
+            .map(|(index, message)| package.signing(index, message))
             .collect();
+        let sign = |(id, (nonces, share)): (Identifier, (Vec<SigningNonces>, DerivedShare))| {
+            let shares =
+                nonces.into_iter().zip(&signing).map(|(nonces, signing)| nonces.sign(signing, &share));
+            (id, shares.collect::<Result<Vec<SignatureShare>, _>>().expect("all are honest"))
+        };
+        let shares: BTreeMap<Identifier, Vec<SignatureShare>> = nonces.into_iter().map(sign).collect();
         let public = world().root(scheme).derive(&key).expect("it can be derived");
-        let signature = public.aggregate(&signing, &shares).expect("all are honest");
-        let part = |(id, share): (Identifier, SignatureShare)| {
-            let shares = vec![share];
+        let signatures = signing.iter().enumerate().map(|(index, signing)| {
+            let shares = shares.iter().map(|(id, shares)| (*id, shares[index].clone())).collect();
+            public.aggregate(signing, &shares).expect("all are honest")
+        });
+        let signatures = signatures.collect();
+        let part = |(id, shares): (Identifier, Vec<SignatureShare>)| {
             let vote = Vote {
                 session,
                 record: package.records[&id].hash(),
@@ -172,7 +212,7 @@ impl Case {
             reads: own.iter().take(agreed).map(Reading::of).collect(),
             verdict,
             signers: shares.into_iter().map(part).collect(),
-            signatures: vec![signature],
+            signatures,
             package,
         };
         Self { genesis, root_keys, receipt }
@@ -186,8 +226,12 @@ fn request(
     config: Bytes,
     params: Bytes,
     time_ms: u64,
+    callers: u8,
 ) -> SignedRequest {
-    let caller = NodeKey::from_bytes([9; 32]).expect("a scalar");
+    let mut callers: Vec<NodeKey> =
+        (0..callers).map(|number| NodeKey::from_bytes([9 + number; 32]).expect("a scalar")).collect();
+    callers.sort_by_key(|caller| caller.public_key().address());
+    let caller = |key: &NodeKey| Caller { kind: CallerKind::Eip191, id: key.public_key().address() };
     let request = Request {
         network,
         key: KeySpec {
@@ -199,14 +243,15 @@ fn request(
             salt: B256::ZERO,
         },
         params,
-        callers: vec![Caller { kind: CallerKind::Eip191, id: caller.public_key().address() }],
+        callers: callers.iter().map(caller).collect(),
         coordinators: Vec::new(),
         nonce: B256::repeat_byte(1),
         issued_at: time_ms - 1_000,
         expires_at: time_ms + 60_000,
     };
-    let signature = caller.sign(request.digest().0);
-    let signatures = vec![CallerSignature(Bytes::copy_from_slice(signature.as_bytes()))];
+    let digest = request.digest().0;
+    let sign = |caller: &NodeKey| CallerSignature(Bytes::copy_from_slice(caller.sign(digest).as_bytes()));
+    let signatures = callers.iter().map(sign).collect();
     SignedRequest { request, signatures }
 }
 
@@ -220,6 +265,38 @@ fn reads(cents: u8) -> Vec<RecordedRead> {
     let body = format!(r#"{{"price":100.0{cents}}}"#).into_bytes().into();
     let price = RecordedRead::http(read, HttpResponse { status: 200, content_type: None, body });
     vec![balance, price.expect("it has a price")]
+}
+
+/// A call, a storage slot, logs, and a document.
+fn identical_reads() -> Vec<RecordedRead> {
+    let address = Address::repeat_byte(3);
+    let data = Bytes::from_static(b"\x01\x02");
+    let call = EvmRead::Call { chain_id: CHAIN, to: address, data: data.clone(), from: Address::ZERO };
+    let called = EvmValue::Call { reverted: false, data: data.clone() };
+    let storage = EvmRead::Storage { chain_id: CHAIN, address, slot: B256::repeat_byte(4) };
+    let topics = vec![B256::repeat_byte(5), B256::repeat_byte(6)];
+    let logs = EvmRead::Logs {
+        chain_id: CHAIN,
+        addresses: vec![address],
+        topics: vec![vec![topics[0]]],
+        from_block: 1,
+        to_block: 7,
+    };
+    let log = Log { address, topics, data, block_number: 2, tx_hash: B256::repeat_byte(8), index: 1 };
+    let chain = [
+        (call, called),
+        (storage, EvmValue::Storage(B256::repeat_byte(9))),
+        (logs, EvmValue::Logs(vec![log])),
+    ];
+    let chain = chain.into_iter().map(|(read, value)| RecordedRead::evm(read, value).expect("they fit"));
+    let header = Header { name: "accept".into(), value: "text/plain".into() };
+    let read = HttpRead::new("https://a.example/text", vec![header], 0, 0, Agree::Identical).expect("a read");
+    let response = HttpResponse {
+        status: 200,
+        content_type: Some("text/plain".into()),
+        body: Bytes::from_static(b"the same for all"),
+    };
+    chain.chain([RecordedRead::http(read, response).expect("they fit")]).collect()
 }
 
 /// A receipt from somebody: what is read is written and read again as the same, and one that holds is the honest one.

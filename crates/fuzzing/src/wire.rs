@@ -1,9 +1,9 @@
-//! What peers send, as bytes: streams of frames, greetings, and the messages in the frames.
+//! What peers send, as bytes: streams of frames, greetings, frames by their lanes, and the messages in them.
 
 use std::fmt::Debug;
 
 use countersign_network::{
-    Boot, BootId,
+    Boot, BootId, Lane,
     frame::{Decoder, TooLong, append},
     hello::{Hello, MAX_HELLO_BYTES, MAX_VERSION_BYTES, decode_verdict, encode_verdict},
 };
@@ -12,6 +12,7 @@ use countersign_session::{
     message::{Package, Preprocess, ToCoordinator, ToParticipant},
 };
 use countersign_types::{EngineId, NetworkId};
+use countersign_wire::{BackgroundFrame, FrameError, SigningFrame, decode, encode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{choices::Choices, world::world};
@@ -26,8 +27,8 @@ pub(crate) fn frames(input: &[u8]) -> bool {
     let mut choices = Choices::new(input);
     let piece = choices.below(64) + 1;
     let stream = choices.rest();
-    let whole = decode(std::iter::once(stream));
-    assert_eq!(decode(stream.chunks(piece)), whole, "frames do not depend on how the bytes arrive");
+    let whole = cut(std::iter::once(stream));
+    assert_eq!(cut(stream.chunks(piece)), whole, "frames do not depend on how the bytes arrive");
     let (frames, error) = whole;
     let mut again = Vec::new();
     frames.iter().for_each(|frame| append(&mut again, frame));
@@ -38,7 +39,7 @@ pub(crate) fn frames(input: &[u8]) -> bool {
 }
 
 /// The frames up to the first that is too long.
-fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Option<TooLong>) {
+fn cut<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Option<TooLong>) {
     let (mut decoder, mut frames) = (Decoder::new(MAX_FRAME), Vec::new());
     for piece in pieces {
         decoder.push(piece);
@@ -101,6 +102,34 @@ pub(crate) fn hello(input: &[u8]) -> bool {
     }
 }
 
+/// A frame of the signing lane.
+pub(crate) fn signing_frames(input: &[u8]) -> bool {
+    frame::<SigningFrame>(Lane::Signing, input)
+}
+
+/// A frame of the background lane: key generation, announcements, questions and answers.
+pub(crate) fn background_frames(input: &[u8]) -> bool {
+    frame::<BackgroundFrame>(Lane::Background, input)
+}
+
+/// Reads a frame as a node does: what was read is written and read again as the same, is no longer than it was, and
+/// nothing may follow it.
+fn frame<T: DeserializeOwned + Serialize + PartialEq + Debug>(lane: Lane, bytes: &[u8]) -> bool {
+    // the lane gives no longer one
+    if bytes.len() > lane.max_frame_bytes() {
+        return false;
+    }
+    let Ok(frame) = decode::<T>(bytes) else { return false };
+    let written = encode(&frame).expect("what was read can be written");
+    assert!(written.len() <= bytes.len(), "what came on a lane can be sent on it");
+    let again: T = decode(&written).expect("what was written can be read");
+    assert_eq!(again, frame);
+    assert_eq!(encode(&again).expect("it is written as before"), written);
+    let longer = [bytes, &[0]].concat();
+    assert!(matches!(decode::<T>(&longer), Err(FrameError::Trailing(1))));
+    true
+}
+
 /// Messages of signing sessions. The first byte says which type; the rest is in postcard.
 pub(crate) fn messages(input: &[u8]) -> bool {
     let mut choices = Choices::new(input);
@@ -158,7 +187,7 @@ pub(crate) fn keygen_messages(input: &[u8]) -> bool {
 /// Reads a message, and checks that what was read is written and read again as the same.
 ///
 /// Numbers and sets have more than one encoding in postcard, so the bytes may differ: nothing is signed over them.
-fn read<T: DeserializeOwned + Serialize + PartialEq + Debug>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn read<T: DeserializeOwned + Serialize + PartialEq + Debug>(bytes: &[u8]) -> Option<T> {
     let (value, _) = postcard::take_from_bytes::<T>(bytes).ok()?;
     let written = postcard::to_stdvec(&value).expect("what was read can be written");
     let (again, rest) = postcard::take_from_bytes::<T>(&written).expect("what was written can be read");

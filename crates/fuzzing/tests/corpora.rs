@@ -1,12 +1,19 @@
 //! Every file of every corpus, once, through the function that is fuzzed.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use countersign_fuzzing::{
     TARGETS, Target,
     seeds::{self, PREFIX},
 };
+use countersign_network::Lane;
 
+/// The longest input that is tried where nothing is said of the target, in bytes.
+const USUAL_BYTES: usize = 4096;
 /// The most bytes of all corpora together.
 const MAX_BYTES: usize = 512 << 10;
 
@@ -17,6 +24,20 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         (name, fs::read(entry.path()).expect("a file"))
     };
     entries.map(|entry| read(entry.expect("an entry"))).collect()
+}
+
+/// The manifest of the programs that libFuzzer drives.
+fn programs() -> toml::Table {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/Cargo.toml");
+    fs::read_to_string(path).expect("the manifest").parse().expect("TOML")
+}
+
+/// The longest input of each target of which more is tried than usual, in bytes.
+fn longest_inputs() -> BTreeMap<String, usize> {
+    let manifest = programs();
+    let said = manifest["package"]["metadata"]["longest-inputs"].as_table().expect("a table").iter();
+    let bytes = |bytes: &toml::Value| usize::try_from(bytes.as_integer().expect("bytes")).expect("bytes");
+    said.map(|(name, longest)| (name.clone(), bytes(longest))).collect()
 }
 
 fn runs(target: &Target) {
@@ -78,5 +99,42 @@ fn corpora_are_small_and_belong_to_a_target() {
     for entry in entries {
         let name = entry.expect("an entry").file_name();
         assert!(TARGETS.iter().any(|target| name.to_str() == Some(target.name)), "{name:?} is no target");
+    }
+}
+
+#[test]
+fn every_target_is_a_program() {
+    let manifest = programs();
+    let bins = manifest["bin"].as_array().expect("programs").iter();
+    let bins: Vec<&str> = bins.map(|bin| bin["name"].as_str().expect("a name")).collect();
+    let targets: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    assert_eq!(bins, targets);
+    for target in targets {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../fuzz/fuzz_targets/{target}.rs"));
+        let program = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(program.contains(&format!("countersign_fuzzing::run(\"{target}\", input)")), "{program}");
+    }
+}
+
+#[test]
+fn no_seed_is_longer_than_what_is_tried() {
+    let longest = longest_inputs();
+    for (name, bytes) in &longest {
+        assert!(TARGETS.iter().any(|target| target.name == name), "{name} is no target");
+        assert!(*bytes > USUAL_BYTES, "{name}: {bytes} bytes");
+    }
+    for seed in seeds::all() {
+        let most = longest.get(seed.target).copied().unwrap_or(USUAL_BYTES);
+        let got = seed.input.len();
+        assert!(got <= most, "{}/{}: {got} bytes, {most} are tried", seed.target, seed.name);
+    }
+}
+
+/// What is tried of the signing lane is all that it gives: nothing that a peer may send there is out of reach.
+#[test]
+fn as_much_is_tried_as_a_frame_of_the_signing_lane_has() {
+    let longest = longest_inputs();
+    for target in ["signing_frames", "background_frames", "messages", "keygen_messages"] {
+        assert_eq!(longest.get(target), Some(&Lane::Signing.max_frame_bytes()), "{target}");
     }
 }

@@ -1,12 +1,6 @@
 //! From a configuration to a running node, and back to nothing.
 
-use std::{
-    io,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use countersign_action::{ArtefactKey, Artefacts, Compilation, Compiler, Engine, Host};
 use countersign_api::{Rates, Tls};
@@ -18,17 +12,12 @@ use countersign_session::{
     keygen::{Journal, KeyGen, Pending},
     participant::Participant,
 };
-use countersign_store::{Bounds, IdentityFile, Owner, Receipts, ReceiptsError, Store};
+use countersign_store::{Bounds, IdentityFile, Owner, ReceiptsError, Store};
 use countersign_threshold::RootShare;
 use countersign_types::{Genesis, NodeKey, NodePublicKey, RootKeys, Scheme};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use secrecy::SecretString;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc},
-    task::spawn_blocking,
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -43,7 +32,7 @@ use crate::{
     measures,
     outside::Outside,
     questions::Questions,
-    receipts::{self, Keeper, MAX_LOOKUPS, MAX_UNWRITTEN, Shown},
+    receipts,
     replication::Replication,
     runs::Runs,
     status::Status,
@@ -219,7 +208,9 @@ pub async fn run(
         most_ready(&config.actions),
     ));
     let outside = Outside { chains: Arc::clone(&chains), egress };
-    let (keeper, shown) = receipts(&config, &genesis, &membership, &clock).await?;
+    let (keeper, shown) =
+        receipts::start(&config.receipts, config.data.join("receipts"), &genesis, &membership, &clock)
+            .await?;
     let runs = Runs::new(me, Arc::clone(&library), host, outside, Arc::clone(&heads), inputs.clone());
     let driver = Driver::new(Parts {
         membership: Arc::clone(&membership),
@@ -263,38 +254,6 @@ pub async fn run(
     let driver = driver.run(queue, events, stop, DRAIN).await;
     shut_down(handle, interface, interface_stop).await?;
     driver.map_err(|error| NodeError::Driver(Box::new(error)))
-}
-
-/// The receipts' database, and the thread that writes it until nobody keeps receipts any more.
-async fn receipts(
-    config: &NodeConfig,
-    genesis: &Genesis,
-    membership: &Arc<Membership>,
-    clock: &Arc<Clock>,
-) -> Result<(Keeper, Arc<Shown>), NodeError> {
-    let (path, bounds) = (config.data.join("receipts"), config.receipts.bounds());
-    let now = clock.now();
-    let opened = spawn_blocking(move || {
-        let store = Receipts::open(&path, bounds)?;
-        store.prune(now)?;
-        Ok::<_, ReceiptsError>(store)
-    })
-    .await;
-    let store = Arc::new(opened.map_err(|error| NodeError::Task(error.to_string()))??);
-    let (writer, queue) = mpsc::channel(MAX_UNWRITTEN);
-    let unwritten = Arc::new(AtomicUsize::new(0));
-    let (written_to, timed_by, left) = (Arc::clone(&store), Arc::clone(clock), Arc::clone(&unwritten));
-    let network = membership.network;
-    spawn_blocking(move || receipts::write(&written_to, queue, &left, network, &timed_by));
-    let shown = Shown {
-        store,
-        shown_to: config.receipts.shown_to,
-        membership: Arc::clone(membership),
-        genesis: genesis.clone(),
-        clock: Arc::clone(clock),
-        places: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-    };
-    Ok((Keeper::new(Arc::clone(membership), writer, unwritten), Arc::new(shown)))
 }
 
 /// A core dump would hold the key shares, on a disk that nobody seals. Whoever handles them forbids it before anything

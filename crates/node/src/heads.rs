@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use countersign_chain::{ChainError, Chains};
 use countersign_types::{NodePublicKey, Pin};
+use countersign_wire::{Answer, Ask};
 use futures::future::join_all;
 
 use crate::{
     per_peer::{LOOKUPS, PerPeer},
-    questions::{Answer, Ask, Questions},
+    questions::Questions,
 };
 
 /// Final blocks, as this node and its peers see them.

@@ -153,6 +153,11 @@ pub const MEASURES: &[Measure] = &[
         &[],
         "receipts that were not stored: the disk was too slow, or failed",
     ),
+    counter(
+        "countersign_receipts_displaced_total",
+        &[],
+        "receipts that were dropped before their time: others took their room",
+    ),
     counter("countersign_api_requests_total", &["method", "route", "status"], "HTTP calls answered"),
     Measure {
         name: "countersign_api_request_seconds",

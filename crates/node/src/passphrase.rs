@@ -94,7 +94,15 @@ impl PassphraseConfig {
             return checked(text, &format!("the variable {variable}")).map(Some);
         }
         let folder = env::var_os("CREDENTIALS_DIRECTORY");
-        folder.map(|folder| read_file(&Path::new(&folder).join(credential), false)).transpose()
+        folder.map_or(Ok(None), |folder| in_folder(Path::new(&folder), credential))
+    }
+}
+
+/// A credential of the service, where it was given this one.
+fn in_folder(folder: &Path, credential: &str) -> Result<Option<SecretString>, PassphraseError> {
+    match read_file(&folder.join(credential), false) {
+        Err(PassphraseError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 
@@ -149,6 +157,18 @@ mod tests {
     fn a_file_that_others_can_read_is_refused() {
         let (_folder, config) = file("correct horse", 0o644);
         assert!(matches!(config.read(), Err(PassphraseError::Open { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn a_credential_that_was_not_given_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(in_folder(folder.path(), BACKUP_CREDENTIAL).expect("nothing is wrong").is_none());
+        fs::write(folder.path().join(BACKUP_CREDENTIAL), "correct horse\n").expect("written");
+        let found = in_folder(folder.path(), BACKUP_CREDENTIAL).expect("readable").expect("it is there");
+        assert_eq!(found.expose_secret(), "correct horse");
+        fs::create_dir(folder.path().join(CREDENTIAL)).expect("made");
+        let unreadable = in_folder(folder.path(), CREDENTIAL);
+        assert!(matches!(unreadable, Err(PassphraseError::Read { .. })), "it is there and no file");
     }
 
     #[test]

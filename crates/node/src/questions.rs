@@ -13,60 +13,16 @@ use std::{
 };
 
 use countersign_network::{Lane, Transport};
-use countersign_types::{ActionId, B256, Bytes, ComponentDigest, NodePublicKey, Pin, SignedPublishAction};
-use serde::{Deserialize, Serialize};
+use countersign_types::NodePublicKey;
+use countersign_wire::{Answer, Ask, BackgroundFrame, Question};
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::wire::{self, BackgroundFrame};
+use crate::wire;
 
 /// How long a peer may take for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most questions that wait for one peer's answers: a silent one keeps nobody from asking the others.
 const MAX_OPEN: usize = 16;
-
-/// A question or an answer, with the number that the asking node gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Message {
-    Ask { id: u64, ask: Ask },
-    Answer { id: u64, answer: Answer },
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Ask {
-    /// Something that is stored.
-    Stored(Wanted),
-    /// The final block of a chain in the peer's view.
-    FinalBlock { chain_id: u64 },
-}
-
-/// What may be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Wanted {
-    /// An action's publication.
-    Action(ActionId),
-    /// A chunk of what an action's manifest names.
-    Chunk { of: Piece, offset: u32 },
-}
-
-/// What a manifest names, by digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Piece {
-    /// A component.
-    Component(ComponentDigest),
-    /// A script.
-    Script(B256),
-}
-
-/// What is answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Answer {
-    Action { signed: Box<SignedPublishAction>, component_bytes: u32, script_bytes: u32 },
-    Chunk(Bytes),
-    FinalBlock(Pin),
-    Unknown,
-    Busy,
-}
 
 /// The questions that wait for an answer.
 pub(crate) struct Questions {
@@ -85,7 +41,7 @@ impl Questions {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         let _open = self.open(id, peer, sender)?;
-        self.send(&peer, &BackgroundFrame::Question(Message::Ask { id, ask }));
+        self.send(&peer, &BackgroundFrame::Question(Question::Ask { id, ask }));
         match timeout(ANSWER_TIMEOUT, receiver).await {
             Ok(Ok(Answer::Busy)) => Err("it is busy"),
             Ok(Ok(answer)) => Ok(answer),
@@ -121,7 +77,7 @@ impl Questions {
 
     /// Answers a peer.
     pub(crate) fn answer(&self, to: NodePublicKey, id: u64, answer: Answer) {
-        self.send(&to, &BackgroundFrame::Question(Message::Answer { id, answer }));
+        self.send(&to, &BackgroundFrame::Question(Question::Answer { id, answer }));
     }
 
     /// The peers that can be asked now.

@@ -14,16 +14,15 @@ use countersign_types::{
     ActionId, Bytes, Failure, FailureKind, NodePublicKey, SignedPublishAction,
     action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES},
 };
+use countersign_wire::{Announcement, Answer, Ask, BackgroundFrame, Piece, Wanted};
 use futures::{StreamExt, stream::FuturesUnordered};
 use lru::LruCache;
-use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{
     library::built_in,
     per_peer::{LOOKUPS, PerPeer},
-    questions::{Answer, Ask, Piece, Questions, Wanted},
-    wire::BackgroundFrame,
+    questions::Questions,
 };
 
 /// The bytes of one chunk: half a frame.
@@ -38,13 +37,6 @@ const ASKED_AT_ONCE: usize = 2;
 const MAX_GREETED: usize = 64;
 /// How many components and scripts are kept for peers that ask for one chunk after the other.
 const SERVED: NonZeroUsize = NonZeroUsize::new(4).expect("more than none");
-
-/// What nodes tell each other about actions without being asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Announcement {
-    /// The sender stores this action now.
-    pub(crate) action: ActionId,
-}
 
 /// An action as a peer gave it: it is the one that was asked for, signed, with what its manifest names.
 pub(crate) struct Fetched {

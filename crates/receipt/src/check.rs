@@ -1,6 +1,6 @@
 //! What must hold for a receipt to prove its signatures.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 use countersign_agreement::{
     AgreedRecord, OwnMismatch, Package, PackageError, SignerPart, agree, check_own, shares_hash,
@@ -155,6 +155,16 @@ pub enum CheckError {
         /// Why.
         source: VoteError,
     },
+    /// Members voted for something else than the receipt says that the action returned: they lied, or somebody changed the receipt.
+    /// The action, run again, tells which.
+    #[error(
+        "members {members:?} signed votes for another outcome than the receipt's verdict: they lied or the receipt was changed, \
+         which the action tells when it is run again"
+    )]
+    Dissent {
+        /// Who.
+        members: Vec<u16>,
+    },
     /// There are no signatures: whoever coordinated the session never said that there are.
     #[error(
         "the receipt is incomplete: it holds the votes of members {votes:?} of {signers:?}, and no signature; its coordinator \
@@ -208,9 +218,6 @@ pub enum VoteError {
     /// Over another record than the package holds of it.
     #[error("it is over another record than the package holds")]
     Record,
-    /// For another outcome: what it attests is not what the receipt says was signed.
-    #[error("it is for another outcome than the verdict gives")]
-    Outcome,
     /// Another number of shares than of payloads.
     #[error("there are {got} shares for {expected} payloads")]
     ShareCount {
@@ -227,9 +234,10 @@ pub enum VoteError {
     Signature,
 }
 
-/// A receipt that holds: what follows from it.
+/// A receipt whose request, terms, records, reads and signed votes hold, whatever was voted for: enough to run the action again, and to
+/// tell who voted for what it does not give.
 #[derive(Debug, Clone)]
-pub struct Checked {
+pub struct Attested {
     /// The network.
     pub network: NetworkId,
     /// The request.
@@ -244,26 +252,74 @@ pub struct Checked {
     pub agreed: AgreedRecord,
     /// The agreed reads, as the action sees them.
     pub reads: Vec<RecordedRead>,
-    /// What was signed.
+    /// What the receipt says that the action returned.
     pub outcome: Outcome,
     /// What the action was told.
     pub context: Context,
+    /// What each member that voted, voted for. Its signature is over this package and these shares.
+    pub votes: BTreeMap<Identifier, OutcomeHash>,
+}
+
+/// A receipt that holds: every vote is for what it says that was signed, and the shares make its signatures.
+#[derive(Debug, Clone)]
+pub struct Checked(Attested);
+
+impl Deref for Checked {
+    type Target = Attested;
+
+    fn deref(&self) -> &Attested {
+        &self.0
+    }
 }
 
 impl Trust {
     /// Checks a receipt: request and callers, terms, records and what they agree on, reads, votes, shares and signatures.
     ///
     /// What is left is whether the action gives this outcome over these reads, which takes the action
-    /// (`Checked::replay`, with the feature `replay`).
+    /// (`Attested::replay`, with the feature `replay`).
     pub fn check(&self, receipt: &Receipt) -> Result<Checked, CheckError> {
-        let checked = self.check_parts(receipt)?;
-        self.check_votes(receipt, &checked)?;
-        self.check_signatures(receipt, &checked)?;
-        Ok(checked)
+        self.complete(receipt, self.attested(receipt)?)
+    }
+
+    /// Checks what members have signed in a receipt, whether or not all of them voted for the same, and whether or not it makes a
+    /// signature.
+    pub fn attested(&self, receipt: &Receipt) -> Result<Attested, CheckError> {
+        let mut attested = self.check_parts(receipt)?;
+        let (asked, gave) = (receipt.package.signers.keys(), receipt.signers.keys());
+        let (expected, got) = (numbers(asked), numbers(gave));
+        if !got.iter().all(|member| expected.contains(member)) {
+            return Err(CheckError::Signers { expected, got });
+        }
+        let package = receipt.package.hash(attested.network);
+        for (&member, part) in &receipt.signers {
+            self.check_vote(receipt, attested.session, package, member, part)
+                .map_err(|source| CheckError::Vote { member, source })?;
+            attested.votes.insert(member, part.vote.vote.outcome);
+        }
+        Ok(attested)
+    }
+
+    /// Checks the rest of a receipt of which so much holds: that all voted for one outcome, and signed it.
+    pub fn complete(&self, receipt: &Receipt, attested: Attested) -> Result<Checked, CheckError> {
+        let voted = attested.outcome.hash();
+        let dissent: Vec<u16> =
+            attested.votes.iter().filter(|(_, vote)| **vote != voted).map(|(id, _)| id.get()).collect();
+        if !dissent.is_empty() {
+            return Err(CheckError::Dissent { members: dissent });
+        }
+        let (expected, got) = (numbers(receipt.package.signers.keys()), numbers(receipt.signers.keys()));
+        if !receipt.is_complete() {
+            return Err(CheckError::Incomplete { votes: got, signers: expected });
+        }
+        if got != expected {
+            return Err(CheckError::Signers { expected, got });
+        }
+        self.check_signatures(receipt, &attested)?;
+        Ok(Checked(attested))
     }
 
     /// Everything but votes and signatures.
-    fn check_parts(&self, receipt: &Receipt) -> Result<Checked, CheckError> {
+    fn check_parts(&self, receipt: &Receipt) -> Result<Attested, CheckError> {
         let Receipt { version, request, manifest, terms, package, reads, verdict, .. } = receipt;
         if *version != RECEIPT_VERSION {
             return Err(CheckError::Version { got: *version });
@@ -310,7 +366,7 @@ impl Trust {
         let key = request.key_id();
         let public_key = self.public_key(request.request().key.scheme, &key)?;
         let context = Context::new(&request, terms, public_key.clone());
-        Ok(Checked {
+        Ok(Attested {
             network,
             request: request.digest(),
             session,
@@ -320,6 +376,7 @@ impl Trust {
             reads,
             outcome,
             context,
+            votes: BTreeMap::new(),
         })
     }
 
@@ -352,35 +409,19 @@ impl Trust {
         Ok(())
     }
 
-    fn check_votes(&self, receipt: &Receipt, checked: &Checked) -> Result<(), CheckError> {
-        let (asked, gave) = (receipt.package.signers.keys(), receipt.signers.keys());
-        let is_whole = gave.clone().eq(asked.clone());
-        let (expected, got) = (numbers(asked), numbers(gave));
-        if !is_whole && (receipt.is_complete() || !got.iter().all(|member| expected.contains(member))) {
-            return Err(CheckError::Signers { expected, got });
-        }
-        let voted = (receipt.package.hash(checked.network), checked.outcome.hash());
-        for (&member, part) in &receipt.signers {
-            self.check_vote(receipt, checked, voted, member, part)
-                .map_err(|source| CheckError::Vote { member, source })?;
-        }
-        if receipt.is_complete() {
-            Ok(())
-        } else {
-            Err(CheckError::Incomplete { votes: got, signers: expected })
-        }
-    }
-
+    /// Whether a vote is the member's word on this package and these shares. What it is for is another question.
     fn check_vote(
         &self,
         receipt: &Receipt,
-        checked: &Checked,
-        (package, outcome): (PackageHash, OutcomeHash),
+        session: SessionId,
+        package: PackageHash,
         member: Identifier,
         part: &SignerPart,
     ) -> Result<(), VoteError> {
         let vote = &part.vote.vote;
-        if vote.session != checked.session {
+        let key = self.committee().member(member).ok_or(VoteError::Signature)?;
+        part.vote.verify(self.network(), key).map_err(|_| VoteError::Signature)?;
+        if vote.session != session {
             return Err(VoteError::Session);
         }
         if vote.package != package {
@@ -396,15 +437,11 @@ impl Trust {
         if vote.shares != shares_hash(&part.shares) {
             return Err(VoteError::Shares);
         }
-        if vote.outcome != outcome {
-            return Err(VoteError::Outcome);
-        }
-        let key = self.committee().member(member).ok_or(VoteError::Signature)?;
-        part.vote.verify(checked.network, key).map_err(|_| VoteError::Signature)
+        Ok(())
     }
 
-    fn check_signatures(&self, receipt: &Receipt, checked: &Checked) -> Result<(), CheckError> {
-        let messages = checked.outcome.messages();
+    fn check_signatures(&self, receipt: &Receipt, attested: &Attested) -> Result<(), CheckError> {
+        let messages = attested.outcome.messages();
         let (expected, got) = (messages.len(), receipt.signatures.len());
         if got != expected {
             return Err(CheckError::SignatureCount { expected, got });
@@ -412,7 +449,7 @@ impl Trust {
         let scheme = receipt.request.request.key.scheme;
         let root = self.root_keys().root(scheme).ok_or(TrustError::NoRoot { scheme })?;
         let public = RootPublic::new(root, self.committee().threshold())?;
-        let public = public.derive(&checked.key).map_err(TrustError::from)?;
+        let public = public.derive(&attested.key).map_err(TrustError::from)?;
         for (index, (message, signature)) in messages.into_iter().zip(&receipt.signatures).enumerate() {
             let shares: BTreeMap<Identifier, SignatureShare> = receipt
                 .signers

@@ -5,6 +5,7 @@ use countersign_types::{
     ActionId, Address, Bytes, EngineId, Identifier, KeyId, NetworkId, Outcome, Pin, PublicKey, RecordEntry,
     RequestDigest, Scheme, SessionId, Signature,
     read::{ReadValue, RecordedRead},
+    terminal,
 };
 use serde::Serialize;
 
@@ -65,7 +66,7 @@ pub struct ExplainedRead {
     pub rule: String,
     /// What they agreed on, cut.
     pub agreed: String,
-    /// What each member saw, where it may differ.
+    /// What each member saw; all the same under the rule `identical`.
     pub saw: Vec<(Identifier, String)>,
 }
 
@@ -139,13 +140,17 @@ fn reads(receipt: &Receipt, checked: &Checked) -> Vec<ExplainedRead> {
     entries
         .zip(&checked.reads)
         .flat_map(|((position, entry), read)| match entry {
-            AgreedEntry::Identical { .. } => vec![ExplainedRead {
-                read: read.read().to_string(),
-                field: None,
-                rule: "identical".into(),
-                agreed: shown(read),
-                saw: Vec::new(),
-            }],
+            AgreedEntry::Identical { .. } => {
+                let agreed = shown(read);
+                let saw = receipt.package.records.keys().map(|member| (*member, agreed.clone())).collect();
+                vec![ExplainedRead {
+                    read: read.read().to_string(),
+                    field: None,
+                    rule: "identical".into(),
+                    agreed,
+                    saw,
+                }]
+            }
             AgreedEntry::Fields { fields, .. } => fields
                 .iter()
                 .enumerate()
@@ -180,11 +185,9 @@ fn shown(read: &RecordedRead) -> String {
     }
 }
 
-/// Cuts a text, and shows no control characters.
+/// Cuts a text, and shows no character that a terminal would obey.
 fn cut(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
+    let shown: String = text.chars().take(SHOWN).collect();
+    let cut = if text.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    format!("{}{cut}", terminal::line(&shown))
 }

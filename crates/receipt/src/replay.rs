@@ -1,16 +1,20 @@
 //! The last question of a receipt: whether the action gives this outcome over these reads.
 
-use countersign_action::{Abort, Action, CompiledScript, Host, Replay};
-use countersign_types::{EngineId, Identifier, Manifest, Outcome, OutcomeHash, outcome::OutcomeError};
+use std::collections::BTreeMap;
 
-use crate::{Checked, Receipt};
+use countersign_action::{Abort, Action, CompiledScript, Host, Replay};
+use countersign_types::{EngineId, Identifier, Manifest, Outcome, OutcomeHash, Verdict};
+use serde::Serialize;
+
+use crate::{Attested, Receipt};
 
 /// Why a replay does not give what was voted for.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The receipt was made with another engine, whose replay may differ.
     #[error(
-        "the receipt was made with engine {receipt}, this program has {own}: replay it with the version that made it"
+        "the receipt was made with engine {receipt}, this program has {own}: replay it with the version that made it, or leave \
+         the replay out"
     )]
     Engine {
         /// The receipt's.
@@ -18,35 +22,46 @@ pub enum ReplayError {
         /// This program's.
         own: EngineId,
     },
-    /// The action ends without a verdict.
-    #[error("the action ends without a verdict: {0}")]
-    Abort(#[from] Abort),
-    /// The verdict makes no outcome.
+    /// The action was not run to its end here, which says nothing about the receipt.
+    #[error("the action was not run to its end here, which says nothing about the receipt: {0}")]
+    NotRun(#[source] Abort),
+    /// Members voted for what the action does not give.
     #[error(transparent)]
-    Outcome(#[from] OutcomeError),
-    /// Another outcome: whoever voted for the receipt's lied, or ran another program.
+    Evidence(Evidence),
+    /// All votes are for what the action gives, and the receipt says something else.
     #[error(
-        "over these reads the action gives {what}, and not what was signed: the votes of members {} are evidence against them",
-        list(against)
+        "over these reads {what}, as all signers voted, and the receipt says something else: it was changed after \
+         they signed"
     )]
-    Other {
+    Changed {
         /// What the replay gives, in words.
         what: String,
-        /// Its hash.
-        got: OutcomeHash,
-        /// What was voted for.
-        voted: OutcomeHash,
-        /// Who voted for it.
-        against: Vec<Identifier>,
     },
 }
 
-fn list(members: &[Identifier]) -> String {
-    members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+/// What proves that members lied, to whoever has the receipt: they signed that the action gives something over the agreed reads, and
+/// it does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error(
+    "over these reads {}, and not what members {} signed that it gives: their votes are evidence against them",
+    what,
+    list(against)
+)]
+pub struct Evidence {
+    /// What the replay comes to, in words.
+    pub what: String,
+    /// The hash of the outcome that the replay gives; none where the action ends without one.
+    pub gives: Option<OutcomeHash>,
+    /// Who signed another outcome, and which.
+    pub against: BTreeMap<Identifier, OutcomeHash>,
 }
 
-impl Checked {
-    /// Runs the action again over the agreed reads: every vote of the receipt must be for what it gives.
+fn list(members: &BTreeMap<Identifier, OutcomeHash>) -> String {
+    members.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Attested {
+    /// Runs the action again over the agreed reads: every vote must be for what it gives.
     ///
     /// `action` and `script` are what the receipt's manifest names; a host that has others refuses to run them.
     pub async fn replay(
@@ -62,16 +77,37 @@ impl Checked {
         }
         let manifest: &Manifest = &receipt.manifest;
         let replay = host.replay(action, script, manifest, &self.context, &self.reads).await;
-        let verdict = replay.end.clone()?;
-        let outcome = Outcome::of(verdict, &receipt.request.request.key)?;
-        let (got, voted) = (outcome.hash(), self.outcome.hash());
-        if got == voted {
-            return Ok(replay);
-        }
-        let what = match outcome {
-            Outcome::Allowed { .. } => "other bytes".to_owned(),
-            Outcome::Refused { reason } => format!("a refusal ({reason})"),
+        let (what, gives) = match &replay.end {
+            Err(abort) if abort.is_local() => return Err(ReplayError::NotRun(abort.clone())),
+            // the same for everybody who runs it over these reads
+            Err(abort) => (format!("the action ends without a verdict ({abort})"), None),
+            Ok(verdict) => self.outcome_of(receipt, verdict),
         };
-        Err(ReplayError::Other { what, got, voted, against: receipt.signers.keys().copied().collect() })
+        let others = self.votes.iter().filter(|(_, vote)| Some(**vote) != gives);
+        let against: BTreeMap<_, _> = others.map(|(id, vote)| (*id, *vote)).collect();
+        if !against.is_empty() {
+            return Err(ReplayError::Evidence(Evidence { what, gives, against }));
+        }
+        if gives != Some(self.outcome.hash()) {
+            return Err(ReplayError::Changed { what });
+        }
+        Ok(replay)
+    }
+
+    /// What a verdict comes to, in words, and its outcome.
+    fn outcome_of(&self, receipt: &Receipt, verdict: &Verdict) -> (String, Option<OutcomeHash>) {
+        match Outcome::of(verdict.clone(), &receipt.request.request.key) {
+            Ok(outcome) => {
+                let what = match &outcome {
+                    Outcome::Allowed { .. } if outcome.hash() == self.outcome.hash() => {
+                        "the action gives what the receipt says".to_owned()
+                    }
+                    Outcome::Allowed { .. } => "the action gives other bytes".to_owned(),
+                    Outcome::Refused { reason } => format!("the action refuses ({reason})"),
+                };
+                (what, Some(outcome.hash()))
+            }
+            Err(error) => (format!("the action returns what the key does not sign ({error})"), None),
+        }
     }
 }

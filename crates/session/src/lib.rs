@@ -8,6 +8,7 @@
 //! - [`participant`]: what a node does with a proposal, a package, a replay. It alone makes shares.
 //! - [`coordinator`]: what collects observations and shares for one request. It learns no secret.
 //! - [`Stock`]: commitments that members handed out in advance, with which a session takes one round.
+//! - [`Sent`]: which commitments stood in a coordinator's packages.
 //! - [`Order`]: which members to ask first.
 //! - [`keygen`]: distributed key generation, from the first message to an activated root key.
 
@@ -20,11 +21,13 @@ pub mod message;
 pub mod mutant;
 pub mod order;
 pub mod participant;
+mod sent;
 mod stock;
 
 pub use membership::Membership;
 pub use order::Order;
-pub use stock::Stock;
+pub use sent::{MAX_SENT, Sent};
+pub use stock::{MAX_ACTIONS, MAX_STOCK, Stock};
 
 /// The version of the messages in this crate; members announce it and talk to equals only.
 pub const PROTOCOL: u16 = 6;

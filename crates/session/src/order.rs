@@ -67,14 +67,18 @@ impl Order {
     }
 
     /// Members in the order in which to ask them: the coordinator's own node, then the others from another start for each
-    /// `salt`, so that all carry an equal load, and those that are asked last.
+    /// `salt`, so that all carry an equal load, and those that are asked last, the ones that are so for longest at the end: a member
+    /// that is always slow comes after one that was once.
     pub fn of(&self, me: Identifier, others: Vec<Identifier>, salt: u8, now: Millis) -> Vec<Identifier> {
         let mut others = others;
         if !others.is_empty() {
             let shift = usize::from(salt) % others.len();
             others.rotate_left(shift);
         }
-        others.sort_by_key(|member| self.late.get(member).is_some_and(|late| now < late.until));
+        let last_for = |member: &Identifier| {
+            self.late.get(member).filter(|late| now < late.until).map_or(0, |late| late.for_ms)
+        };
+        others.sort_by_key(last_for);
         let mut order = vec![me];
         order.extend(others);
         order
@@ -104,6 +108,17 @@ mod tests {
         );
         assert_eq!(asked(&order, 0, FIRST_MS), [1, 2, 3, 4]);
         assert!(order.of(id(1), Vec::new(), 7, 0) == [id(1)]);
+    }
+
+    #[test]
+    fn who_is_late_more_often_comes_after_who_is_late() {
+        let mut order = Order::default();
+        order.kept_waiting(id(2), 0);
+        order.kept_waiting(id(2), FIRST_MS);
+        order.kept_waiting(id(3), FIRST_MS);
+        for salt in 0..3 {
+            assert_eq!(asked(&order, salt, FIRST_MS), [1, 4, 3, 2], "{salt}");
+        }
     }
 
     #[test]

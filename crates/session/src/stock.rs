@@ -17,7 +17,9 @@ const LOW: usize = MAX_ADVANCE / 3 - MAX_BATCH;
 /// After this long without an answer, a member is asked again. Milliseconds.
 const ASK_AGAIN_MS: Millis = 2_000;
 /// The most actions of which is remembered how they read; when full, all are forgotten.
-const MAX_ACTIONS: usize = 1024;
+pub const MAX_ACTIONS: usize = 1024;
+/// The most commitments of a member for one scheme that are in stock.
+pub const MAX_STOCK: usize = LOW + MAX_BATCH;
 
 /// Other members' commitments, and which actions make use of them.
 #[derive(Default)]
@@ -114,6 +116,12 @@ impl Stock {
         if shelf.asked.take().is_some() {
             shelf.commitments.extend(commitments.into_iter().take(MAX_BATCH));
         }
+    }
+
+    /// The most commitments of one member and scheme, and of how many actions it is known how they read.
+    pub fn sizes(&self) -> (usize, usize) {
+        let most = self.of.values().map(|shelf| shelf.commitments.len()).max().unwrap_or(0);
+        (most, self.payloads.len())
     }
 
     /// A member is gone: after it comes back, it knows nothing of what it handed out.

@@ -91,6 +91,14 @@ impl Violation {
                 "Only what a member provably did is called misbehaviour: an honest member that is blamed is asked last \
                  from then on, and its operator is woken for nothing."
             }
+            Self::NotBlamed { .. } => {
+                "A coordinator names whoever provably lied to it: otherwise the liar is asked again in the next session, and its \
+                 operator never hears of it."
+            }
+            Self::HoldsTooMuch { .. } => {
+                "Every table of a node has a bound, for each coordinator where one could take the room of others: so no member \
+                 exhausts another's memory, however much it sends."
+            }
             Self::RefusedTooSoon { .. } => {
                 "Refused is final only when fewer than a threshold can still allow: one liar's refusal is no answer."
             }

@@ -41,7 +41,7 @@ classes! {
     Late "late"
     /// A node dies.
     Crash "crash"
-    /// Two nodes, or one and all others, are cut off from each other.
+    /// Two nodes, or one and all others, no longer hear each other, or one of them the other.
     Cut "cut"
     /// A member is dishonest.
     Liar "liar"

@@ -99,7 +99,6 @@ pub fn ground(mutant: Mutant) -> Setting {
         | Mutant::RepeatsCommitments
         | Mutant::SkipsOwnRecord
         | Mutant::SkipsOwnCommitments
-        | Mutant::AcceptsSeenCommitments
         | Mutant::SkipsTolerance
         | Mutant::SkipsRecordSignatures
         | Mutant::AcceptsStrangers
@@ -112,12 +111,13 @@ pub fn ground(mutant: Mutant) -> Setting {
         | Mutant::ReopensSessions
         | Mutant::OneRefusalIsFinal
         | Mutant::BlamesTheNext
+        | Mutant::BlamesNobody
         | Mutant::BelievesVotes
         | Mutant::AcceptsUnmadeReads => signing(Scenario::default()),
         Mutant::NoncesSurviveCrash | Mutant::KeepsAdvance => {
             signing(Scenario { requests: 20, ..Scenario::crashing() })
         }
-        Mutant::TakesAdvanceTwice => signing(Scenario::busy()),
+        Mutant::TakesAdvanceTwice | Mutant::AcceptsSeenCommitments => signing(Scenario::busy()),
         Mutant::SkipsExpiry => signing(Scenario { short_lived: 900, ..Scenario::default() }),
         Mutant::SkipsBoot => signing(Scenario::crashing()),
         Mutant::SkipsEcho | Mutant::AcceptsAnyLength => {

@@ -16,7 +16,10 @@
 //! right machines: an invariant that no mutant ever breaks proves nothing. Defects of the machines themselves are in
 //! `hunt`, which is there only where the compiler is told `--cfg countersign_mutants`.
 
+mod blame;
+mod bounds;
 mod chance;
+mod cut;
 mod explain;
 mod faults;
 #[cfg(countersign_mutants)]

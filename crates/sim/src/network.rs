@@ -10,6 +10,7 @@ use countersign_types::Identifier;
 
 use crate::{
     chance::Chance,
+    cut::Cut,
     faults::{Class, Faults},
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Network {
     /// A member whose messages take longer by so much.
     slow: Option<(Identifier, Millis)>,
     pub(crate) faults: Faults,
+    /// Links that are cut, each from its sender to its receiver.
     cut: BTreeSet<(Identifier, Identifier)>,
     last: BTreeMap<(Identifier, Identifier), Millis>,
     chance: Chance,
@@ -138,21 +140,67 @@ impl Network {
         at
     }
 
-    pub(crate) fn is_cut(&self, a: Identifier, b: Identifier) -> bool {
-        self.cut.contains(&(a.min(b), a.max(b)))
+    fn is_cut(&self, from: Identifier, to: Identifier) -> bool {
+        self.cut.contains(&(from, to))
     }
 
-    pub(crate) fn cut(&mut self, a: Identifier, b: Identifier) {
-        self.cut.insert((a.min(b), a.max(b)));
+    /// Whether two members hear each other, so that they can connect.
+    pub(crate) fn is_joined(&self, a: Identifier, b: Identifier) -> bool {
+        !self.is_cut(a, b) && !self.is_cut(b, a)
     }
 
-    pub(crate) fn heal(&mut self, a: Identifier, b: Identifier) {
-        self.cut.remove(&(a.min(b), a.max(b)));
+    pub(crate) fn cut(&mut self, cut: Cut) {
+        self.cut.extend(cut.links());
+    }
+
+    pub(crate) fn heal(&mut self, cut: Cut) {
+        self.cut.retain(|link| cut.links().all(|healed| healed != *link));
     }
 
     /// Faults are over.
     pub(crate) fn calm(&mut self) {
         self.calm = true;
         self.cut.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cut::Ways;
+
+    fn id(number: u16) -> Identifier {
+        Identifier::new(number).expect("not zero")
+    }
+
+    /// Whether each of these messages arrives.
+    fn arrive<const N: usize>(network: &mut Network, messages: [(u16, u16); N]) -> [bool; N] {
+        messages.map(|(from, to)| !network.fates(id(from), id(to), 0).is_empty())
+    }
+
+    #[test]
+    fn a_cut_drops_what_goes_its_way_and_nothing_else() {
+        let all = [(1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2)];
+        for (ways, out, back) in
+            [(Ways::Both, false, false), (Ways::Out, false, true), (Ways::In, true, false)]
+        {
+            let mut network = Network::new(&Links::calm(), Faults::default(), Chance::of(1, 1));
+            let cut = Cut { a: id(1), b: id(2), ways };
+            network.cut(cut);
+            assert_eq!(arrive(&mut network, all), [out, back, true, true, true, true], "{cut}");
+            assert!(!network.is_joined(id(1), id(2)) && !network.is_joined(id(2), id(1)));
+            network.heal(cut);
+            assert_eq!(arrive(&mut network, all), [true; 6], "{}", cut.healed());
+            assert!(network.is_joined(id(1), id(2)));
+        }
+    }
+
+    #[test]
+    fn one_way_of_a_cut_heals_by_itself() {
+        let mut network = Network::new(&Links::calm(), Faults::default(), Chance::of(1, 1));
+        network.cut(Cut { a: id(1), b: id(2), ways: Ways::Both });
+        network.heal(Cut { a: id(2), b: id(1), ways: Ways::Out });
+        assert_eq!(arrive(&mut network, [(1, 2), (2, 1)]), [false, true]);
+        assert!(!network.is_joined(id(1), id(2)));
     }
 }

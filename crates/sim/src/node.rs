@@ -7,8 +7,8 @@ use std::{
 
 use countersign_agreement::AgreedRecord;
 use countersign_session::{
-    Membership, Millis, Order, Stock,
-    coordinator::{self, Coordinator, Setup, Signed},
+    Membership, Millis, Order, Sent, Stock,
+    coordinator::{self, Awaited, Coordinator, Setup, Signed},
     message::{Preprocess, ToCoordinator, ToParticipant},
     participant::{self, LiveRun, LocalFailure, Participant, Run, authenticate},
 };
@@ -17,6 +17,7 @@ use countersign_types::{
 };
 
 use crate::{
+    bounds::Holds,
     chance::Chance,
     roots::{ENGINE, Roots},
     script::Values,
@@ -37,10 +38,28 @@ pub(crate) enum Wire {
 
 /// What a node wants done.
 pub(crate) enum Act {
-    Send { to: Identifier, wire: Wire },
+    Send {
+        to: Identifier,
+        wire: Wire,
+    },
+    /// The same after so long: only liars hold something back.
+    SendLater {
+        to: Identifier,
+        wire: Wire,
+        after: Millis,
+    },
     Observe(Run),
-    Replay { run: Run, attempt: u32, recorded: Arc<Values>, agreed: Arc<AgreedRecord> },
-    Finished { session: SessionId, request: RequestDigest, result: Box<Result<Signed, Failure>> },
+    Replay {
+        run: Run,
+        attempt: u32,
+        recorded: Arc<Values>,
+        agreed: Arc<AgreedRecord>,
+    },
+    Finished {
+        session: SessionId,
+        request: RequestDigest,
+        result: Box<Result<Signed, Failure>>,
+    },
 }
 
 /// What a node says to a request at once.
@@ -62,6 +81,8 @@ pub(crate) struct Node {
     pub(crate) participant: Participant<Values>,
     pub(crate) coordinating: BTreeMap<SessionId, Coordinating>,
     stock: Stock,
+    /// What stood in its packages.
+    sent: Arc<Sent>,
     roots: Arc<Roots>,
     membership: Arc<Membership>,
     /// By request: the session that is running, or was.
@@ -93,6 +114,7 @@ impl Node {
             participant,
             coordinating: BTreeMap::new(),
             stock: Stock::default(),
+            sent: Arc::default(),
             roots: Arc::clone(roots),
             membership,
             requests: BTreeMap::new(),
@@ -142,6 +164,7 @@ impl Node {
         let setup = Setup {
             membership: Arc::clone(&self.membership),
             advance,
+            sent: Arc::clone(&self.sent),
             public: self.roots.derive(&valid.key_id()),
             request: valid,
             terms,
@@ -220,6 +243,19 @@ impl Node {
             false => machine.disconnected(member, now),
         };
         sessions.into_iter().flat_map(|session| self.coordinate(session, now, change)).collect()
+    }
+
+    /// What this node's own session waits for from a member.
+    pub(crate) fn awaits(&self, session: SessionId, member: Identifier) -> Awaited {
+        self.coordinating.get(&session).map(|session| session.machine.awaits(member)).unwrap_or_default()
+    }
+
+    /// How much this node holds.
+    pub(crate) fn holds(&self) -> Holds {
+        let (participant, stock) = (self.participant.sizes(), self.stock.sizes());
+        let mut holds = Holds { participant, stock, sent: self.sent.remembered(), ..Holds::default() };
+        self.coordinating.values().for_each(|session| holds.count(session.machine.sizes()));
+        holds
     }
 
     pub(crate) fn is_connected(&self, member: Identifier) -> bool {

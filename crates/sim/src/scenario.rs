@@ -26,7 +26,7 @@ pub struct Scenario {
     pub crashes: u64,
     /// How many crashes fall on random moments.
     pub random_crashes: u64,
-    /// How many times a pair of nodes is cut off from each other.
+    /// How many times links of a pair of nodes are cut, in one direction or in both; or those of one node with all others.
     pub partitions: u64,
     /// How far a node's clock is from the true time at most, in milliseconds.
     pub skew_ms: Millis,
@@ -38,6 +38,14 @@ pub struct Scenario {
     pub numbers: u64,
     /// How many members lie, as signers and as coordinators: less than the threshold.
     pub liars: u16,
+    /// Sessions in which a lying signer declines every package, in a thousand; in the others it lies in any way.
+    pub declining: u64,
+    /// Sessions of a lying coordinator that are floods, in a thousand; in the others it lies in any way.
+    pub floods: u64,
+    /// How many proposals a flood has.
+    pub flood: u64,
+    /// Requests whose runs leave as much as any may, in a thousand; not where requests are agreeable.
+    pub largest: u64,
     /// Requests whose caller also asks for something that it may not, in a thousand.
     pub lying_callers: u64,
     /// Requests that name the node that is asked as the only one that may coordinate them, in a thousand.
@@ -77,6 +85,10 @@ impl Default for Scenario {
             obstacles: 200,
             numbers: 500,
             liars: 2,
+            declining: 0,
+            floods: 0,
+            flood: 20,
+            largest: 100,
             lying_callers: 200,
             named: 300,
             down: 0,
@@ -146,6 +158,32 @@ impl Scenario {
     /// The same in a committee of seven.
     pub fn besieged_larger() -> Self {
         Self { members: 7, threshold: 4, liars: 3, ..Self::besieged() }
+    }
+
+    /// The same in a committee of eight with threshold six, where liars often decline what is good: each set of signers but one has a
+    /// liar.
+    pub fn besieged_six_of_eight() -> Self {
+        Self { members: 8, threshold: 6, declining: 500, ..Self::besieged() }
+    }
+
+    /// Clocks that are up to 29 of the 30 s apart that they may be: what is one second on its way still counts.
+    pub fn skewed() -> Self {
+        Self { skew_ms: 29_000, short_lived: 0, ..Self::default() }
+    }
+
+    /// Lying coordinators that take as much room on others as they are given.
+    pub fn flooded() -> Self {
+        Self {
+            requests: 4,
+            crashes: 0,
+            random_crashes: 0,
+            // else a liar has the last request signed over another moment first
+            named: 1,
+            floods: 800,
+            flood: 320,
+            largest: 500,
+            ..Self::in_order()
+        }
     }
 
     /// A healthy network under load, for figures to be held against.
@@ -240,6 +278,10 @@ fields! { Scenario:
     "obstacles" = obstacles,
     "numbers" = numbers,
     "liars" = liars,
+    "declining" = declining,
+    "floods" = floods,
+    "flood" = flood,
+    "largest" = largest,
     "lying-callers" = lying_callers,
     "named" = named,
     "down" = down,

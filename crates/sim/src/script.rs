@@ -12,8 +12,8 @@ use countersign_session::{
     participant::{LiveRun, LocalFailure},
 };
 use countersign_types::{
-    Bytes, Context, FailureKind, Identifier, KeySpec, Outcome, Payload, ReadId, Record, RecordEntry,
-    RequestDigest, Verdict,
+    Bytes, Context, FailureKind, Identifier, KeySpec, Limits, Outcome, Payload, ReadId, Record, RecordEntry,
+    RequestDigest, Verdict, evm::MAX_VALUE_BYTES, http::MAX_BODY_BYTES,
 };
 
 use crate::quotes::{Quotes, Seen};
@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub(crate) timed: bool,
     /// How often what is read changes, if it does.
     pub(crate) drifts: Option<Millis>,
+    /// How many bytes a run leaves for the replay.
+    pub(crate) leaves: usize,
     /// What is not as on most nodes.
     pub(crate) conduct: BTreeMap<Identifier, Conduct>,
     /// How long a live run takes, and a replay.
@@ -82,6 +84,7 @@ impl Plan {
             payloads: 1,
             timed: false,
             drifts: None,
+            leaves: 0,
             conduct: BTreeMap::new(),
             run_ms: (5, 2),
         }
@@ -100,6 +103,10 @@ pub(crate) enum Runtime {
     /// It records the widest tolerance in place of the action's.
     IgnoresTolerance,
 }
+
+/// The most bytes that a run may leave for the replay.
+pub(crate) const MOST_LEFT: usize = Limits::MAX.chain_reads as usize * MAX_VALUE_BYTES
+    + Limits::MAX.http_reads as usize * MAX_BODY_BYTES as usize;
 
 /// Every request's plan.
 #[derive(Default)]
@@ -160,7 +167,7 @@ impl Script {
             Ok(value)
         });
         let record = record_of(&plan, &values, runtime);
-        LiveRun { end, record, recorded: values, recorded_bytes: 0 }
+        LiveRun { end, record, recorded: values, recorded_bytes: plan.leaves }
     }
 
     /// A replay over what is agreed. The second part is how many reads it consumed.

@@ -8,8 +8,11 @@ use std::collections::BTreeSet;
 use crate::{Broken, Class, Fault, Setting};
 
 /// What is turned off as a whole, the most confusing first.
-const SWITCHES: [(&str, &str); 15] = [
+const SWITCHES: [(&str, &str); 18] = [
     ("liars", "0"),
+    ("declining", "0"),
+    ("floods", "0"),
+    ("largest", "0"),
     ("obstacles", "0"),
     ("crashes", "0"),
     ("random-crashes", "0"),
@@ -27,7 +30,8 @@ const SWITCHES: [(&str, &str); 15] = [
 ];
 
 /// What becomes smaller by halves, and the least that it can be.
-const SIZES: [(&str, u64); 4] = [("requests", 0), ("faults-ms", 1_000), ("delay-ms", 1), ("liars", 1)];
+const SIZES: [(&str, u64); 5] =
+    [("requests", 0), ("faults-ms", 1_000), ("delay-ms", 1), ("liars", 1), ("flood", 1)];
 
 /// A world that was made smaller.
 #[derive(Debug, Clone)]

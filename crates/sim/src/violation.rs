@@ -248,6 +248,30 @@ pub enum Violation {
         /// The reason given.
         reason: String,
     },
+    /// A coordinator has proof of a lie, and does not say so.
+    #[error("coordinator {by} does not name node {node} for what it did in session {session}: {why}")]
+    NotBlamed {
+        /// The coordinator.
+        by: Identifier,
+        /// Who lied to it.
+        node: Identifier,
+        /// The session.
+        session: SessionId,
+        /// What it did.
+        why: &'static str,
+    },
+    /// A node holds more than its bounds allow.
+    #[error("node {node} holds {got} {what}, at most {most} are allowed")]
+    HoldsTooMuch {
+        /// The node.
+        node: Identifier,
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        got: usize,
+        /// How many it may hold.
+        most: usize,
+    },
     /// A refusal although enough members can allow.
     #[error("coordinator {by} calls request {request} refused, but at most {refusals} members refuse")]
     RefusedTooSoon {
@@ -356,13 +380,15 @@ pub enum Violation {
         /// The reason given.
         reason: String,
     },
-    /// A lie in key generation that can be proved names nobody.
-    #[error("member {liar} lies in key generation, and nobody names it: {lie:?}")]
+    /// A member has proof of a lie in key generation, and does not name the liar.
+    #[error("member {liar} lies in key generation, and honest member {by} does not name it: {lie:?}")]
     Unnamed {
         /// Who lies.
         liar: Identifier,
         /// How.
         lie: crate::keygen::Lie,
+        /// Who has seen it.
+        by: Identifier,
     },
     /// Faults are over, everybody is there, and there is no key that works.
     #[error("key generation does not end: {why}")]

@@ -21,6 +21,8 @@ use countersign_types::{
 };
 
 use crate::{
+    blame::Blame,
+    bounds::Bounds,
     ledger::Ledger,
     quotes::Seen,
     roots::{NETWORK, Roots},
@@ -38,6 +40,8 @@ pub(crate) struct Watch {
     agreed: BTreeMap<(Identifier, Identifier, SessionId), Vec<AgreedEntry>>,
     opened: BTreeSet<(Identifier, Identifier, SessionId)>,
     pub(crate) ledger: Ledger,
+    pub(crate) blame: Blame,
+    pub(crate) bounds: Bounds,
     votes: BTreeSet<B256>,
     /// By node and nonce: the one request.
     nonces: BTreeMap<(Identifier, B256), RequestDigest>,
@@ -53,6 +57,8 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(roots: Arc<Roots>, liars: BTreeSet<Identifier>) -> Self {
         Self {
+            blame: Blame::new(Arc::clone(&roots), liars.clone()),
+            bounds: Bounds::of(roots.committee.size()),
             roots,
             liars,
             packages: BTreeMap::new(),
@@ -104,6 +110,7 @@ impl Watch {
     pub(crate) fn restarted(&mut self, node: Identifier) {
         self.sent.remove(&node);
         self.ledger.restarted(node);
+        self.blame.restarted(node);
     }
 
     /// An honest node sends shares to a coordinator.

@@ -19,6 +19,15 @@ fn all_end_with_the_same_roots_whatever_crashes() {
 }
 
 #[test]
+fn links_fail_one_way_and_both_ways() {
+    let reports = run(&Scenario::default(), 8_000..8_020);
+    for way in [" no longer hears ", " are cut off"] {
+        let cuts = reports.iter().filter(|report| report.trace.text().contains(way)).count();
+        assert!(cuts > 2, "{cuts} worlds with{way}");
+    }
+}
+
+#[test]
 fn all_end_with_the_same_roots_on_links_that_keep_the_order() {
     let in_order = Links { in_order: true, ..Scenario::default().links };
     run(&Scenario { links: in_order, crashes: 300, ..Scenario::default() }, 1_000..1_000 + seeds(20));
@@ -50,8 +59,20 @@ fn one_dishonest_member_never_splits_the_others_and_frames_nobody() {
     run(&upgrades.lying(&Lie::ALL), 3_500..3_500 + seeds(10));
 }
 
+/// What all members see, each of them names.
 #[test]
-fn a_lie_that_is_seen_names_the_liar() {
+fn a_lie_that_all_see_is_named_by_all() {
+    for (index, lie) in Lie::SEEN_BY_ALL.into_iter().enumerate() {
+        let first = 4_100 + 100 * index as u64;
+        for report in run(&Scenario::exposed().lying(&[lie]), first..first + seeds(3)) {
+            let honest = usize::from(Scenario::exposed().members) - 1;
+            assert_eq!(report.accusers.len(), honest, "{lie:?}:\n{}", report.trace.tail(40));
+        }
+    }
+}
+
+#[test]
+fn a_lie_that_some_see_is_named() {
     // the last only one member sees
     for lie in Lie::PROVABLE.into_iter().chain([Lie::DealsTooFew]) {
         let scenario = Scenario { faults_ms: 10_000, ..Scenario::calm() }.lying(&[lie]);

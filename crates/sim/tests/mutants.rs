@@ -72,9 +72,10 @@ fn a_node_that_replays_over_its_own_numbers_is_seen() {
 }
 
 #[test]
-fn a_coordinator_that_believes_named_senders_blames_the_honest() {
+fn a_coordinator_that_believes_named_senders_blames_the_honest_or_not_the_liar() {
     let violation = caught(&Scenario::default(), Mutant::TrustsNamedSenders);
-    assert!(matches!(violation, Violation::Framed { .. }), "{violation}");
+    let seen = matches!(violation, Violation::Framed { .. } | Violation::NotBlamed { .. });
+    assert!(seen, "{violation}");
 }
 
 #[test]
@@ -130,9 +131,10 @@ fn activations_matter() -> keygen::Scenario {
     keygen::Scenario {
         members: 3,
         threshold: 2,
-        links: Links { loss: 850, ..Links::default() },
+        links: Links { loss: 800, ..Links::default() },
         crashes: 600,
-        random_crashes: 60,
+        random_crashes: 100,
+        partitions: 60,
         faults_ms: 120_000,
         ..one_scheme()
     }

@@ -2,7 +2,7 @@
 
 mod seeds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_sim::{Links, Report, Scenario, Violation, World};
 use countersign_types::FailureKind;
@@ -28,6 +28,9 @@ struct Totals {
     further_attempts: u64,
     at_once: u64,
     blamed: u64,
+    named: BTreeMap<&'static str, u64>,
+    cuts: BTreeMap<&'static str, u64>,
+    lies: BTreeSet<String>,
 }
 
 impl Totals {
@@ -37,6 +40,15 @@ impl Totals {
         self.further_attempts += report.further_attempts;
         self.at_once += report.at_once;
         self.blamed += report.blamed;
+        for (what, count) in report.named {
+            *self.named.entry(what).or_default() += count;
+        }
+        for way in [" no longer hears ", " are cut off"] {
+            let lines = report.trace.text().lines().filter(|line| line.contains(way));
+            *self.cuts.entry(way).or_default() += lines.count() as u64;
+        }
+        let told = report.trace.text().lines().filter(|line| line.contains(" lies in "));
+        self.lies.extend(told.filter_map(|line| Some(line.rsplit_once(' ')?.1.to_owned())));
         for (kind, count) in report.failed {
             *self.failed.entry(kind).or_default() += count;
         }
@@ -52,6 +64,42 @@ fn invariants_hold_under_faults_and_liars() {
     for kind in [FailureKind::Refused, FailureKind::Disagreement, FailureKind::Unavailable] {
         assert!(totals.failed.contains_key(&kind), "no failure {kind:?} in {totals:?}");
     }
+    assert!(totals.cuts.values().all(|cuts| *cuts > 20), "links fail one way and both ways: {totals:?}");
+}
+
+/// What liars do that their coordinator has proof of: each of them is named for it.
+const PROVEN: [&str; 11] = [
+    "its observation is beyond bounds, or not signed",
+    "it commits to another number of payloads",
+    "it sent another number of shares",
+    "it voted for another package",
+    "it voted for another record",
+    "it voted for other shares",
+    "its vote is not signed by it",
+    "its verdict is not what it voted for",
+    "it voted for another outcome",
+    "its share is wrong",
+    "its commitments are none",
+];
+
+#[test]
+fn whoever_provably_lies_to_a_coordinator_is_named() {
+    let calm = Scenario {
+        links: Links::calm(),
+        partitions: 0,
+        crashes: 0,
+        random_crashes: 0,
+        ..Scenario::default()
+    };
+    let totals = run(&Scenario { requests: 30, ..calm }, 120_000..120_000 + seeds(16));
+    for lie in PROVEN {
+        assert!(totals.named.contains_key(lie), "nobody is named because {lie}, in {totals:?}");
+    }
+    for lie in
+        ["ObservesLate", "SignsLate", "Twice", "Declines", "Steals", "LargestRecord", "ChangesKey", "Floods"]
+    {
+        assert!(totals.lies.contains(lie), "nobody tells {lie}, in {totals:?}");
+    }
 }
 
 /// With a threshold of honest members a signature comes, whatever the others do, if the callers name whom they ask.
@@ -60,6 +108,9 @@ fn whatever_liars_do_a_request_to_an_honest_node_is_signed() {
     let totals = run(&Scenario::besieged(), 80_000..80_000 + seeds(60));
     assert!(totals.further_attempts > 10 && totals.blamed > 10, "{totals:?}");
     run(&Scenario::besieged_larger(), 90_000..90_000 + seeds(15));
+    // each set of six of eight but one has a liar, which often declines what is good
+    let totals = run(&Scenario::besieged_six_of_eight(), 95_000..95_000 + seeds(15));
+    assert!(totals.further_attempts > 10, "{totals:?}");
     // else a liar that is asked to sign has other bytes signed first
     let open = Scenario { named: 0, agreeable: false, ..Scenario::besieged() };
     let missed = (80_000..80_060).filter_map(|seed| World::new(open.clone(), seed).run().err());
@@ -89,6 +140,19 @@ fn invariants_hold_on_links_that_keep_the_order() {
 fn invariants_hold_in_a_larger_committee() {
     let larger = Scenario { members: 7, threshold: 4, liars: 3, ..Scenario::default() };
     run(&larger, 20_000..20_000 + seeds(20));
+}
+
+#[test]
+fn invariants_hold_where_clocks_differ_by_as_much_as_they_may() {
+    let totals = run(&Scenario::skewed(), 100_000..100_000 + seeds(20));
+    assert!(totals.signed > 20, "{totals:?}");
+}
+
+/// What nodes hold stays bounded, and a flood keeps nobody else from a signature.
+#[test]
+fn invariants_hold_where_coordinators_flood_the_others() {
+    let totals = run(&Scenario::flooded(), 110_000..110_000 + seeds(6));
+    assert!(totals.signed > 6, "{totals:?}");
 }
 
 #[test]

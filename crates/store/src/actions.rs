@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_types::{
     ActionId, Address, B256, ComponentDigest, SignedPublishAction,
-    action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, ManifestError, script_digest},
+    action::{Content, MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, ManifestError},
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    Put, Store, StoreError,
+    Put, Store, StoreError, StoredAction,
     layout::{Kind, Place},
-    store::{decode, encode},
+    records::{check_component, check_script, decode_action, encode},
 };
 
 /// The most actions that one call of [`Store::actions`] gives.
@@ -36,17 +35,6 @@ pub struct ActionUsage {
     /// Bytes. In all, a component or script counts once, as it is stored; for a publisher, once for each of its
     /// actions.
     pub bytes: u64,
-}
-
-/// An action as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredAction {
-    /// The publication.
-    pub signed: SignedPublishAction,
-    /// The length of its component, in bytes; 0 where it is built in, and so not stored.
-    pub component_bytes: u64,
-    /// The length of its script, in bytes; 0 where it has none.
-    pub script_bytes: u64,
 }
 
 /// Why an action was not stored.
@@ -222,22 +210,15 @@ impl Store {
 
     /// The bytes of a component, checked against the digest: damaged ones are an error and never returned.
     pub fn component(&self, digest: &ComponentDigest) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(bytes) = self.database().get("reading a component", Place::Component(*digest))? else {
-            return Ok(None);
-        };
-        let (expected, got) = (*digest, ComponentDigest::of(&bytes));
-        if got == expected { Ok(Some(bytes)) } else { Err(StoreError::CorruptComponent { expected, got }) }
+        let stored = self.database().get("reading a component", Place::Component(*digest))?;
+        stored.map(|bytes| check_component(*digest, bytes)).transpose()
     }
 
     /// The text of a script, checked against the digest: a damaged one is an error and never returned.
     pub fn script(&self, digest: &B256) -> Result<Option<String>, StoreError> {
         const OPERATION: &str = "reading a script";
-        let place = Place::Script(*digest);
-        let Some(bytes) = self.database().get(OPERATION, place)? else { return Ok(None) };
-        match String::from_utf8(bytes) {
-            Ok(script) if script_digest(&script) == *digest => Ok(Some(script)),
-            Ok(_) | Err(_) => Err(StoreError::corrupt(OPERATION, format!("{place:?} holds another script"))),
-        }
+        let stored = self.database().get(OPERATION, Place::Script(*digest))?;
+        stored.map(|bytes| check_script(OPERATION, *digest, bytes)).transpose()
     }
 
     /// The actions after an id, or the first, in the order of their ids: at most `limit` and [`MAX_LISTED`].
@@ -290,14 +271,5 @@ impl Store {
             Ok(true)
         })?;
         Ok(usage)
-    }
-}
-
-fn decode_action(operation: &'static str, place: Place, bytes: &[u8]) -> Result<StoredAction, StoreError> {
-    let action: StoredAction = decode(operation, place, bytes)?;
-    if Place::Action(action.signed.action_id()) == place {
-        Ok(action)
-    } else {
-        Err(StoreError::corrupt(operation, format!("{place:?} holds another action")))
     }
 }

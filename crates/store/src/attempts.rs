@@ -4,21 +4,11 @@
 //! stored the shares of an attempt never activates an earlier one: those are dropped, the oldest first, where there
 //! are too many.
 
-use countersign_types::{AttemptId, Bytes};
-use serde::{Deserialize, Serialize};
+use countersign_types::AttemptId;
 
-use crate::{PendingShares, Put, Store, StoreError, keygen::MAX_PENDING_SHARES, layout::Place};
+use crate::{JoinedRecord, PendingShares, Put, Store, StoreError, keygen::MAX_PENDING_SHARES, layout::Place};
 
-/// The latest attempt that this node takes part in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JoinedRecord {
-    /// The attempt's number.
-    pub number: u64,
-    /// What key generation notes with it.
-    pub note: Bytes,
-}
-
-/// The longest such note, in bytes: 4 KiB.
+/// The longest note on an attempt, in bytes: 4 KiB.
 pub const MAX_NOTE_BYTES: usize = 4 << 10;
 
 /// Why it was not stored that this node takes part in an attempt.

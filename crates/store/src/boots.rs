@@ -4,26 +4,13 @@
 //! its generation, in the write that opening begins with.
 
 use countersign_types::NodePublicKey;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    Store, StoreError,
+    BOOT_ID_BYTES, Store, StoreError, StoredBoot,
     layout::{Kind, Place},
+    records::decode,
     seal::fill,
-    store::decode,
 };
-
-/// The bytes of a boot's id.
-pub const BOOT_ID_BYTES: usize = 16;
-
-/// One start of a node: its generation and its random id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredBoot {
-    /// The how-manieth it is.
-    pub generation: u64,
-    /// Which it is.
-    pub id: [u8; BOOT_ID_BYTES],
-}
 
 impl Store {
     /// This start.

@@ -73,6 +73,7 @@ impl StoreError {
     }
 
     /// RocksDB's errors are texts: a kind, what was being done, and what the system said.
+    #[cfg(feature = "database")]
     pub(crate) fn rocksdb(operation: &'static str, error: rocksdb::Error) -> Self {
         let full = FULL_TEXTS.iter().any(|text| error.as_ref().contains(text));
         if full {
@@ -86,6 +87,7 @@ impl StoreError {
 }
 
 /// What the system calls ENOSPC, EDQUOT and EFBIG in RocksDB's texts.
+#[cfg(feature = "database")]
 const FULL_TEXTS: [&str; 3] = ["No space left on device", "Disk quota exceeded", "File too large"];
 
 fn is_full(error: &io::Error) -> bool {

@@ -9,13 +9,22 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CreateError, KdfParameters, OpenError, Owner, StoreError,
+    CreateError, KdfParameters, OpenError, StoreError,
     frame::{self, FrameError},
     layout::{HEADER, HEADER_COPY, SCHEMA},
     seal::{DataKey, SALT_BYTES, fill},
 };
 
-const MAGIC: [u8; 8] = *b"CSSTORE\n";
+pub(crate) const MAGIC: [u8; 8] = *b"CSSTORE\n";
+
+/// Whose database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The network.
+    pub network: NetworkId,
+    /// The node.
+    pub node: NodePublicKey,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Header {
@@ -65,11 +74,10 @@ impl Header {
 
     /// Writes both copies, durably once the folder is synced.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), CreateError> {
-        let body = postcard::to_stdvec(self).expect("a header knows its lengths");
+        let bytes = self.encode();
         for name in [HEADER_COPY, HEADER] {
             let path = folder.join(name);
-            frame::write(&path, &frame::encode(MAGIC, &body))
-                .map_err(|source| CreateError::Io { path, source })?;
+            frame::write(&path, &bytes).map_err(|source| CreateError::Io { path, source })?;
         }
         Ok(())
     }
@@ -96,7 +104,11 @@ impl Header {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        frame::encode(MAGIC, &postcard::to_stdvec(self).expect("a header knows its lengths"))
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
         postcard::from_bytes(frame::decode(MAGIC, bytes)?).map_err(|_| FrameError::Damaged)
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     seal::{DataKey, SALT_BYTES, fill},
 };
 
-const MAGIC: [u8; 8] = *b"CSIDENT\n";
+pub(crate) const MAGIC: [u8; 8] = *b"CSIDENT\n";
 
 /// The file with a node's sealed identity key, of mode 0600.
 #[derive(Debug, Serialize, Deserialize)]
@@ -114,9 +114,8 @@ impl IdentityFile {
         let data = DataKey::of(key.to_bytes());
         file.wrapped = data.wrap(&kdf.stretch(passphrase, &salt)?, &file.associated_data())?;
 
-        let body = postcard::to_stdvec(&file).expect("an identity knows its lengths");
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        frame::write(path, &frame::encode(MAGIC, &body))
+        frame::write(path, &file.encode())
             .and_then(|()| fs::File::open(folder)?.sync_all())
             .map_err(|source| unusable(path, source))
     }
@@ -140,12 +139,18 @@ impl IdentityFile {
 
     fn read(path: &Path) -> Result<Self, IdentityFileError> {
         let bytes = frame::read(path).map_err(|source| unusable(path, source))?;
-        let damaged = || IdentityFileError::Damaged { path: path.into() };
-        let body = frame::decode(MAGIC, &bytes).map_err(|error| match error {
-            FrameError::Damaged => damaged(),
+        Self::decode(&bytes).map_err(|error| match error {
+            FrameError::Damaged => IdentityFileError::Damaged { path: path.into() },
             FrameError::Schema { got } => IdentityFileError::Schema { path: path.into(), got },
-        })?;
-        postcard::from_bytes(body).map_err(|_| damaged())
+        })
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        frame::encode(MAGIC, &postcard::to_stdvec(self).expect("an identity knows its lengths"))
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+        postcard::from_bytes(frame::decode(MAGIC, bytes)?).map_err(|_| FrameError::Damaged)
     }
 
     fn associated_data(&self) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //!
 //! | type | fields of the key | value |
 //! |---|---|---|
-//! | 1 head | | sealed [`Head`](crate::store::Head) |
+//! | 1 head | | sealed [`Head`](crate::records::Head) |
 //! | 2 identity | | sealed secret key, 32 bytes |
 //! | 3 pending shares | epoch 8, attempt 32 | sealed terms, roots and shares |
 //! | 4 activation | epoch 8, scheme 1 | sealed attempt and confirmations |

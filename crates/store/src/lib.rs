@@ -22,36 +22,60 @@
 //! **Concurrency.** Every method is synchronous and may block on the disk. A store is `Send` and `Sync`; writes
 //! are one at a time.
 //!
+//! Without the feature `database` there is no RocksDB and no store: what is left reads bytes, and the identity's file.
+//!
 //! # Records
 //!
 //! Keys are a byte for the type and then fields of fixed length, numbers big-endian: types do not overlap, and keys
 //! sort by epoch, scheme and attempt.
 
+#![cfg_attr(
+    not(feature = "database"),
+    allow(dead_code, rustdoc::broken_intra_doc_links, reason = "what only a store calls or tells of")
+)]
+
+#[cfg(feature = "database")]
 mod actions;
+#[cfg(feature = "database")]
 mod attempts;
+#[cfg(feature = "database")]
 mod boots;
+#[cfg(feature = "database")]
 mod database;
 mod error;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod identity;
+#[cfg(feature = "database")]
 mod keygen;
 mod layout;
+mod pending;
+#[cfg(feature = "database")]
 mod receipts;
+mod records;
 mod seal;
+#[cfg(feature = "database")]
 mod store;
 mod watermark;
 
-pub use actions::{ActionUsage, Bounds, MAX_LISTED, PutActionError, StoredAction};
-pub use attempts::{JoinError, JoinedRecord, MAX_NOTE_BYTES};
-pub use boots::{BOOT_ID_BYTES, StoredBoot};
+#[cfg(feature = "database")]
+pub use actions::{ActionUsage, Bounds, MAX_LISTED, PutActionError};
+#[cfg(feature = "database")]
+pub use attempts::{JoinError, MAX_NOTE_BYTES};
 pub use error::{CreateError, OpenError, StoreError};
+pub use header::Owner;
 pub use identity::{IdentityFile, IdentityFileError};
+#[cfg(feature = "database")]
 pub use keygen::{
-    ActivateError, ActivationRecord, ActiveShare, MAX_CONFIRMATIONS_BYTES, MAX_PENDING_SHARES,
-    MAX_SHARE_BYTES, PendingShares, PutRootKeysError, PutShareError,
+    ActivateError, ActiveShare, MAX_CONFIRMATIONS_BYTES, MAX_PENDING_SHARES, PutRootKeysError, PutShareError,
 };
 pub use layout::SCHEMA;
-pub use receipts::{ReceiptBounds, Receipts, ReceiptsError};
+pub use pending::{MAX_SHARE_BYTES, PendingShares};
+#[cfg(feature = "database")]
+pub use receipts::{Dropped, NewReceipt, ReceiptBounds, Receipts, ReceiptsError};
+pub use records::{ActivationRecord, BOOT_ID_BYTES, JoinedRecord, StoredAction, StoredBoot};
 pub use seal::{KdfError, KdfParameters};
-pub use store::{Owner, Put, Store};
+#[cfg(feature = "database")]
+pub use store::{Put, Store};

@@ -7,30 +7,22 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use countersign_types::{NetworkId, NodeKey, NodePublicKey};
+use countersign_types::{NetworkId, NodeKey};
 use rocksdb::WriteBatch;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use crate::{
-    CreateError, KdfParameters, OpenError, StoreError, StoredBoot,
+    CreateError, KdfParameters, OpenError, Owner, StoreError, StoredBoot,
     actions::Usage,
     database::Database,
     header::Header,
     layout::{HEADER, HEADER_COPY, Kind, Place, ROCKSDB, WATERMARK},
+    records::{Head, decode, decode_identity, encode},
     seal::{DataKey, Sealer},
     watermark::{Watermark, WatermarkError},
 };
-
-/// Whose database it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
-    /// The network.
-    pub network: NetworkId,
-    /// The node.
-    pub node: NodePublicKey,
-}
 
 /// What became of something to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,22 +48,6 @@ pub(crate) struct Writer {
     watermark: Watermark,
     /// A write failed: what is on disk is known again only after opening anew.
     stopped: bool,
-}
-
-/// What the newest write says of the whole: what is missing from the database shows against it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    /// Batches written, this one included.
-    pub(crate) writes: u64,
-    /// How often the database was opened.
-    pub(crate) generation: u64,
-    /// The latest time that was noted, in milliseconds since 1970.
-    pub(crate) time_ms: u64,
-    pub(crate) pending_shares: u64,
-    pub(crate) activations: u64,
-    /// Epochs with root keys.
-    pub(crate) root_keys: u64,
-    pub(crate) actions: u64,
 }
 
 impl Store {
@@ -274,10 +250,7 @@ impl Store {
         let plain = self
             .unseal(OPERATION, Place::Identity)?
             .ok_or_else(|| StoreError::corrupt(OPERATION, "it is gone"))?;
-        let bytes: Option<[u8; 32]> = plain.as_slice().try_into().ok();
-        bytes
-            .map(Zeroizing::new)
-            .and_then(|bytes| NodeKey::from_bytes(*bytes).ok())
+        decode_identity(&plain)
             .filter(|key| key.public_key() == self.owner.node)
             .ok_or_else(|| StoreError::corrupt(OPERATION, "it is not the owner's"))
     }
@@ -398,19 +371,6 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("owner", &self.owner).finish_non_exhaustive()
     }
-}
-
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("the types that are stored know their lengths")
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(
-    operation: &'static str,
-    place: Place,
-    bytes: &[u8],
-) -> Result<T, StoreError> {
-    postcard::from_bytes(bytes)
-        .map_err(|error| StoreError::corrupt(operation, format!("{place:?} cannot be read: {error}")))
 }
 
 fn check_owner(expected: &Owner, got: &Owner) -> Result<(), OpenError> {

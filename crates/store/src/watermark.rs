@@ -18,7 +18,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 const SLOT_DISTANCE: u64 = 4096;
-const SLOT_BYTES: usize = 8 + 32;
+/// The bytes of a slot: a count, and its checksum.
+pub const SLOT_BYTES: usize = 8 + 32;
 /// How long a lock is waited for, and how often it is tried: whoever looks whether a database is in use holds it for an instant.
 const PATIENCE: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -97,14 +98,14 @@ impl Watermark {
     }
 }
 
-fn encode(count: u64) -> [u8; SLOT_BYTES] {
+pub(crate) fn encode(count: u64) -> [u8; SLOT_BYTES] {
     let mut slot = [0; SLOT_BYTES];
     slot[..8].copy_from_slice(&count.to_be_bytes());
     slot[8..].copy_from_slice(&checksum(count));
     slot
 }
 
-fn decode(slot: &[u8; SLOT_BYTES]) -> Option<u64> {
+pub(crate) fn decode(slot: &[u8; SLOT_BYTES]) -> Option<u64> {
     let (count, sum) = slot.split_first_chunk::<8>()?;
     let count = u64::from_be_bytes(*count);
     (sum == checksum(count)).then_some(count)

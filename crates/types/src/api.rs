@@ -200,7 +200,8 @@ impl Problem {
     /// The failure that this problem tells of; none if its type is unknown.
     pub fn into_failure(self) -> Option<Failure> {
         let kind = FailureKind::from_name(self.kind.strip_prefix(PROBLEM_PREFIX)?)?;
-        Some(Failure { kind, detail: self.detail, nodes: self.nodes, disagreement: self.disagreement })
+        let Self { detail, nodes, disagreement, .. } = self;
+        Some(Failure { kind, detail, nodes, disagreement, retry_after: None })
     }
 }
 
@@ -224,7 +225,7 @@ mod tests {
                 reason: "the nodes read different values".into(),
                 saw: Vec::new(),
             }));
-            let failure = Failure { kind, detail: "why".into(), nodes, disagreement };
+            let failure = Failure { kind, detail: "why".into(), nodes, disagreement, retry_after: None };
             let json = serde_json::to_string(&Problem::from(failure.clone())).expect("a problem");
             let problem: Problem = serde_json::from_str(&json).expect("a problem");
             assert_eq!(problem.status, kind.status());

@@ -122,6 +122,7 @@ pub mod sol_types {
         }
 
         struct ReadReceipt {
+            address node;
             bytes32 request;
             uint64 expiresAt;
         }

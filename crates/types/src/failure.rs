@@ -1,5 +1,7 @@
 //! Failures are values: what kind, why, and what each node said.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ReadId;
@@ -282,17 +284,26 @@ pub struct Failure {
     /// Where the nodes disagree.
     #[serde(default)]
     pub disagreement: Option<Box<Disagreement>>,
+    /// How long to wait before it is worth asking again, where that is known. It stands in no body: HTTP has a header for it.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
     /// A failure before any node was asked.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), nodes: Vec::new(), disagreement: None }
+        Self { kind, detail: detail.into(), nodes: Vec::new(), disagreement: None, retry_after: None }
     }
 
     /// With what the nodes said.
     pub fn with_nodes(mut self, nodes: Vec<NodeDecision>) -> Self {
         self.nodes = nodes;
+        self
+    }
+
+    /// With the wait after which it is worth asking again.
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 }

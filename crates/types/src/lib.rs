@@ -35,6 +35,7 @@ mod root_keys;
 mod rule;
 mod scheme;
 mod session;
+pub mod terminal;
 pub mod typed_data;
 mod vote;
 
@@ -53,7 +54,7 @@ pub use outcome::{Outcome, Verdict};
 pub use payload::{
     MAX_PAYLOAD_BYTES, MAX_PAYLOADS, Payload, PayloadError, TypedDataError, typed_data_digest,
 };
-pub use receipt_access::{MAX_ACCESS_MS, ReceiptAccess};
+pub use receipt_access::{MAX_ACCESS_MS, ReceiptAccess, ReceiptAccessError};
 pub use record::{FieldRead, Record, RecordEntry};
 pub use request::{
     Caller, CallerKind, CallerSignature, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_COORDINATORS, MAX_LIFETIME_MS,

@@ -52,6 +52,8 @@ pub enum Mutant {
     OneRefusalIsFinal,
     /// As a coordinator, it blames the next member for what one did.
     BlamesTheNext,
+    /// As a coordinator, it takes whoever provably lied for one that is slow.
+    BlamesNobody,
     /// As a coordinator, it takes votes as they come.
     BelievesVotes,
     /// In key generation, it takes its own view of the broadcasts for everybody's.
@@ -130,6 +132,6 @@ listed! {
     AcceptsStrangers AcceptsSmallBase ChangesAgreedRecord SkipsExpiry SkipsBoot TakesNoncesAgain
     SkipsIssueTime IgnoresCoordinators
     SignsTwoOutcomes ReopensSessions
-    OneRefusalIsFinal BlamesTheNext BelievesVotes SkipsEcho AcceptsAnyLength ConfirmsBeforeStoring
+    OneRefusalIsFinal BlamesTheNext BlamesNobody BelievesVotes SkipsEcho AcceptsAnyLength ConfirmsBeforeStoring
     ActivatesWithoutAll ActivatesBeforeStoring KeepsEarlierAttempts JoinsWhileConfirmed FollowsTheRefuser
 }

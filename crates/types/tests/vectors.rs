@@ -114,8 +114,9 @@ fn manifest() -> Manifest {
 
 fn read_receipt(network: NetworkId) -> Value {
     let (request, expires_at) = (RequestDigest::from([0x66; 32]), 1_700_000_060_000_u64);
-    let digest = ReceiptAccess::digest(network, request, expires_at);
-    json!({ "request": request, "expires_at": expires_at, "network": network, "digest": digest })
+    let node = Address::repeat_byte(0x44);
+    let digest = ReceiptAccess::digest(network, node, request, expires_at);
+    json!({ "node": node, "request": request, "expires_at": expires_at, "network": network, "digest": digest })
 }
 
 fn publication(network: NetworkId) -> Value {

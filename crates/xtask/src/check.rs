@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     command::{on_path, run, run_within},
-    guests,
+    guests, light,
     places::Places,
     purity,
     report::{Report, Went},
@@ -25,6 +25,7 @@ pub(crate) fn run_checks(places: &Places, consent: Consent) -> Result<()> {
     if report.step("set-up", || setup::run(places, Scope::Check, consent).map(|()| Went::well())) {
         report.step("format", || format(places));
         report.step("purity", || purity::check(places).map(|()| Went::well()));
+        report.step("what clients link", || light::check(places).map(|()| Went::well()));
         report.step("actions", || guests::check(places).map(Went::Well));
         report.step("types of scripts", || scripts::check_types(places).map(|()| Went::well()));
         report.step("unused dependencies", || unused(places));

@@ -1,12 +1,14 @@
 //! Fuzz targets: what there is, how they are built, and what they find.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 
 use crate::{
     command::{run, run_keeping},
@@ -19,7 +21,7 @@ use crate::{
 const INPUT_SECONDS: u64 = 60;
 /// A program that takes more than this is a finding, in MiB.
 const MEMORY_MIB: u64 = 2048;
-/// The longest input that is tried, in bytes.
+/// The longest input that is tried where nothing is said of the target, in bytes.
 const INPUT_BYTES: u64 = 4096;
 
 /// The names of the targets, sorted: all, or those that are named.
@@ -45,13 +47,14 @@ pub(crate) fn build(places: &Places) -> Result<()> {
 
 /// Runs a target for so many seconds. What it learns stays in `fuzz/corpus`, and what it finds in `fuzz/artifacts`.
 pub(crate) fn fuzz(places: &Places, target: &str, seconds: u64) -> Result<Went> {
+    let longest = longest_input(places, target)?;
     let learnt = places.fuzz().join("corpus").join(target);
     fs::create_dir_all(&learnt).with_context(|| format!("{} cannot be made", learnt.display()))?;
     let mut command = cargo_fuzz(places, "run")?;
     // new inputs are written to the first folder
     command.arg(target).arg(&learnt).arg(places.corpora().join(target));
     command.arg("--").arg(format!("-max_total_time={seconds}")).arg(format!("-timeout={INPUT_SECONDS}"));
-    command.arg(format!("-rss_limit_mb={MEMORY_MIB}")).arg(format!("-max_len={INPUT_BYTES}"));
+    command.arg(format!("-rss_limit_mb={MEMORY_MIB}")).arg(format!("-max_len={longest}"));
     command.arg("-print_final_stats=1");
     let (status, said) = run_keeping(&mut command, |line| is_statistic(line) || artefact(line).is_some())?;
     if status.success() {
@@ -66,6 +69,33 @@ pub(crate) fn fuzz(places: &Places, target: &str, seconds: u64) -> Result<Went> 
         places.corpora().join(target).strip_prefix(&places.root).unwrap_or(Path::new("")).display(),
         OPTIONS = OPTIONS.join(" "),
     )
+}
+
+/// What the manifest of the programs says of targets.
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Metadata {
+    #[serde(default)]
+    longest_inputs: BTreeMap<String, u64>,
+}
+
+/// The longest input of a target that is tried, in bytes.
+fn longest_input(places: &Places, target: &str) -> Result<u64> {
+    let path = places.fuzz().join("Cargo.toml");
+    let manifest = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let manifest: Manifest =
+        toml::from_str(&manifest).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(manifest.package.metadata.longest_inputs.get(target).copied().unwrap_or(INPUT_BYTES))
 }
 
 /// What is built runs on a stable toolchain: coverage is LLVM's, and no sanitizer is linked in, as there is no unsafe
@@ -108,6 +138,22 @@ mod tests {
         assert_eq!(artefact("INFO: seed corpus: files: 1"), None);
         let said = ["stat::number_of_executed_units: 4096", "stat::average_exec_per_sec:     2048"];
         assert_eq!(statistics(&said.map(str::to_owned)), "4096 inputs, 2048/s");
+    }
+
+    #[test]
+    fn the_longest_input_is_what_the_manifest_says_of_the_target() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let places = Places { root: folder.path().into(), cache: "/c".into() };
+        fs::create_dir_all(places.fuzz()).expect("created");
+        let write = |manifest: &str| fs::write(places.fuzz().join("Cargo.toml"), manifest).expect("written");
+        let manifest = "[package]\nname = \"a\"\n[package.metadata]\ncargo-fuzz = true\n";
+        write(manifest);
+        assert_eq!(longest_input(&places, "long").expect("nothing is said"), INPUT_BYTES);
+        write(&format!("{manifest}[package.metadata.longest-inputs]\nlong = 262_144\n"));
+        assert_eq!(longest_input(&places, "long").expect("it is said"), 256 << 10);
+        assert_eq!(longest_input(&places, "short").expect("nothing is said"), INPUT_BYTES);
+        write(&format!("{manifest}[package.metadata.longest-inputs]\nlong = \"much\"\n"));
+        assert!(longest_input(&places, "long").is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod command;
 mod fuzz;
 mod guests;
 mod interpreter;
+mod light;
 mod lock;
 mod mutants;
 mod places;
@@ -59,8 +60,8 @@ enum Task {
     },
     /// Break the core in one place at a time, and show which seed of the simulator catches it.
     Mutants,
-    /// Look for what tests do not find: fuzz every target, simulate many seeds, kill nodes under load. Ends with the
-    /// first finding.
+    /// Look for what tests do not find: fuzz every target, simulate many seeds, measure liveness, kill nodes under
+    /// load. Ends with the first finding.
     Soak {
         /// Install what is missing without asking.
         #[arg(long)]
@@ -68,7 +69,7 @@ enum Task {
         #[command(flatten)]
         lengths: Lengths,
     },
-    /// Check format, lints, documentation, dependencies, licences, purity and components.
+    /// Check format, lints, documentation, dependencies, licences, purity, what clients link, and components.
     Check {
         /// Install what is missing without asking.
         #[arg(long)]

@@ -20,18 +20,31 @@ use crate::{
 /// How nextest ends where no test is of the name that is asked for.
 const NO_TESTS: i32 = 4;
 
-/// What the simulator plays: worlds of signing, then of key generation.
-const SCENARIOS: [&str; 10] = [
-    "default",
-    "busy",
-    "in-order",
-    "larger",
-    "crashing",
-    "keygen",
-    "keygen-in-order",
-    "keygen-harsh",
-    "keygen-upgrading",
-    "keygen-lying",
+/// What the simulator plays, worlds of signing and of key generation: all that it has. With each, how many of the default worlds
+/// one of its worlds takes as long as, where that is far more than one: so many times fewer seeds are played.
+const SCENARIOS: [(&str, u64); 22] = [
+    ("default", 1),
+    ("calm", 1),
+    ("sluggish", 1),
+    ("busy", 1),
+    ("in-order", 1),
+    ("larger", 1),
+    ("crashing", 1),
+    ("skewed", 1),
+    ("flooded", 5),
+    ("besieged", 1),
+    ("besieged-larger", 1),
+    ("besieged-six-of-eight", 1),
+    ("clean", 25),
+    ("one-slow", 25),
+    ("barely", 25),
+    ("keygen", 1),
+    ("keygen-calm", 1),
+    ("keygen-in-order", 1),
+    ("keygen-harsh", 1),
+    ("keygen-upgrading", 1),
+    ("keygen-lying", 1),
+    ("keygen-exposed", 1),
 ];
 
 /// How long each part takes. Nothing of a part whose length is 0 is done.
@@ -43,9 +56,12 @@ pub(crate) struct Lengths {
     /// Only these fuzz targets; all of them if none is named.
     #[arg(long = "target")]
     targets: Vec<String>,
-    /// How many seeds each scenario of the simulator plays.
+    /// How many seeds each scenario of the simulator plays; fewer where its worlds are much longer.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
+    /// How many sessions the simulator's figures are of, at least.
+    #[arg(long, default_value_t = 10_000)]
+    liveness_sessions: u64,
     /// How many times nodes are killed under load.
     #[arg(long, default_value_t = 500)]
     kill_cycles: u64,
@@ -57,6 +73,8 @@ pub(crate) fn run_soak(places: &Places, consent: Consent, lengths: &Lengths) -> 
     let _ = report.step("set-up", || setup::run(places, Scope::Soak, consent).map(|()| Went::well()))
         && fuzz_all(places, lengths, &mut report)
         && (lengths.seeds == 0 || report.step("simulator", || simulate(places, lengths.seeds)))
+        && (lengths.liveness_sessions == 0
+            || report.step("liveness", || measure(places, lengths.liveness_sessions)))
         && (lengths.kill_cycles == 0 || report.step("kill cycles", || kill(places, lengths.kill_cycles)));
     report.finish()
 }
@@ -81,14 +99,26 @@ fn fuzz_all(places: &Places, lengths: &Lengths, report: &mut Report) -> bool {
 /// that plays it again.
 fn simulate(places: &Places, seeds: u64) -> Result<Went> {
     build(places)?;
-    let program = target(places).join("debug/countersign-sim");
-    let range = range(RandomState::new().hash_one("seeds"), seeds);
-    for scenario in SCENARIOS {
-        let mut command = Command::new(&program);
-        command.args(["run", "--scenario", scenario, "--seeds", &range]);
+    let any = RandomState::new().hash_one("seeds");
+    for (scenario, longer) in SCENARIOS {
+        let mut command = simulator(places);
+        command.args(["run", "--scenario", scenario, "--seeds", &range(any, seeds.div_ceil(longer))]);
         run(command.current_dir(&places.root))?;
     }
-    Ok(Went::Well(format!("seeds {range} of {} scenarios", SCENARIOS.len())))
+    Ok(Went::Well(format!("seeds {} of {} scenarios", range(any, seeds), SCENARIOS.len())))
+}
+
+/// The simulator's figures under steady trouble, which must meet their targets.
+fn measure(places: &Places, sessions: u64) -> Result<Went> {
+    build(places)?;
+    let mut command = simulator(places);
+    command.args(["liveness", "--sessions", &sessions.to_string()]);
+    run(command.current_dir(&places.root))?;
+    Ok(Went::Well(format!("{sessions} sessions of each kind")))
+}
+
+fn simulator(places: &Places) -> Command {
+    Command::new(target(places).join("debug/countersign-sim"))
 }
 
 /// So many seeds, from any on that is short enough to be typed.
@@ -121,7 +151,23 @@ fn kill(places: &Places, cycles: u64) -> Result<Went> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, env};
+
     use super::*;
+
+    /// Those that the program has, built beside this one.
+    #[test]
+    fn every_scenario_of_the_simulator_is_played() {
+        let own = env::current_exe().expect("a path");
+        let program = own.ancestors().nth(2).expect("a target folder").join("countersign-sim");
+        let listed = Command::new(program).arg("scenarios").output();
+        let listed = listed.expect("it is built: run `cargo build --workspace --all-targets`").stdout;
+        let listed = String::from_utf8(listed).expect("text");
+        let is_name = |line: &&str| !line.starts_with(' ') && !line.is_empty();
+        let known: BTreeSet<&str> = listed.lines().filter(is_name).collect();
+        let played: BTreeSet<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(played, known);
+    }
 
     #[test]
     fn seeds_are_as_many_as_asked_for_and_short() {

@@ -25,19 +25,24 @@ pub(crate) struct Group {
     client: Client,
     people: Vec<(&'static str, LocalSigner)>,
     key: DerivedKey,
+    publisher: LocalSigner,
     caller: LocalSigner,
 }
 
 impl Group {
-    /// Publishes the action where it is not there yet, and computes the group's key.
-    pub(crate) async fn open(folder: &Folder) -> Result<Self> {
-        let client = folder.client()?;
+    /// Computes the group's key. Asks nobody.
+    pub(crate) fn open(folder: &Folder) -> Result<Self> {
         let people =
             PEOPLE.iter().map(|name| Ok((*name, folder.signer(name)?))).collect::<Result<Vec<_>>>()?;
-        let action = publish(&client, ACTION, &folder.signer("publisher")?).await?;
         let addresses: Vec<Address> = people.iter().map(|(_, person)| person.address()).collect();
-        let key = DerivedKey::new(&folder.trust()?, spec(action, &addresses))?;
-        Ok(Self { client, people, key, caller: folder.signer("secretary")? })
+        let key = DerivedKey::new(&folder.trust()?, spec(ACTION.action_id()?, &addresses))?;
+        let (publisher, caller) = (folder.signer("publisher")?, folder.signer("secretary")?);
+        Ok(Self { client: folder.client()?, people, key, publisher, caller })
+    }
+
+    /// Publishes the action where it is not there yet.
+    pub(crate) async fn publish(&self) -> Result<()> {
+        publish(&self.client, ACTION, &self.publisher).await.map(drop)
     }
 
     /// The group's key: another group, or another number of approvals, has another one.
@@ -58,6 +63,11 @@ impl Group {
     /// A text for the group to approve of.
     pub(crate) fn propose(&self, text: &str, until: u64) -> Proposal {
         Proposal::new(text, until, self.key.key_id(), self.key.public_key().clone())
+    }
+
+    /// Fails unless a proposal is for this group's key on this network.
+    pub(crate) fn check_key(&self, proposal: &Proposal) -> Result<()> {
+        proposal.check_key(self.key.key_id(), self.key.public_key())
     }
 
     /// Asks the network. Whoever asks needs no right: the approvals decide.

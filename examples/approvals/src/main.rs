@@ -1,5 +1,6 @@
 //! Three of five people approve of a text, and only then the network signs it.
 
+mod consent;
 mod group;
 mod proposal;
 
@@ -43,7 +44,8 @@ enum Command {
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=24 * 365))]
         hours: u64,
     },
-    /// Approve in the name of one of the five, or add a signature that a wallet made.
+    /// Approve in the name of one of the five, or add a signature that a wallet made. Text, key and end are shown before anything is
+    /// signed; a proposal for another key than this group's is not.
     Approve {
         /// The proposal.
         #[arg(default_value = "proposal.json")]
@@ -54,6 +56,9 @@ enum Command {
         /// A signature over what `typed-data` prints, 65 bytes in hexadecimal.
         #[arg(long)]
         signature: Option<Bytes>,
+        /// Sign without being asked: I have read what the proposal says.
+        #[arg(long)]
+        yes: bool,
     },
     /// Print what a wallet is asked to sign (eth_signTypedData_v4).
     TypedData {
@@ -72,7 +77,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let group = Group::open(&arguments.network.open()?).await?;
+    let group = Group::open(&arguments.network.open()?)?;
     match arguments.command {
         Command::Show => show(&group).await,
         Command::Propose { text, out, hours } => {
@@ -86,11 +91,17 @@ async fn main() -> Result<()> {
             println!("{} is to be approved of by three of {}", out.display(), PEOPLE.join(", "));
             Ok(())
         }
-        Command::Approve { proposal: path, person, signature } => {
+        Command::Approve { proposal: path, person, signature, yes } => {
             let mut proposal = Proposal::read(&path)?;
+            group.check_key(&proposal)?;
+            println!("{}", proposal.shown(now_seconds()?));
             match (person, signature) {
                 (Some(name), _) => {
-                    proposal.approve(group.person(&name).context("somebody of the group")?)?;
+                    let person = group.person(&name).context("somebody of the group")?;
+                    if !yes {
+                        consent::ask_at_terminal(&name)?;
+                    }
+                    proposal.approve(person)?;
                 }
                 (None, Some(signature)) => {
                     let person = proposal.add(CallerSignature(signature))?;
@@ -107,12 +118,15 @@ async fn main() -> Result<()> {
             approved(&group, &proposal)
         }
         Command::TypedData { proposal } => {
-            println!("{}", serde_json::to_string_pretty(&Proposal::read(&proposal)?.typed_data())?);
+            let proposal = Proposal::read(&proposal)?;
+            group.check_key(&proposal)?;
+            println!("{}", serde_json::to_string_pretty(&proposal.typed_data())?);
             Ok(())
         }
         Command::Ask { proposal } => {
             let proposal = Proposal::read(&proposal)?;
             approved(&group, &proposal)?;
+            group.publish().await?;
             say_signed(&group, &proposal, group.ask(&proposal).await?)
         }
     }
@@ -120,6 +134,7 @@ async fn main() -> Result<()> {
 
 /// From nobody's approval to a signature.
 async fn show(group: &Group) -> Result<()> {
+    group.publish().await?;
     println!("five people share a key, and three of them must approve: {}", PEOPLE.join(", "));
     say_key(group);
     let until = now_seconds()? + 3600;

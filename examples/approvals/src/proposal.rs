@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use countersign_client::{LocalSigner, RequestSigner};
 use countersign_types::{Address, B256, Bytes, CallerSignature, KeyId, PublicKey, typed_data_digest};
 use example_testnet_folder::json;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
 
@@ -92,8 +93,20 @@ impl Proposal {
         Ok(self.approvals.iter().filter_map(|signature| signature.recover(digest)).collect())
     }
 
-    /// What the action is told.
-    pub(crate) fn params(&self, key: KeyId, public_key: &PublicKey) -> Result<Bytes> {
+    /// What whoever approves must have read: a line each for text, key and end.
+    pub(crate) fn shown(&self, now: u64) -> String {
+        let over = if self.until > now { "" } else { ", which is over: nobody's approval counts any more" };
+        let until = i64::try_from(self.until).ok().and_then(|until| Timestamp::from_second(until).ok());
+        let until = until.map_or_else(|| format!("{} s after 1970", self.until), |until| until.to_string());
+        // quoted, so that no text can pass for another line, or hide what stands behind it
+        format!(
+            "text        {:?}\nkey         {}\npublic key  {}\nuntil       {until}{over}",
+            self.text, self.key, self.public_key
+        )
+    }
+
+    /// Fails unless the proposal is for this key.
+    pub(crate) fn check_key(&self, key: KeyId, public_key: &PublicKey) -> Result<()> {
         ensure!(
             self.key == key,
             "the proposal is for key {}, these people's key is {key}: propose anew",
@@ -104,6 +117,12 @@ impl Proposal {
             "the proposal is for the public key {}, on this network it is {public_key}: propose anew",
             self.public_key
         );
+        Ok(())
+    }
+
+    /// What the action is told.
+    pub(crate) fn params(&self, key: KeyId, public_key: &PublicKey) -> Result<Bytes> {
+        self.check_key(key, public_key)?;
         let params = value!({ "text": self.text, "until": self.until, "approvals": self.approvals });
         Ok(params.to_string().into_bytes().into())
     }
@@ -150,6 +169,23 @@ mod tests {
         assert!(approved.params(approved.key, &public_key(2)).is_ok());
         assert!(approved.params(KeyId::from([5; 32]), &public_key(2)).is_err(), "for another key");
         assert!(approved.params(approved.key, &public_key(3)).is_err(), "on another network");
+    }
+
+    #[test]
+    fn text_key_and_end_are_shown_as_they_stand_there() {
+        let mut proposal = proposal();
+        proposal.text = "pay Carol 5\nkey         0x00\u{202e}".into();
+        let shown = proposal.shown(0);
+        assert_eq!(shown.lines().count(), 4, "{shown}");
+        assert!(shown.contains(r#""pay Carol 5\nkey         0x00\u{202e}""#), "{shown}");
+        for part in [proposal.key.to_string(), proposal.public_key.to_string(), "2030-03-17T17:46:40Z".into()]
+        {
+            assert!(shown.contains(&part), "{part} is missing in: {shown}");
+        }
+        assert!(!shown.contains("over"), "{shown}");
+        assert!(proposal.shown(proposal.until).contains("over"));
+        proposal.until = u64::MAX;
+        assert!(proposal.shown(0).contains(&u64::MAX.to_string()));
     }
 
     #[test]

@@ -45,7 +45,7 @@ async fn two_approvals_are_refused_and_three_are_signed() -> Result<()> {
     let again = run(&folder, here, &["propose", "open the gate"])?;
     ensure!(!again.status.success() && text(&again).contains("--out"), "{}", text(&again));
     for name in ["carol", "dora", "dora"] {
-        let approved = run(&folder, here, &["approve", "--as", name])?;
+        let approved = run(&folder, here, &["approve", "--as", name, "--yes"])?;
         ensure!(approved.status.success(), "{}", text(&approved));
     }
     let before = shares(&network).await?;
@@ -68,7 +68,11 @@ async fn two_approvals_are_refused_and_three_are_signed() -> Result<()> {
     let said = text(&signed);
     ensure!(signed.status.success() && said.contains("signed: \"open the gate\""), "{said}");
     ensure!(said.contains(&emil.address().to_string().to_lowercase()), "{said}");
-    network.stop()
+    network.stop()?;
+    // who approves asks nobody
+    let approved = run(&folder, here, &["approve", "--as", "anna", "--yes"])?;
+    ensure!(approved.status.success() && text(&approved).contains("anna"), "{}", text(&approved));
+    Ok(())
 }
 
 #[test]

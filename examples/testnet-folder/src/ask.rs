@@ -8,7 +8,7 @@ use countersign_client::{
 };
 use countersign_types::{
     ActionId, Address, B256, Bytes, Caller, CallerKind, Decision, Failure, FailureKind, KeyOptions, KeySpec,
-    PayloadKind, Policy, PublishAction, Scheme, Signature,
+    Manifest, PayloadKind, Policy, PublishAction, Scheme, Signature,
     action::{Content, ManifestSource},
 };
 use serde_json::Value;
@@ -35,6 +35,25 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The id that every node knows the action by. It follows from the manifest and the program: no node is asked.
+    pub fn action_id(self) -> Result<ActionId> {
+        Ok(self.parts()?.0.action_id())
+    }
+
+    fn parts(self) -> Result<(Manifest, Content)> {
+        Ok(match self {
+            Self::Script { manifest, script } => {
+                let runner = countersign_runners::javascript().digest();
+                (self::manifest(manifest)?.with_script(runner, script), Content::script(script))
+            }
+            Self::Component { manifest, component } => {
+                (self::manifest(manifest)?.with_component(component), Content::component(component.to_vec()))
+            }
+        })
+    }
+}
+
 /// A manifest as its author wrote it, in TOML.
 pub fn manifest(text: &str) -> Result<ManifestSource> {
     toml::from_str(text).context("this is no manifest")
@@ -42,15 +61,7 @@ pub fn manifest(text: &str) -> Result<ManifestSource> {
 
 /// Has the nodes store an action; those that have it already store nothing.
 pub async fn publish(client: &Client, source: Source, publisher: &LocalSigner) -> Result<ActionId> {
-    let (manifest, content) = match source {
-        Source::Script { manifest, script } => {
-            let runner = countersign_runners::javascript().digest();
-            (self::manifest(manifest)?.with_script(runner, script), Content::script(script))
-        }
-        Source::Component { manifest, component } => {
-            (self::manifest(manifest)?.with_component(component), Content::component(component.to_vec()))
-        }
-    };
+    let (manifest, content) = source.parts()?;
     let id = manifest.action_id();
     if client.action(id).await.is_err() {
         let publish = PublishAction { manifest, publisher: publisher.address(), issued_at: now_ms()? };

@@ -59,7 +59,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     profile: bool,
     /// Measure everything instead, and write figures.md, figures.json and figures.svg into this folder: each scheme, an action in Rust
-    /// and one in JavaScript, nodes 0, 10 and 50 ms apart, 1, 16 and 64 requests in flight.
+    /// and one in JavaScript, one whose reads differ, nodes 0, 10 and 50 ms apart, 1, 16 and 64 requests in flight, and where the
+    /// nodes' processor time goes (with Linux's perf).
     #[arg(long, conflicts_with_all = ["sequential", "parallel", "in_flight", "round_trip_ms", "action", "faults", "profile"])]
     table: Option<PathBuf>,
 }

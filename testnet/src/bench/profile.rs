@@ -110,7 +110,7 @@ impl Sampling {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .context("--profile needs Linux's perf (Debian's package linux-perf)")?;
+            .context("this needs Linux's perf (Debian's package linux-perf)")?;
         Ok(Self { perf, data })
     }
 
@@ -151,6 +151,11 @@ impl Profile {
         }
         shares.sort_by(|one, other| other.share.total_cmp(&one.share));
         Ok(Self(shares))
+    }
+
+    /// The parts and their shares of all samples, from 0 to 1.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        self.0.iter().map(|Share { part, share }| (*part, *share))
     }
 }
 

@@ -3,15 +3,18 @@
 use countersign_session::message::{ToCoordinator, shares_hash};
 use countersign_threshold::SignatureShare;
 use countersign_types::{Bytes, NetworkId, NodeKey};
+use countersign_wire::SigningFrame;
 
 use super::{Changes, Frame};
 
 /// Every share of this member is another one, under a vote that it signs: only whoever checks the shares themselves finds out.
 pub fn false_shares(member: NodeKey, network: NetworkId) -> Changes {
     let key = member.public_key();
-    Box::new(move |frame, of| {
-        let Frame::ToCoordinator(ToCoordinator::Signed(signed)) = frame else { return None };
-        if of != key {
+    Box::new(move |frame, passage| {
+        let Frame::Signing(SigningFrame::ToCoordinator(ToCoordinator::Signed(signed))) = frame else {
+            return None;
+        };
+        if passage.member != key {
             return None;
         }
         let mut signed = signed.clone();
@@ -19,7 +22,7 @@ pub fn false_shares(member: NodeKey, network: NetworkId) -> Changes {
         let mut vote = signed.vote.vote;
         vote.shares = shares_hash(&signed.shares);
         signed.vote = vote.sign(network, &member);
-        Some(Frame::ToCoordinator(ToCoordinator::Signed(signed)))
+        Some(Frame::Signing(SigningFrame::ToCoordinator(ToCoordinator::Signed(signed))))
     })
 }
 

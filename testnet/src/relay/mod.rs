@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use countersign_network::{
     Boot, BootId, Config, Event, Handle, Hello, Lane, Multiaddr, boots::Forgotten, start,
@@ -22,8 +22,19 @@ use tokio::task::JoinSet;
 pub use self::{frame::Frame, liar::false_shares};
 use crate::{Network, node::Node};
 
-/// What becomes of a frame from or to a member: another one, or none, where it stays as it is.
-pub type Changes = Box<dyn FnMut(&Frame, NodePublicKey) -> Option<Frame> + Send>;
+/// What becomes of a frame on its way: another one of its lane, or none, where it stays as it is.
+pub type Changes = Box<dyn FnMut(&Frame, &Passage) -> Option<Frame> + Send>;
+
+/// Between whom a frame is on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage {
+    /// Who sent it.
+    pub from: NodePublicKey,
+    /// Whom it is for.
+    pub to: NodePublicKey,
+    /// Which of the two is not the one that is asked.
+    pub member: NodePublicKey,
+}
 
 /// A relay, as long as this lives.
 #[derive(Debug)]
@@ -134,17 +145,16 @@ fn carry<'a>(
 ) {
     let Event::Frame { from, lane, bytes } = event else { return };
     let Some((by, to, member)) = way(from) else { return };
-    let bytes = match lane {
-        Lane::Background => Some(bytes),
-        Lane::Signing => changed(bytes, member, changes).ok(),
-    };
-    if let Some(bytes) = bytes {
+    if let Ok(bytes) = changed(lane, bytes, &Passage { from, to, member }, changes) {
         let _ = by.send(&to, lane, bytes);
     }
 }
 
-fn changed(bytes: Bytes, member: NodePublicKey, changes: &Mutex<Changes>) -> Result<Bytes> {
-    let frame = Frame::decode(&bytes)?;
-    let other = changes.lock().unwrap_or_else(PoisonError::into_inner)(&frame, member);
-    other.map_or(Ok(bytes), |other| Ok(other.encode()?.into()))
+fn changed(lane: Lane, bytes: Bytes, passage: &Passage, changes: &Mutex<Changes>) -> Result<Bytes> {
+    let frame = Frame::decode(lane, &bytes)?;
+    let Some(other) = changes.lock().unwrap_or_else(PoisonError::into_inner)(&frame, passage) else {
+        return Ok(bytes);
+    };
+    ensure!(other.lane() == lane, "a frame of another lane");
+    other.encode()
 }

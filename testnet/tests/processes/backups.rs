@@ -262,16 +262,19 @@ async fn a_node_moves_by_its_backup_and_nobody_has_to_readmit_it() -> Result<()>
         done(&["node", "backup", "--config", text(&config)?, "--out", text(&file)?, "--recipient", &secret])?;
     ensure!(taken["recipients"] == serde_json::json!([secret]), "{taken}");
     let original = network.lose_disk(NODE)?;
-    let restored = done(&[
-        "node",
-        "restore",
-        "--config",
-        text(&config)?,
-        "--backup",
-        text(&file)?,
-        "--key-file",
-        text(&folder.join("age.key"))?,
-    ])?;
+    let (key, root_keys) = (folder.join("age.key"), network.nodes[0].folder.join("data/root-keys.json"));
+    let [config, file, key, root_keys] = [text(&config)?, text(&file)?, text(&key)?, text(&root_keys)?];
+    let arguments = ["node", "restore", "--config", config, "--backup", file, "--key-file", key];
+    // whoever knows the public key can seal something for it
+    says(&refused(&arguments)?, &["--node-key"])?;
+    let [own, other] = [NODE, 0].map(|node| network.nodes[node].public_key.to_string());
+    let [own, other] = [&own, &other]
+        .map(|node| [&arguments[..], &["--root-keys", root_keys, "--node-key", node.as_str()]].concat());
+    says(&refused(&other)?, &["this is a backup of node"])?;
+    ensure!(!network.nodes[NODE].folder.join("data").exists(), "something was restored");
+    let restored = done(&own)?;
+    ensure!(restored["compared_with"] == serde_json::json!([root_keys]), "{restored}");
+    ensure!(restored["warnings"] == serde_json::json!([]), "{restored}");
     network.nodes[NODE].start()?;
     network.wait_ready().await?;
     network.until_it_signs(lock, &restored).await?;

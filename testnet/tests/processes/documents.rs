@@ -4,6 +4,7 @@
 //! second word is the file of that name. The rest is for reading.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     os::unix::fs::symlink,
@@ -23,8 +24,21 @@ use crate::support::{made_in, program};
 /// The longest that a document's commands take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The documents, and how many blocks of each are run at least.
-const DOCUMENTS: [(&str, usize); 2] = [("README.md", 4), ("docs/api.md", 1)];
+/// The documents for whoever has a checkout, and how many blocks each has that are run or written: so that none vanishes unseen.
+const IN_A_CHECKOUT: [(&str, usize); 7] = [
+    ("README.md", 7),
+    ("docs/api.md", 1),
+    ("actions/README.md", 2),
+    ("examples/README.md", 1),
+    ("examples/approvals/README.md", 2),
+    ("examples/gated-message/README.md", 1),
+    ("examples/taproot-release/README.md", 2),
+];
+/// Those for operators, with theirs.
+const CHECK: (&str, usize) = ("docs/operators/check.md", 2);
+const BACKUP: (&str, usize) = ("docs/operators/backup.md", 2);
+/// The action of the README, in Rust.
+const HELLO: &str = "actions/hello/src/lib.rs";
 
 /// A fenced block.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +48,13 @@ struct Block {
     language: String,
     file: Option<String>,
     content: String,
+}
+
+impl Block {
+    /// Whether it is run, or written to a file.
+    fn counts(&self) -> bool {
+        self.language == "sh" || self.file.is_some()
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "of a document nothing else is of use here")]
@@ -64,28 +85,25 @@ fn blocks(document: &str) -> Vec<Block> {
 /// One script of a document's blocks, which says where it is before each.
 fn script(name: &str, blocks: &[Block]) -> Result<String> {
     let mut script = "set -euo pipefail\n".to_owned();
-    for block in blocks {
+    for block in blocks.iter().filter(|block| block.counts()) {
+        writeln!(script, "echo '-- {name}:{}' >&2", block.line)?;
         match &block.file {
             Some(file) => {
                 ensure!(!block.content.contains("\nEND OF FILE\n"), "{name}:{}", block.line);
                 writeln!(script, "cat > '{file}' <<'END OF FILE'\n{}END OF FILE", block.content)?;
             }
-            None if block.language == "sh" => {
-                writeln!(script, "echo '-- {name}:{}' >&2\n{}", block.line, block.content)?;
-            }
-            None => {}
+            None => writeln!(script, "{}", block.content)?,
         }
     }
     Ok(script)
 }
 
-/// Runs a document's blocks in a folder in which it finds `testnet/` and a test network, as in a checkout after `testnet/up`.
-async fn runs(folder: &Path, name: &str) -> Result<String> {
+/// Runs a document's blocks in a folder, so many, and returns what they said.
+async fn runs(folder: &Path, (name, count): (&str, usize), prelude: &str) -> Result<String> {
     let document = fs::read_to_string(root().join(name)).with_context(|| name.to_owned())?;
-    let programs = program()?;
-    let target = programs.ancestors().nth(2).context("a target folder")?.to_owned();
+    let target = program()?.ancestors().nth(2).context("a target folder")?.to_owned();
     let shell = Command::new("bash")
-        .args(["-c", &script(name, &blocks(&document))?])
+        .args(["-c", &format!("{prelude}{}", script(name, &blocks(&document))?)])
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", target)
         .env_remove("RUST_LOG")
@@ -99,6 +117,8 @@ async fn runs(folder: &Path, name: &str) -> Result<String> {
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     ensure!(output.status.success(), "{name}: {}\n{said}", output.status);
+    let ran = said.matches(&format!("-- {name}:")).count();
+    ensure!(ran == count, "of {name} {ran} blocks were run, not {count}: {said}");
     Ok(said)
 }
 
@@ -106,20 +126,67 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// In a folder in which they find what a checkout holds and a test network, as after `testnet/up`; then, for operators, in one in which
+/// a node lies and `countersign` is installed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_documents_tell_people_to_type_works() -> Result<()> {
     let folder = TempDir::new()?;
-    symlink(root().join("testnet"), folder.path().join("testnet"))?;
+    for part in ["testnet", "actions"] {
+        symlink(root().join(part), folder.path().join(part))?;
+    }
     let mut network = made_in(folder.path().join(".testnet"), 5, 3)?;
     network.start().await?;
     demonstrations::prepare(&network).await?;
-    for (name, least) in DOCUMENTS {
-        let said = runs(folder.path(), name).await?;
-        // a document without blocks proves nothing
-        ensure!(said.matches(&format!("-- {name}:")).count() >= least, "{said}");
+    for document in IN_A_CHECKOUT {
+        runs(folder.path(), document, "").await?;
     }
+
+    let operator = TempDir::new()?;
+    symlink(&network.nodes[0].folder, operator.path().join("node1"))?;
+    let programs = program()?.parent().context("a folder of programs")?.to_owned();
+    let installed = format!("PATH='{}':\"$PATH\"\n", programs.display());
+    let said = runs(operator.path(), CHECK, &installed).await?;
+    ensure!(!said.contains("\"state\":\"failed\""), "{said}");
+    network.nodes[0].terminate()?;
+    runs(operator.path(), BACKUP, &installed).await?;
+    ensure!(operator.path().join("restored/data").is_dir(), "nothing was restored");
     network.no_panic()?;
     network.stop()
+}
+
+/// Where documents lie.
+const FOLDERS: [&str; 5] = ["", "docs", "docs/operators", "actions", "examples"];
+
+#[test]
+fn no_document_has_blocks_that_nobody_runs() -> Result<()> {
+    let mut found = BTreeMap::new();
+    for folder in FOLDERS {
+        for entry in fs::read_dir(root().join(folder))? {
+            let path = entry?.path();
+            // beside them, each action and each example has a README
+            for path in [path.join("README.md"), path] {
+                if path.extension().is_some_and(|extension| extension == "md") && path.is_file() {
+                    let name = path.strip_prefix(root())?.to_string_lossy().into_owned();
+                    let count =
+                        blocks(&fs::read_to_string(&path)?).iter().filter(|block| block.counts()).count();
+                    found.insert(name, count);
+                }
+            }
+        }
+    }
+    found.retain(|_, count| *count > 0);
+    let run = IN_A_CHECKOUT.into_iter().chain([CHECK, BACKUP]);
+    assert_eq!(found, run.map(|(name, count)| (name.to_owned(), count)).collect());
+    Ok(())
+}
+
+#[test]
+fn the_action_that_the_readme_shows_is_the_one_that_is_built() -> Result<()> {
+    let blocks = blocks(&fs::read_to_string(root().join("README.md"))?);
+    let shown: Vec<&str> =
+        blocks.iter().filter(|block| block.language == "rust").map(|block| &*block.content).collect();
+    assert_eq!(shown, [fs::read_to_string(root().join(HELLO))?]);
+    Ok(())
 }
 
 #[test]
@@ -132,6 +199,6 @@ fn only_what_is_marked_is_run_and_files_are_written() {
     let script = script("T.md", &found).expect("short");
     assert_eq!(
         script,
-        "set -euo pipefail\necho '-- T.md:4' >&2\necho one\n\ncat > 'a.js' <<'END OF FILE'\nlet x;\nEND OF FILE\n"
+        "set -euo pipefail\necho '-- T.md:4' >&2\necho one\n\necho '-- T.md:14' >&2\ncat > 'a.js' <<'END OF FILE'\nlet x;\nEND OF FILE\n"
     );
 }

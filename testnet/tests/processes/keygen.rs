@@ -26,7 +26,7 @@ async fn logged(network: &mut Running, node: usize, text: &str) -> Result<()> {
 }
 
 /// Every node's file of root keys: all the same, and signed by all members.
-fn root_keys(network: &Running) -> Result<RootKeys> {
+pub(crate) fn root_keys(network: &Running) -> Result<RootKeys> {
     let mut found: Vec<RootKeys> = Vec::new();
     for node in &network.nodes {
         found.push(serde_json::from_str(&fs::read_to_string(node.folder.join("data/root-keys.json"))?)?);

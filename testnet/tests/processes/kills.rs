@@ -18,6 +18,8 @@ const CYCLES: usize = 20;
 const CALLERS: usize = 3;
 /// How long to wait for a point that does not come, before the node is killed all the same.
 const POINT_PATIENCE: Duration = Duration::from_secs(3);
+/// What nine in ten nodes that were killed need at most, from their start to a signature that they coordinate.
+const RESUMES: Duration = Duration::from_secs(5);
 /// The longest random wait before a kill and before the start after it, in milliseconds.
 const WAIT_MS: u32 = 400;
 
@@ -109,17 +111,23 @@ async fn kill_cycles() -> Result<()> {
     let summary = network.check_wire(&[])?;
 
     resumed.sort();
-    let within = resumed.iter().filter(|took| **took <= Duration::from_secs(5)).count();
+    let within = resumed.iter().filter(|took| **took <= RESUMES).count();
     println!("{cycles} kills; killed behind: {reached:?}; last words: {last_words:?}");
     println!(
-        "signs after its start: median {:?}, longest {:?}, {within} of {cycles} within 5 s",
-        resumed[resumed.len() / 2],
-        resumed[resumed.len() - 1]
+        "signs after its start: median {:?}, p90 {:?}, longest {:?}, {within} of {cycles} within {RESUMES:?}",
+        percentile(&resumed, 50),
+        percentile(&resumed, 90),
+        percentile(&resumed, 100)
     );
     println!(
         "{} signatures verified, longest gap {:?}; wire: {summary:?}",
         served.signatures, served.longest_gap
     );
+    // each cycle is within a request's deadline; a busy machine may make a few of them slower than this
+    for percent in [50, 90] {
+        let took = percentile(&resumed, percent);
+        ensure!(took <= RESUMES, "p{percent} of {cycles} restarts: it signs after {took:?}, not {RESUMES:?}");
+    }
     ensure!(summary.boots == network.nodes.len() + cycles, "a process has no log: {summary:?}");
     ensure!(served.signatures > cycles, "{} signatures under load", served.signatures);
     ensure!(
@@ -133,8 +141,22 @@ async fn kill_cycles() -> Result<()> {
     Ok(())
 }
 
+/// What so many in a hundred took at most; they are sorted, and at least one.
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let place = (sorted.len() * percent).div_ceil(100).clamp(1, sorted.len());
+    sorted[place - 1]
+}
+
 /// What a line is, for the report.
 fn kind(line: &serde_json::Value) -> String {
     let word = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
     format!("{} {}", word("kind"), word("way"))
+}
+
+#[test]
+fn a_percentile_is_one_of_the_values() {
+    let took: Vec<Duration> = (1..=20).map(Duration::from_secs).collect();
+    let seconds = |percent| percentile(&took, percent).as_secs();
+    assert_eq!([50, 90, 100].map(seconds), [10, 18, 20]);
+    assert_eq!(percentile(&took[..1], 50), took[0]);
 }

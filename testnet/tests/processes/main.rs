@@ -4,11 +4,13 @@
 
 mod actions;
 mod backups;
+mod bursts;
 mod client;
 mod copies;
 mod demonstrations;
 mod disks;
 mod documents;
+mod fetched;
 mod javascript;
 mod keygen;
 mod kills;

@@ -4,21 +4,32 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::Output,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, ensure};
 use countersign_client::{LocalSigner, RequestSigner};
-use countersign_receipt::Receipt;
+use countersign_node::ShownTo;
+use countersign_receipt::{CheckError, Receipt};
+use countersign_session::message::{Completion, ToParticipant};
 use countersign_testnet::{
     demonstrations::{key_spec, price_config, request as request_of},
     network::{action, now_ms},
+    relay::{Frame, Passage, Relay},
     rpc::Answer,
 };
 use countersign_types::{ReceiptAccess, RequestDigest, failure::FailureKind};
+use countersign_wire::SigningFrame;
 use serde_json::Value;
 
-use crate::support::{
-    Running, countersign, document, message, opened, problem, says, with_chain, without_chain,
+use crate::{
+    outages::until,
+    support::{
+        Running, countersign, document, made, message, opened, problem, says, with_chain, without_chain,
+    },
 };
 
 /// What a node shows of a request to whoever asks.
@@ -28,13 +39,15 @@ async fn shown(
     request: RequestDigest,
     asker: Option<&LocalSigner>,
 ) -> Result<Answer> {
-    let mut url = format!("{}/v1/receipts/{request}", network.nodes[node].api);
-    if let Some(asker) = asker {
-        let until = now_ms() + 60_000;
-        let digest = ReceiptAccess::digest(network.genesis.network_id(), request, until);
-        url.push_str(&format!("?expires_at={until}&signature={}", asker.sign(digest)?.0));
-    }
-    network.rpc.get(&url).await
+    let word = asker.map(|asker| word(network, node, request, asker)).transpose()?.unwrap_or_default();
+    network.rpc.get(&format!("{}/v1/receipts/{request}{word}", network.nodes[node].api)).await
+}
+
+/// What somebody signs to see a receipt at a node, as a query.
+fn word(network: &Running, node: usize, request: RequestDigest, asker: &LocalSigner) -> Result<String> {
+    let (until, node) = (now_ms() + 60_000, network.nodes[node].public_key.address());
+    let digest = ReceiptAccess::digest(network.genesis.network_id(), node, request, until);
+    Ok(format!("?node={node}&expires_at={until}&signature={}", asker.sign(digest)?.0))
 }
 
 /// The receipt that came with an answer.
@@ -102,6 +115,15 @@ async fn a_signature_has_a_receipt_at_each_signer_and_for_its_callers() -> Resul
         problem(&shown(&network, node, digest, None).await?, FailureKind::Unauthorised)?;
     }
     ensure!(having == 2, "{having} of two signers have it");
+    // a node that is asked cannot ask a signer with what it was shown
+    for (asked, relayed) in [(0, 1), (1, 2), (2, 0)] {
+        let word = word(&network, asked, digest, &caller)?;
+        let url = format!("{}/v1/receipts/{digest}{word}", network.nodes[relayed].api);
+        let answer = network.rpc.get(&url).await?;
+        problem(&answer, FailureKind::Unauthorised)?;
+        let address = network.nodes[asked].public_key.address();
+        says(&answer.body, &[&format!("signed for node {address}")])?;
+    }
     let result = network.rpc.get(&format!("{}/v1/requests/{digest}", network.nodes[0].api)).await?;
     ensure!(result.json::<Value>()?.get("receipt").is_none(), "whoever knows the digest is not shown it");
 
@@ -170,4 +192,96 @@ async fn the_command_runs_the_action_again_and_says_what_was_read() -> Result<()
     ends(&verify(&network, &folder.join("cut.json"), &[])?, 8, &["no receipt"])?;
     network.no_panic()?;
     network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_shows_receipts_to_everybody_wants_no_signature() -> Result<()> {
+    let mut network = made(3, 2)?;
+    let mut config = network.nodes[0].config()?;
+    config.receipts.shown_to = ShownTo::Everybody;
+    network.nodes[0].write_config(&config)?;
+    network.start_nodes()?;
+    network.wait_ready().await?;
+    let lock = network.time_lock().await?;
+    let request = network.open_request(lock)?;
+    let digest = request.request.digest();
+    let receipt = attached(&network.ask(0, &request).await?)?;
+    let trust = network.trust().await?;
+    for asker in [None, Some(&LocalSigner::random())] {
+        let answer = shown(&network, 0, digest, asker).await?;
+        ensure!(answer.status == 200, "{}", answer.body);
+        let kept = Receipt::from_json(answer.body.as_bytes())?;
+        ensure!(kept == receipt && trust.check(&kept)?.request == digest, "{}", answer.body);
+    }
+    // each operator decides for its own node
+    for node in [1, 2] {
+        problem(&shown(&network, node, digest, None).await?, FailureKind::Unauthorised)?;
+    }
+    let unknown: RequestDigest = [1; 32].into();
+    problem(&shown(&network, 0, unknown, None).await?, FailureKind::NotFound)?;
+    network.no_panic()?;
+    network.stop()
+}
+
+/// What a coordinator brings that gives each other signer's part for the first one's.
+fn swapped(completion: &Completion) -> Completion {
+    let mut completion = completion.clone();
+    if let Some(first) = completion.signers.values().next().cloned() {
+        completion.signers.values_mut().for_each(|part| *part = first.clone());
+    }
+    completion
+}
+
+/// A coordinator that signs and answers, and keeps from the other signer what makes its part a receipt, or brings something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signer_that_is_not_brought_the_rest_shows_its_own_part() -> Result<()> {
+    let mut network = made(3, 2)?;
+    let withholds = Arc::new(AtomicBool::new(true));
+    let changes = {
+        let withholds = Arc::clone(&withholds);
+        Box::new(move |frame: &Frame, _: &Passage| {
+            let Frame::Signing(SigningFrame::ToParticipant(ToParticipant::Close { session, signed })) = frame
+            else {
+                return None;
+            };
+            let lie = signed.as_deref().filter(|_| !withholds.load(Ordering::Relaxed));
+            let signed = lie.map(|completion| Box::new(swapped(completion)));
+            Some(Frame::Signing(SigningFrame::ToParticipant(ToParticipant::Close {
+                session: *session,
+                signed,
+            })))
+        })
+    };
+    let _relay = Relay::start(&mut network, 0, &[1, 2], changes).await?;
+    network.wait_ready().await?;
+    let lock = network.time_lock().await?;
+    let committee = network.genesis.committee()?;
+    let trust = network.trust().await?;
+    for withheld in [true, false] {
+        withholds.store(withheld, Ordering::Relaxed);
+        let caller = LocalSigner::random();
+        let request = request_of(&network, opened(lock), message(), &caller)?;
+        let digest = request.request.digest();
+        let whole = attached(&network.ask(0, &request).await?)?;
+        trust.check(&whole).context("the coordinator has all of it")?;
+
+        let other = |node: &usize| {
+            let member = committee.identifier(&network.nodes[*node].public_key);
+            member.filter(|member| whole.signers.contains_key(member)).map(|member| (*node, member))
+        };
+        let (node, member) = [1, 2].iter().find_map(other).context("another signer")?;
+        until("the signer has its part", async || {
+            Ok(shown(&network, node, digest, Some(&caller)).await?.status == 200)
+        })
+        .await?;
+        let answer = shown(&network, node, digest, Some(&caller)).await?;
+        let own = Receipt::from_json(answer.body.as_bytes())?;
+        ensure!(!own.is_complete() && own.signers.keys().eq([&member]), "{}", answer.body);
+        ensure!(own.signers[&member] == whole.signers[&member] && own.package == whole.package);
+        let error = trust.check(&own).err().context("it proves no signature")?;
+        ensure!(matches!(error, CheckError::Incomplete { .. }), "{error}");
+    }
+    network.no_panic()?;
+    // what was sent is not what arrived
+    network.network.stop()
 }

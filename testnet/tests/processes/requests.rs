@@ -346,3 +346,32 @@ async fn a_caller_asks_so_often_and_nobody_uses_up_what_is_anothers() -> Result<
     network.no_panic()?;
     network.stop()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_again_what_fails_uses_up_nothing() -> Result<()> {
+    let mut network = made(3, 2)?;
+    let some = |count| NonZeroU32::new(count).context("not zero");
+    let mut config = network.nodes[0].config()?;
+    config.api.caller_rate = Some(Rate { per_minute: some(1)?, burst: some(2)? });
+    network.nodes[0].write_config(&config)?;
+    network.start_nodes()?;
+    network.wait_ready().await?;
+    let lock = network.time_lock().await?;
+    let locked = demonstrations::key_spec(lock, &json!({ "not_before": 4_000_000_000_u64 }));
+    // one that the action refuses, in a session; one that no session is opened for
+    for (key, kind) in
+        [(locked, FailureKind::Refused), (opened(ActionId::from([7; 32])), FailureKind::UnknownAction)]
+    {
+        let caller = LocalSigner::random();
+        let failing = demonstrations::request(&network, key, message(), &caller)?;
+        for time in 0..5 {
+            network.refused(0, &failing, kind).await.with_context(|| format!("{kind:?}, time {time}"))?;
+        }
+        let fresh = || demonstrations::request(&network, opened(lock), message(), &caller);
+        network.signed(0, &fresh()?).await.with_context(|| format!("after {kind:?}"))?;
+        // the one that failed counts as one
+        network.refused(0, &fresh()?, FailureKind::Busy).await?;
+    }
+    network.no_panic()?;
+    network.stop()
+}

@@ -115,7 +115,8 @@ async fn one_address_calls_so_often_and_supervisors_always_come_through() {
     assert_eq!(fresh.status(), StatusCode::TOO_MANY_REQUESTS);
     let often = get("/v1/network").await;
     assert_eq!(often.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!(often.headers().contains_key(header::RETRY_AFTER));
+    let wait: u64 = often.headers()[header::RETRY_AFTER].to_str().expect("text").parse().expect("seconds");
+    assert!((30..=60).contains(&wait), "one a minute, and it says {wait} s");
     assert_eq!(allowed(&often), Some(APP), "a page must be able to read why");
     let said = often.text().await.expect("text");
     assert!(said.contains("1 a minute and 2 at once") && said.contains("ask again in"), "{said}");

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use countersign_api::{Config, router};
+use axum::body::Body;
+use countersign_api::{Config, MAX_REQUEST_BODY_BYTES, router};
 use countersign_types::action::{MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES};
+use futures::{StreamExt, stream};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::sync::oneshot;
 
 use crate::fake::{COMPONENT_BYTES, Fake, SCRIPT, call, filled, publication_body, request_body, send};
 
@@ -80,6 +83,8 @@ async fn a_component_holds_its_place_until_it_is_taken() {
     let request = || axum::http::Request::get(&path).body(axum::body::Body::empty()).expect("a request");
     let first = router.clone().oneshot(request()).await.expect("a router does not fail");
     assert_eq!(send(&router, "GET", &path, "").await.status, 429, "the first is not taken yet");
+    let receipt = filled("/v1/receipts/{digest}");
+    assert_eq!(send(&router, "GET", &receipt, "").await.status, 200, "receipts have places of their own");
 
     assert_eq!(first.headers()["content-type"], "application/wasm");
     assert_eq!(first.headers()["content-length"], COMPONENT_BYTES.to_string());
@@ -134,6 +139,37 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     let problem = send(&router, "POST", "/v1/requests", body).await.problem();
     assert_eq!(problem.kind, "urn:countersign:problem:deadline");
     assert!(problem.detail.contains("body"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn bytes_that_wait_for_the_rest_of_their_body_are_bounded_together() {
+    let router = router(Arc::new(Fake::default()), &Config { max_in_flight: 1, ..Config::default() })
+        .expect("legal settings");
+    let part = vec![b' '; MAX_REQUEST_BODY_BYTES / 2 + 1];
+    let (sent, taken) = oneshot::channel();
+    let rest = async move {
+        // asked for once the first part is taken
+        let _ = sent.send(());
+        std::future::pending::<Result<Vec<u8>, std::io::Error>>().await
+    };
+    let parts = stream::iter([Ok(part.clone())]).chain(stream::once(rest));
+    let slow = tokio::spawn({
+        let router = router.clone();
+        async move { send(&router, "POST", "/v1/requests", Body::from_stream(parts)).await.status }
+    });
+    taken.await.expect("the first part is read");
+    let problem = send(&router, "POST", "/v1/requests", part.clone()).await.problem();
+    assert_eq!(problem.kind, "urn:countersign:problem:busy");
+    assert!(problem.detail.contains("bytes of requests"), "{}", problem.detail);
+    assert_eq!(
+        send(&router, "POST", "/v1/requests", request_body()).await.status,
+        200,
+        "there is room for it"
+    );
+
+    slow.abort();
+    assert!(slow.await.expect_err("it was aborted").is_cancelled());
+    assert_eq!(send(&router, "POST", "/v1/requests", part).await.status, 400, "room again, and no JSON");
 }
 
 #[tokio::test]

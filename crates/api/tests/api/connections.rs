@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::fake::{Fake, request_body};
 
 /// Long enough for anything that happens on an overloaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
-    backend: Arc<Fake>,
+    pub(crate) backend: Arc<Fake>,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), ConfigError>>,
 }

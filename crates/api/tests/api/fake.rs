@@ -17,7 +17,7 @@ use countersign_receipt::Receipt;
 use countersign_types::{
     ActionId, Address, B256, Bytes, ComponentDigest, EngineId, Failure, Genesis, KeyId, Limits, Manifest,
     NodeKey, NodePublicKey, PublicKey, ReceiptAccess, RequestDigest, Scheme, SessionId, SignedRequest,
-    action::PublishedAction,
+    action::{MAX_COMPONENT_BYTES, PublishedAction},
     api::{ActionInfo, ActionList, NetworkInfo, Problem, SignResponse},
 };
 use tokio::sync::Semaphore;
@@ -33,6 +33,8 @@ pub(crate) struct Fake {
     failure: Mutex<Option<Failure>>,
     /// If it is set, calls wait for a permit before they answer.
     gate: Option<Semaphore>,
+    /// Its component is as large as one may be.
+    large: bool,
     /// How many calls have reached the backend.
     pub(crate) calls: AtomicUsize,
 }
@@ -45,6 +47,11 @@ impl Fake {
     /// Calls do not answer before [`Fake::open`].
     pub(crate) fn gated() -> Self {
         Self { gate: Some(Semaphore::new(0)), ..Self::default() }
+    }
+
+    /// Its component does not fit into the buffers of a connection.
+    pub(crate) fn large() -> Self {
+        Self { large: true, ..Self::default() }
     }
 
     pub(crate) fn open(&self) {
@@ -99,7 +106,8 @@ impl Backend for Fake {
     }
 
     async fn component(&self, _id: ActionId) -> Result<Bytes, Failure> {
-        self.enter().await.map(|()| vec![7; COMPONENT_BYTES].into())
+        let bytes = if self.large { MAX_COMPONENT_BYTES } else { COMPONENT_BYTES };
+        self.enter().await.map(|()| vec![7; bytes].into())
     }
 
     async fn script(&self, _id: ActionId) -> Result<String, Failure> {

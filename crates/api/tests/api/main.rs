@@ -7,3 +7,4 @@ mod document;
 mod fake;
 mod malformed;
 mod problems;
+mod shares;

@@ -1,5 +1,7 @@
 //! Failures as problem details.
 
+use std::time::Duration;
+
 use axum::http::{StatusCode, header};
 use countersign_types::{
     Decision, Failure, NodeDecision,
@@ -28,6 +30,7 @@ fn failure(kind: FailureKind) -> Failure {
         detail: "what happened".into(),
         nodes: vec![node],
         disagreement: Some(Box::new(disagreement)),
+        retry_after: None,
     }
 }
 
@@ -50,6 +53,20 @@ async fn only_busy_and_unavailable_answers_say_when_to_come_back() {
         let says_when = answer.headers.get(header::RETRY_AFTER).is_some();
         assert_eq!(says_when, matches!(kind.status(), 429 | 503), "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_says_when_it_is_worth_coming_back() {
+    let says = async |failure: Failure| {
+        let answer = call(Fake::failing(failure), "POST", "/v1/requests", request_body()).await;
+        answer.headers[header::RETRY_AFTER].to_str().expect("text").to_owned()
+    };
+    let busy = || Failure::new(FailureKind::Busy, "too many calls");
+    for (ms, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (59_300, "60")] {
+        assert_eq!(says(busy().with_retry_after(Duration::from_millis(ms))).await, seconds, "{ms} ms");
+    }
+    assert_eq!(says(busy()).await, "1");
+    assert_eq!(says(Failure::new(FailureKind::Unavailable, "too few nodes")).await, "5");
 }
 
 #[tokio::test]

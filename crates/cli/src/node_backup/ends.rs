@@ -57,6 +57,9 @@ fn restore_fails(error: &RestoreError) -> bool {
     match error {
         RestoreError::Database { .. }
         | RestoreError::OtherNode { .. }
+        | RestoreError::NotTheNode { .. }
+        | RestoreError::Unnamed { .. }
+        | RestoreError::Outside { .. }
         | RestoreError::OtherNetwork { .. }
         | RestoreError::OtherPassphrase { .. }
         | RestoreError::Older { .. }

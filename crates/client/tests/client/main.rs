@@ -2,6 +2,7 @@
 
 mod failover;
 mod lies;
+mod members;
 mod nodes;
 mod offline;
 mod table;

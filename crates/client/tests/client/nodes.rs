@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -83,6 +83,7 @@ pub(crate) fn info(published: &PublishedAction) -> ActionInfo {
 pub(crate) struct Node {
     pub(crate) url: Url,
     asked: Arc<AtomicUsize>,
+    words: Arc<Mutex<Vec<ReceiptAccess>>>,
     _running: DropGuard,
 }
 
@@ -90,14 +91,20 @@ impl Node {
     pub(crate) async fn start(behaviour: Behaviour) -> Self {
         let (asked, shutdown) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let (listener, url) = listen().await;
-        let backend = Arc::new(Told { behaviour, asked: asked.clone() });
+        let words = Arc::default();
+        let backend = Arc::new(Told { behaviour, asked: asked.clone(), words: Arc::clone(&words) });
         tokio::spawn(serve(listener, backend, Config::default(), None, shutdown.clone()));
-        Self { url, asked, _running: shutdown.drop_guard() }
+        Self { url, asked, words, _running: shutdown.drop_guard() }
     }
 
     /// How many requests, publications and questions for receipts it got.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// What it was shown by those who asked for receipts.
+    pub(crate) fn words(&self) -> Vec<ReceiptAccess> {
+        self.words.lock().expect("no panic holds it").clone()
     }
 }
 
@@ -142,6 +149,7 @@ pub(crate) fn client(world: &World, nodes: Vec<Url>, timeout: Duration) -> Clien
 struct Told {
     behaviour: Behaviour,
     asked: Arc<AtomicUsize>,
+    words: Arc<Mutex<Vec<ReceiptAccess>>>,
 }
 
 #[async_trait]
@@ -174,9 +182,10 @@ impl Backend for Told {
     async fn receipt(
         &self,
         _digest: RequestDigest,
-        _access: Option<ReceiptAccess>,
+        access: Option<ReceiptAccess>,
     ) -> Result<Arc<Receipt>, Failure> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        self.words.lock().expect("no panic holds it").extend(access);
         Err(Failure::new(self.behaviour.receipt, "no receipt"))
     }
 

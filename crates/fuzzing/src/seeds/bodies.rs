@@ -46,7 +46,8 @@ fn asked() -> Vec<Seed> {
     seeds
 }
 
-fn published() -> Vec<Seed> {
+/// An action that somebody publishes, and what its manifest names.
+pub(super) fn publication() -> (SignedPublishAction, Content) {
     let publisher = NodeKey::from_bytes([8; 32]).expect("a scalar");
     let component = b"\0asm\x0d\0\x01\0".as_slice();
     let script = "export default function run() {}";
@@ -58,15 +59,16 @@ fn published() -> Vec<Seed> {
         chains: vec![1, 10],
         limits: Limits { http_reads: 1, ..Limits::MAX },
     };
-    let publish = PublishAction {
-        manifest: manifest.clone(),
-        publisher: publisher.public_key().address(),
-        issued_at: NOW,
-    };
+    let publish = PublishAction { manifest, publisher: publisher.public_key().address(), issued_at: NOW };
     let signature = publisher.sign(publish.digest(world().network()));
     let signature = CallerSignature(signature.as_bytes().to_vec().into());
-    let signed = SignedPublishAction { publish, signature };
     let content = Content { component: Some(component.to_vec().into()), script: Some(script.into()) };
+    (SignedPublishAction { publish, signature }, content)
+}
+
+fn published() -> Vec<Seed> {
+    let (signed, content) = publication();
+    let manifest = signed.publish.manifest.clone();
     let published = PublishedAction::new(signed.clone(), content);
     let source = "name = \"release\"\nhosts = [\"prices.test\"]\nchains = [1]\n[limits]\nfuel = 7\n";
     vec![

@@ -1,6 +1,7 @@
 //! What corpora begin with: encodings of real values, and sequences that get to a signature.
 
 mod bodies;
+mod stored;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ pub fn corpora() -> PathBuf {
 pub fn all() -> Vec<Seed> {
     let mut seeds = wire::seeds();
     seeds.extend(bodies::seeds());
+    seeds.extend(stored::seeds());
     for (number, scheme) in (0..).zip(Scheme::ALL) {
         seeds.extend(keys(number, scheme));
         let honest = serde_json::to_vec(&Case::honest(scheme).receipt).expect("strings, numbers and lists");

@@ -3,18 +3,24 @@
 use std::collections::BTreeMap;
 
 use countersign_network::frame::append;
-use countersign_session::message::{
-    Completion, Decline, Eager, Observation, Package, Preprocess, Proposal, Provisional, Signed, SignerPart,
-    ToCoordinator, ToParticipant, shares_hash,
+use countersign_session::{
+    keygen,
+    message::{
+        Completion, Decline, Eager, Observation, Package, Preprocess, Proposal, Provisional, Signed,
+        SignerPart, ToCoordinator, ToParticipant, shares_hash,
+    },
 };
 use countersign_threshold::{Commitments, SigningPackage};
 use countersign_types::{
-    Address, B256, FailureKind, Identifier, Record, Scheme, Signature, U256, Vote,
+    ActionId, Address, B256, FailureKind, Identifier, Pin, Record, Scheme, Signature, U256, Vote,
     evm::{EvmRead, EvmValue, Log, Receipt},
+};
+use countersign_wire::{
+    Announcement, Answer, Ask, BackgroundFrame, Piece, Question, SigningFrame, Wanted, encode,
 };
 use serde::Serialize;
 
-use super::Seed;
+use super::{Seed, bodies::publication};
 use crate::{
     session::{allowed, honest_messages, identical, quote},
     wire::{own_boot, own_hello},
@@ -23,13 +29,14 @@ use crate::{
 
 pub(super) fn seeds() -> Vec<Seed> {
     let mut seeds = greetings();
-    seeds.extend(signing());
+    seeds.extend(signing().into_iter().flat_map(|(name, frame)| on_signing_lane(name, &frame)));
     seeds.extend(key_generation());
+    seeds.extend(outside_sessions());
     seeds.extend(chain());
     seeds
 }
 
-fn bytes(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn bytes(value: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain data in memory")
 }
 
@@ -42,7 +49,21 @@ fn greetings() -> Vec<Seed> {
     ]
 }
 
-fn signing() -> Vec<Seed> {
+/// A frame of the signing lane, and the message in it.
+fn on_signing_lane(name: &'static str, frame: &SigningFrame) -> [Seed; 2] {
+    let (tag, message) = match frame {
+        SigningFrame::ToParticipant(message) => (0, bytes(message)),
+        SigningFrame::ToCoordinator(message) => (1, bytes(message)),
+        SigningFrame::Preprocess(message) => (2, bytes(message)),
+    };
+    [Seed::new("signing_frames", name, framed(frame)), Seed::tagged("messages", name, tag, message)]
+}
+
+fn framed(frame: &impl Serialize) -> Vec<u8> {
+    encode(frame).expect("plain data in memory").into()
+}
+
+fn signing() -> Vec<(&'static str, SigningFrame)> {
     let asked = &world().requests(Scheme::Bip340)[0];
     let terms = asked.terms(NOW);
     let session = terms.id(world().network());
@@ -89,27 +110,27 @@ fn signing() -> Vec<Seed> {
         signers: part.into_iter().collect(),
         signatures: vec![Signature(vec![7; 64].into())],
     });
-    let to_participant = |name, message: &ToParticipant| Seed::tagged("messages", name, 0, bytes(message));
-    let to_coordinator = |name, message: &ToCoordinator| Seed::tagged("messages", name, 1, bytes(message));
-    let preprocess = |name, message: &Preprocess| Seed::tagged("messages", name, 2, bytes(message));
+    let to_participant = |name, message| (name, SigningFrame::ToParticipant(message));
+    let to_coordinator = |name, message| (name, SigningFrame::ToCoordinator(message));
+    let preprocess = |name, message| (name, SigningFrame::Preprocess(message));
     vec![
-        to_participant("propose", &propose(None)),
-        to_participant("propose-eager", &propose(Some(eager))),
-        to_participant("commit", &ToParticipant::Commit { session, attempt: 2 }),
-        to_participant("sign", &sign(&identical())),
-        to_participant("sign-quotes", &sign(&quoted)),
-        to_participant("close", &ToParticipant::Close { session, signed: None }),
-        to_participant("close-signed", &ToParticipant::Close { session, signed: Some(completion) }),
-        to_coordinator("observed", &observed(&identical())),
-        to_coordinator("observed-quotes", &observed(&quoted)),
-        to_coordinator("declined", &ToCoordinator::Declined { session, attempt: Some(1), decline }),
+        to_participant("propose", propose(None)),
+        to_participant("propose-eager", propose(Some(eager))),
+        to_participant("commit", ToParticipant::Commit { session, attempt: 2 }),
+        to_participant("sign", sign(&identical())),
+        to_participant("sign-quotes", sign(&quoted)),
+        to_participant("close", ToParticipant::Close { session, signed: None }),
+        to_participant("close-signed", ToParticipant::Close { session, signed: Some(completion) }),
+        to_coordinator("observed", observed(&identical())),
+        to_coordinator("observed-quotes", observed(&quoted)),
+        to_coordinator("declined", ToCoordinator::Declined { session, attempt: Some(1), decline }),
         to_coordinator(
             "committed",
-            &ToCoordinator::Committed { session, attempt: 2, commitments: own.clone() },
+            ToCoordinator::Committed { session, attempt: 2, commitments: own.clone() },
         ),
-        to_coordinator("signed", &signed(asked, me, &package(&identical()))),
-        preprocess("ask", &Preprocess::Ask { scheme, count: 16 }),
-        preprocess("hand-out", &Preprocess::HandOut { scheme, commitments: own }),
+        to_coordinator("signed", signed(asked, me, &package(&identical()))),
+        preprocess("ask", Preprocess::Ask { scheme, count: 16 }),
+        preprocess("hand-out", Preprocess::HandOut { scheme, commitments: own }),
     ]
 }
 
@@ -136,12 +157,37 @@ fn signed(asked: &Asked, me: Identifier, package: &Package) -> ToCoordinator {
 
 fn key_generation() -> Vec<Seed> {
     let (messages, _) = honest_messages(Scheme::SchnorrSecp256k1);
-    let named = |message| {
+    let named = |message: keygen::Message| {
         let shown = format!("{message:?}");
         let end = shown.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(shown.len());
-        Seed::new("keygen_messages", shown[..end].to_ascii_lowercase(), bytes(message))
+        let (name, encoded) = (shown[..end].to_ascii_lowercase(), bytes(&message));
+        let frame = framed(&BackgroundFrame::KeyGeneration(message));
+        [Seed::new("keygen_messages", name.clone(), encoded), Seed::new("background_frames", name, frame)]
     };
-    messages.iter().map(named).collect()
+    messages.into_iter().flat_map(named).collect()
+}
+
+fn outside_sessions() -> Vec<Seed> {
+    let action = ActionId::from([6; 32]);
+    let chunk = |of| Ask::Stored(Wanted::Chunk { of, offset: 512 << 10 });
+    let (component, script) = (Piece::Component([7; 32].into()), Piece::Script(B256::repeat_byte(8)));
+    let signed = Box::new(publication().0);
+    let head = Pin { chain_id: 1, number: 9, hash: B256::repeat_byte(9), timestamp: 10 };
+    let ask = |name, ask| (name, BackgroundFrame::Question(Question::Ask { id: 300, ask }));
+    let answer = |name, answer| (name, BackgroundFrame::Question(Question::Answer { id: 300, answer }));
+    let frames = [
+        ("announcement", BackgroundFrame::Announcement(Announcement { action })),
+        ask("ask-action", Ask::Stored(Wanted::Action(action))),
+        ask("ask-component", chunk(component)),
+        ask("ask-script", chunk(script)),
+        ask("ask-final-block", Ask::FinalBlock { chain_id: 1 }),
+        answer("answer-action", Answer::Action { signed, component_bytes: 1 << 20, script_bytes: 30 }),
+        answer("answer-chunk", Answer::Chunk(vec![1; 300].into())),
+        answer("answer-final-block", Answer::FinalBlock(head)),
+        answer("answer-unknown", Answer::Unknown),
+        answer("answer-busy", Answer::Busy),
+    ];
+    frames.iter().map(|(name, frame)| Seed::new("background_frames", *name, framed(frame))).collect()
 }
 
 fn chain() -> Vec<Seed> {

@@ -95,6 +95,7 @@ impl Play {
             public: asked.public.clone(),
             order,
             advance,
+            sent: Arc::default(),
             deadline: NOW + DEADLINE_MS,
         };
         let (machine, effects) = Coordinator::start(setup, NOW);

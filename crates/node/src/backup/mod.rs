@@ -10,10 +10,12 @@ mod restore;
 mod take;
 #[cfg(test)]
 mod tests;
+mod within;
 
 pub use file::{ReadError, WriteError, read, write_new};
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{Known, RestoreError, Restored, restore};
 pub use take::{TakeError, take};
+pub use within::outside;
 
 /// The names of schemes, for people.
 fn names(schemes: &[countersign_types::Scheme]) -> String {

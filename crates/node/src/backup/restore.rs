@@ -24,6 +24,7 @@ use super::{
     WriteError,
     file::{folder_of, sync_folder, write_new},
     names,
+    within::outside,
 };
 use crate::{ConfigError, NodeConfig, PassphraseError, clock, config::load_genesis, forbid_core_dumps};
 
@@ -51,6 +52,39 @@ pub enum RestoreError {
         here: NodePublicKey,
         /// The backup's node.
         backup: NodePublicKey,
+    },
+    /// It is not the node's that it must be.
+    #[error(
+        "this is a backup of node {backup}, and not of {expected}: use that node's backup, or name the right one"
+    )]
+    NotTheNode {
+        /// Whose it must be.
+        expected: NodePublicKey,
+        /// The backup's node.
+        backup: NodePublicKey,
+    },
+    /// Anybody can have made it, and nothing says whose it must be.
+    #[error(
+        "anybody who knows the public key that this backup is sealed for can have made it, and there is no identity at {} that says whose it \
+         must be: give the node's public key with --node-key, as `countersign node init` and `countersign node backup` printed it, or as \
+         the network's genesis lists it", identity.display()
+    )]
+    Unnamed {
+        /// Where an identity would be.
+        identity: PathBuf,
+    },
+    /// Its configuration has files written elsewhere.
+    #[error(
+        "the backup's configuration sets {setting} to {}, outside of the folder that it is restored to, and nothing is written there \
+         because of what a backup says: write a configuration at {} first, which counts then", path.display(), config.display()
+    )]
+    Outside {
+        /// The setting.
+        setting: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Where a configuration would count.
+        config: PathBuf,
     },
     /// The folder is another network's.
     #[error("this is a backup of network {backup}, and {} is the genesis of network {here}: use a backup of that network, or another folder", path.display())]
@@ -139,6 +173,17 @@ pub enum RestoreError {
     Fill(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// What is known of a backup beside what it says itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Whether whoever sealed it knew a secret: its passphrase. What is sealed for a public key, anybody can have made.
+    pub sealed_by_secret: bool,
+    /// Whose it must be. Needed where it was not sealed by a secret, and no identity is there.
+    pub node: Option<NodePublicKey>,
+    /// A file of root keys that the network is known to have, beside the one in the data folder.
+    pub root_keys: Option<&'a Path>,
+}
+
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
@@ -146,37 +191,36 @@ pub struct Restored {
     pub database: PathBuf,
     /// What else was not there and was written: configuration, identity, genesis.
     pub written: Vec<PathBuf>,
+    /// The files of root keys that the backup is not older than. None: nobody knows whether it has a share of each key.
+    pub compared_with: Vec<PathBuf>,
     /// From when on the node signs, in milliseconds since 1970.
     pub signs_from_ms: u64,
 }
 
 /// Makes the database of a backup, and whatever of configuration, identity and genesis is not there. Nothing that is
 /// there is changed. All that can be known to stand in the way is looked at first; then the database gets its name, when
-/// it is whole; and then the others are written.
-///
-/// `root_keys` names a file of root keys that the network is known to have, beside the one in the data folder.
+/// it is whole; and then the others are written. A configuration that comes from the backup has nothing written outside of
+/// its own folder.
 pub fn restore(
     config_file: &Path,
     backup: &Backup,
-    root_keys: Option<&Path>,
+    known: Known<'_>,
     kdf: KdfParameters,
 ) -> Result<Restored, RestoreError> {
     forbid_core_dumps();
-    let config = if config_file.exists() {
-        NodeConfig::load(config_file)?
-    } else {
-        NodeConfig::parse(config_file, &backup.config)?
-    };
+    let config =
+        if config_file.exists() { NodeConfig::load(config_file)? } else { brought(config_file, backup)? };
+    check_node(&config, backup, known)?;
     check_free(&config.database())?;
     check_owner(&config, backup)?;
-    check_age(&config, backup, root_keys)?;
+    let compared_with = check_age(&config, backup, known.root_keys)?;
     let passphrase = config.passphrase.read()?;
     check_identity(&config, &passphrase)?;
 
     let signs_from_ms = place_database(&config, backup, &passphrase, kdf)?;
     let database = config.database();
     match write_lacking(config_file, &config, backup, &passphrase, kdf) {
-        Ok(written) => Ok(Restored { database, written, signs_from_ms }),
+        Ok(written) => Ok(Restored { database, written, compared_with, signs_from_ms }),
         Err(source) => Err(RestoreError::Partly { database, source: source.into() }),
     }
 }
@@ -230,6 +274,28 @@ fn write_lacking(
     Ok(written)
 }
 
+/// The backup's own configuration, for a folder that has none.
+fn brought(config_file: &Path, backup: &Backup) -> Result<NodeConfig, RestoreError> {
+    let config = NodeConfig::parse(config_file, &backup.config)?;
+    match outside(config_file, &config).into_iter().next() {
+        Some((setting, path)) => Err(RestoreError::Outside { setting, path, config: config_file.into() }),
+        None => Ok(config),
+    }
+}
+
+/// It is the backup of the node that it must be; and that is known, unless whoever sealed it knew a secret.
+fn check_node(config: &NodeConfig, backup: &Backup, known: Known<'_>) -> Result<(), RestoreError> {
+    match known.node {
+        Some(expected) if expected != backup.node() => {
+            Err(RestoreError::NotTheNode { expected, backup: backup.node() })
+        }
+        None if !known.sealed_by_secret && !config.identity.exists() => {
+            Err(RestoreError::Unnamed { identity: config.identity.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn check_free(database: &Path) -> Result<(), RestoreError> {
     match fs::read_dir(database).map(|mut entries| entries.next().is_some()) {
         Ok(false) => Ok(()),
@@ -268,11 +334,16 @@ fn check_identity(config: &NodeConfig, passphrase: &SecretString) -> Result<(), 
     }
 }
 
-/// The network has no root keys, as far as is known here, of which the backup has no share.
-fn check_age(config: &NodeConfig, backup: &Backup, named: Option<&Path>) -> Result<(), RestoreError> {
+/// The network has no root keys, as far as is known here, of which the backup has no share. Returns where that is known from.
+fn check_age(
+    config: &NodeConfig,
+    backup: &Backup,
+    named: Option<&Path>,
+) -> Result<Vec<PathBuf>, RestoreError> {
     let own = config.data.join(ROOT_KEYS_FILE);
     let own = own.exists().then_some(own.as_path());
     let committee = backup.genesis.committee().map_err(|error| RestoreError::Fill(error.into()))?;
+    let mut compared_with = Vec::new();
     for path in named.into_iter().chain(own) {
         let text = fs::read(path).map_err(|source| RestoreError::Io { path: path.into(), source })?;
         let known: RootKeys = serde_json::from_slice(&text)
@@ -284,8 +355,9 @@ fn check_age(config: &NodeConfig, backup: &Backup, named: Option<&Path>) -> Resu
         if !schemes.is_empty() {
             return Err(RestoreError::Older { path: path.into(), epoch: known.epoch, schemes });
         }
+        compared_with.push(path.to_owned());
     }
-    Ok(())
+    Ok(compared_with)
 }
 
 /// What `known` has and the backup's root keys have not, or have from another attempt. Those of earlier epochs are

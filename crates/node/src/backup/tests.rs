@@ -19,6 +19,8 @@ use rand_core::OsRng;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
+mod forged;
+
 use super::*;
 use crate::{boot::journal, clock, init::KdfParameters};
 
@@ -45,7 +47,8 @@ impl Folder {
     }
 
     fn restore_known(&self, backup: &Backup, root_keys: Option<&Path>) -> Result<Restored, RestoreError> {
-        restore(&self.path("node.toml"), backup, root_keys, kdf())
+        let known = Known { sealed_by_secret: true, node: None, root_keys };
+        restore(&self.path("node.toml"), backup, known, kdf())
     }
 
     async fn take(&self) -> Result<Backup, TakeError> {
@@ -272,12 +275,17 @@ fn a_backup_of_before_the_keys_is_refused() {
         assert!(error.to_string().contains("bip340"), "{error}");
     }
     assert!(!folder.path("data/db").exists() && !elsewhere.path("data").exists());
-    folder.restore(&late).expect("it has them all");
+    let restored = folder.restore(&late).expect("it has them all");
+    assert_eq!(restored.compared_with, [folder.path("data/root-keys.json")]);
     // root keys that are older than the backup do not matter
     let folder = Folder::new();
     fs::write(folder.path("early"), serde_json::to_vec(&early.root_keys).expect("plain data"))
         .expect("written");
-    folder.restore_known(&late, Some(&folder.path("early"))).expect("it has more");
+    let restored = folder.restore_known(&late, Some(&folder.path("early"))).expect("it has more");
+    assert_eq!(restored.compared_with, [folder.path("early")]);
+    // where nobody says what the network has, nobody can tell
+    let restored = Folder::new().restore(&early).expect("nothing is known");
+    assert!(restored.compared_with.is_empty());
 }
 
 #[test]

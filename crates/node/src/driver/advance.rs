@@ -7,10 +7,11 @@ use countersign_session::{
     participant::{LiveRun, Run},
 };
 use countersign_types::Identifier;
+use countersign_wire::SigningFrame;
 use rand_core::OsRng;
 
 use super::Driver;
-use crate::{runs::Recorded, wire::SigningFrame};
+use crate::runs::Recorded;
 
 impl Driver {
     /// Learns from this node's own run, and fetches the other members' commitments in the background.

@@ -10,10 +10,11 @@ use countersign_session::{
 use countersign_store::{ActivateError, JoinedRecord, PendingShares};
 use countersign_threshold::RootShare;
 use countersign_types::{Activation, Identifier, RootKey, RootKeys};
+use countersign_wire::BackgroundFrame;
 use rand_core::OsRng;
 
 use super::{Driver, DriverError};
-use crate::{causes::with_causes, wire::BackgroundFrame};
+use crate::causes::with_causes;
 
 impl Driver {
     pub(super) fn key_generation(&mut self, from: Identifier, message: Message, now: Millis) {

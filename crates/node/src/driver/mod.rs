@@ -16,7 +16,7 @@ use countersign_api::{Rates, SignAnswer};
 use countersign_network::{Event, EventReceiver, Lane, Transport};
 use countersign_receipt::Receipt;
 use countersign_session::{
-    Membership, Millis, Order, Stock,
+    Membership, Millis, Order, Sent, Stock,
     coordinator::Coordinator,
     keygen::KeyGen,
     message::{ToCoordinator, ToParticipant},
@@ -27,6 +27,7 @@ use countersign_types::{
     Address, EngineId, Failure, Identifier, NodePublicKey, Outcome, Pin, ReadId, RequestDigest, SessionId,
     ValidRequest,
 };
+use countersign_wire::{Announcement, Ask, BackgroundFrame, FrameError, Question, SigningFrame, decode};
 use rand_core::OsRng;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -39,12 +40,12 @@ use crate::{
     heads::Heads,
     library::Library,
     pace::Pace,
-    questions::{Ask, Message as Question, Questions},
+    questions::Questions,
     receipts::Keeper,
-    replication::{Announcement, Replication},
+    replication::Replication,
     runs::{Recorded, Runs},
     status::Status,
-    wire::{self, BackgroundFrame, SigningFrame},
+    wire,
     wire_log::WireLog,
 };
 pub(crate) use keygen::write_root_keys;
@@ -126,6 +127,8 @@ pub(crate) struct Driver {
     waiting: Waiting,
     /// Commitments that other members handed out.
     stock: Stock,
+    /// What stood in this node's packages.
+    sent: Arc<Sent>,
     /// Connected members, by what they run actions with.
     connected: BTreeMap<Identifier, EngineId>,
     /// Which members to ask first.
@@ -145,6 +148,7 @@ impl Driver {
             requests: Requests::default(),
             waiting: Waiting::default(),
             stock: Stock::default(),
+            sent: Arc::default(),
             connected: BTreeMap::new(),
             order: Order::default(),
             receipts: BTreeMap::new(),
@@ -332,14 +336,14 @@ impl Driver {
         lane: Lane,
         bytes: &[u8],
         now: Millis,
-    ) -> Result<(), wire::FrameError> {
+    ) -> Result<(), FrameError> {
         match lane {
-            Lane::Signing => match wire::decode(bytes)? {
+            Lane::Signing => match decode(bytes)? {
                 SigningFrame::ToParticipant(message) => self.participant_received(member, message, now),
                 SigningFrame::ToCoordinator(message) => self.coordinator_received(member, message, now),
                 SigningFrame::Preprocess(message) => self.preprocess(member, message, now),
             },
-            Lane::Background => match wire::decode(bytes)? {
+            Lane::Background => match decode(bytes)? {
                 BackgroundFrame::KeyGeneration(message) => {
                     self.key_generation(member, message, now);
                 }

@@ -1,5 +1,7 @@
 //! Requests that callers posted here: running, or done with their result.
 
+mod counted;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -7,8 +9,9 @@ use std::{
 
 use countersign_api::SignAnswer;
 use countersign_session::Millis;
-use countersign_types::{Failure, FailureKind, RequestDigest, ValidRequest};
+use countersign_types::{Address, Failure, FailureKind, RequestDigest, ValidRequest};
 
+use self::counted::Counted;
 use super::Reply;
 
 /// The most requests that run at once; one more is told that the node is busy.
@@ -25,6 +28,7 @@ pub(super) struct Requests {
     done: BTreeMap<RequestDigest, Done>,
     by_age: VecDeque<RequestDigest>,
     bytes: usize,
+    counted: Counted,
 }
 
 struct Running {
@@ -83,6 +87,21 @@ impl Requests {
         }
     }
 
+    /// Counts a request against its callers' rates, once for each until it ends, whatever becomes of it here.
+    pub(super) fn count<E>(
+        &mut self,
+        request: &ValidRequest,
+        count: impl FnMut(&Address) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let asked = request.request();
+        self.counted.count(
+            request.digest(),
+            asked.expires_at,
+            asked.callers.iter().map(|caller| &caller.id),
+            count,
+        )
+    }
+
     pub(super) fn request(&self, digest: &RequestDigest) -> Option<Arc<ValidRequest>> {
         self.running.get(digest).map(|running| Arc::clone(&running.request))
     }
@@ -115,8 +134,9 @@ impl Requests {
         }
     }
 
-    /// Forgets results of requests that have ended.
+    /// Forgets requests that have ended, and their results.
     pub(super) fn forget(&mut self, now: Millis) {
+        self.counted.forget(now);
         let ended: Vec<RequestDigest> =
             self.done.iter().filter(|(_, done)| done.expires_at <= now).map(|(digest, _)| *digest).collect();
         for digest in &ended {

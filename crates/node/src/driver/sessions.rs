@@ -10,8 +10,8 @@ use countersign_session::{
     participant::{self, LocalFailure, Run},
 };
 use countersign_types::{
-    Caller, Decision, Failure, FailureKind, Identifier, Outcome, Pin, ReadId, RequestDigest, SessionId,
-    SessionTerms, ValidRequest,
+    Decision, Failure, FailureKind, Identifier, Outcome, Pin, ReadId, RequestDigest, SessionId, SessionTerms,
+    ValidRequest,
     api::{SignResponse, SignedPayload, SignerVote},
 };
 
@@ -28,10 +28,9 @@ impl Driver {
             return;
         }
         let (digest, action) = (request.digest(), request.request().key.policy.action);
-        let callers = request.request().callers.clone();
-        match self.requests.post(request, reply) {
+        match self.requests.post(Arc::clone(&request), reply) {
             Posted::Begin => {
-                if let Err(failure) = self.count(&callers) {
+                if let Err(failure) = self.count(&request) {
                     return self.not_begun(digest, failure);
                 }
                 if let Some(pins) = self.parts.runs.prepare(action, digest) {
@@ -44,13 +43,15 @@ impl Driver {
         }
     }
 
-    /// Counts a request that is new here and that its callers may make now, once for each: what somebody else sends again in their
-    /// name, after its time or while it runs, costs them nothing.
-    fn count(&self, callers: &[Caller]) -> Result<(), Failure> {
+    /// Counts a request that its callers may make now, once for each: what somebody else sends again in their name costs them
+    /// nothing, however it ended.
+    fn count(&mut self, request: &ValidRequest) -> Result<(), Failure> {
         let Some(rates) = &self.parts.caller_rates else { return Ok(()) };
-        callers.iter().try_for_each(|caller| {
-            let often = |early| Failure::new(FailureKind::Busy, format!("caller {}: {early}", caller.id));
-            rates.count(&caller.id).map_err(often)
+        self.requests.count(request, |caller| {
+            rates.count(caller).map_err(|early| {
+                let detail = format!("caller {caller}: {early}");
+                Failure::new(FailureKind::Busy, detail).with_retry_after(early.wait)
+            })
         })
     }
 
@@ -115,7 +116,8 @@ impl Driver {
         let threshold = usize::from(membership.committee.threshold());
         let others = order.get(1..threshold).unwrap_or_default();
         let advance = self.stock.draw(key.policy.action, key.scheme, others);
-        Ok(Setup { membership, request, terms, public, order, advance, deadline })
+        let sent = Arc::clone(&self.sent);
+        Ok(Setup { membership, request, terms, public, order, advance, sent, deadline })
     }
 
     pub(super) fn participant_received(&mut self, from: Identifier, message: ToParticipant, now: Millis) {

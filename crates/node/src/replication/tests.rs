@@ -5,11 +5,11 @@ use countersign_store::KdfParameters;
 use countersign_types::{
     B256, CallerSignature, ComponentDigest, Limits, Manifest, NetworkId, NodeKey, PublishAction,
 };
+use countersign_wire::{Question, decode};
 use futures::FutureExt;
 use secrecy::SecretString;
 
 use super::*;
-use crate::{questions::Message, wire};
 
 const NETWORK: NetworkId = NetworkId(B256::repeat_byte(1));
 
@@ -31,7 +31,7 @@ impl Transport for Scripted {
     }
 
     fn send(&self, to: &NodePublicKey, _: Lane, frame: bytes::Bytes) -> Result<(), SendError> {
-        let Ok(BackgroundFrame::Question(Message::Ask { id, ask })) = wire::decode(&frame) else {
+        let Ok(BackgroundFrame::Question(Question::Ask { id, ask })) = decode(&frame) else {
             return Ok(());
         };
         if matches!(ask, Ask::Stored(Wanted::Chunk { .. })) {

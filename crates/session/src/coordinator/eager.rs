@@ -67,7 +67,8 @@ impl Coordinator {
         let me = self.setup.membership.me;
         let advance = std::mem::take(&mut self.setup.advance);
         let eager = self.standings.observation(me).and_then(|own| eager(me, own, advance));
-        let Some(eager) = eager.filter(|eager| self.all_held_back(eager)) else {
+        let eager = eager.filter(|eager| self.all_held_back(eager));
+        let Some(eager) = eager.filter(|eager| self.is_new(eager)) else {
             let refuses = self.standings.refusals() > 0;
             let effects =
                 self.propose(if refuses { usize::MAX } else { self.setup.membership.threshold() - 1 });
@@ -114,6 +115,14 @@ impl Coordinator {
         let mut others = eager.signers.keys().filter(|id| **id != self.setup.membership.me);
         eager.signers.len() >= self.setup.membership.threshold()
             && others.all(|id| self.standings.is_held_back(*id))
+    }
+
+    /// Whether nobody handed out in advance what stood in an earlier package; whoever did is named.
+    fn is_new(&mut self, eager: &Eager) -> bool {
+        let repeating = self.setup.sent.package(&eager.signers);
+        let is_new = repeating.is_empty();
+        self.blame_repeating(repeating);
+        is_new
     }
 
     /// The current attempt is over: where it is the one whose package went out with the proposals, it failed for this reason.
@@ -164,6 +173,7 @@ impl Coordinator {
         self.one_round = OneRound::No(failed.unwrap_or(Fallback::Observed));
         self.kept = None;
         self.tried.clear();
+        self.voted.clear();
         true
     }
 }

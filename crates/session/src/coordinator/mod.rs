@@ -10,6 +10,7 @@ mod lateness;
 mod selection;
 mod signing;
 mod standing;
+mod watched;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,14 +20,14 @@ use std::{
 use countersign_agreement::{AgreedRecord, agree};
 use countersign_threshold::{Commitments, DerivedPublic};
 use countersign_types::{
-    Failure, FailureKind, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, Record, SessionId,
-    SessionTerms, Signature, ValidRequest,
+    Failure, FailureKind, Identifier, MAX_PAYLOADS, NodeDecision, NodeSignature, Outcome, OutcomeHash,
+    Record, SessionId, SessionTerms, Signature, ValidRequest,
     mutant::{Mutant, broken},
     outcome::MAX_REASON_BYTES,
 };
 
 use crate::{
-    Membership, Millis,
+    Membership, Millis, Sent,
     message::{
         Completion, Decline, Eager, MAX_ATTEMPTS, Observation, Proposal, Provisional, SignerPart,
         ToCoordinator, ToParticipant,
@@ -38,6 +39,7 @@ use lateness::Lateness;
 use selection::Prospects;
 use signing::Signing;
 use standing::Standings;
+pub use watched::{Awaited, Sizes};
 
 /// After this long without enough answers, members that were held back are asked too. Milliseconds.
 pub const HEDGE_MS: Millis = 300;
@@ -64,6 +66,8 @@ pub struct Setup {
     /// Commitments that other members handed out in advance: with those of a threshold, this node included, one round is
     /// tried first. Empty where nothing speaks for it.
     pub advance: BTreeMap<Identifier, Vec<Commitments>>,
+    /// What stood in this node's packages, of all its sessions since it started.
+    pub sent: Arc<Sent>,
     /// When the session ends, with or without a signature.
     pub deadline: Millis,
 }
@@ -81,6 +85,8 @@ pub struct Coordinator {
     attempt: u32,
     /// Signer sets that failed without a culprit.
     tried: BTreeSet<BTreeSet<Identifier>>,
+    /// What each member voted for over the kept record.
+    voted: BTreeMap<Identifier, OutcomeHash>,
     lateness: Lateness,
     /// What the last search for signers found, while what it depends on is the same.
     searched: Option<(Searched, Prospects)>,
@@ -175,6 +181,7 @@ impl Coordinator {
             kept: None,
             attempt: 0,
             tried: BTreeSet::new(),
+            voted: BTreeMap::new(),
             lateness: Lateness::default(),
             searched: None,
             hedge_at: now.saturating_add(HEDGE_MS),
@@ -463,7 +470,10 @@ impl Coordinator {
         if self.attempt > MAX_ATTEMPTS {
             return self.finish(Err(answer::exhausted(self)));
         }
-        let ends = now.saturating_add(attempt_ms(self.attempt, self.setup.deadline.saturating_sub(now)));
+        let committee = &self.setup.membership.committee;
+        let liars = u32::from(committee.size().saturating_sub(committee.threshold()));
+        let left = self.setup.deadline.saturating_sub(now);
+        let ends = now.saturating_add(attempt_ms(self.attempt, left, liars));
         if self.attempt == 1 {
             let commitments = self.standings.first_commitments(&signers);
             return self.sign(commitments, ends);
@@ -530,23 +540,30 @@ impl Coordinator {
     }
 }
 
-/// How long an attempt may take where so much time is left. However many fail, there is time for another.
-fn attempt_ms(attempt: u32, left: Millis) -> Millis {
-    SIGN_MS.saturating_mul(attempt.into()).min((left / 3).max(SIGN_MS))
+/// How long an attempt may take where so much time is left and so many members may lie. Each of them can let one attempt wait to its
+/// end: there is time for another after that, and after all of them.
+fn attempt_ms(attempt: u32, left: Millis, liars: u32) -> Millis {
+    let may_fail = liars.saturating_sub(attempt.saturating_sub(1));
+    let share = left / Millis::from(may_fail + 1).max(3);
+    SIGN_MS.saturating_mul(attempt.into()).min(share.max(SIGN_MS))
 }
 
 #[cfg(test)]
 mod tests {
+    use countersign_types::MAX_MEMBERS;
+
     use super::*;
 
-    /// In a committee of fifteen, seven may lie, and each of them may let one attempt wait to its end.
+    /// In the largest committee, all that may lie let an attempt wait to its end each.
     #[test]
     fn however_many_attempts_time_out_there_is_time_for_another() {
-        let mut left = 29_000;
-        for attempt in 1..=7 {
-            assert!(attempt_ms(attempt, left) >= SIGN_MS);
-            left -= attempt_ms(attempt, left);
+        for liars in 1..=u32::try_from((MAX_MEMBERS - 1) / 2).expect("few") {
+            let mut left = 29_000;
+            for attempt in 1..=liars {
+                assert!(attempt_ms(attempt, left, liars) >= SIGN_MS);
+                left -= attempt_ms(attempt, left, liars);
+            }
+            assert!(left >= SIGN_MS, "{liars} lie: {left} ms are left");
         }
-        assert!(left >= SIGN_MS, "{left} ms are left");
     }
 }

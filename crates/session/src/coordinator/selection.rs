@@ -1,9 +1,9 @@
 //! Who signs: members whose records agree, in the order of preference.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_agreement::{alike, check_own, choose, most_compatible};
-use countersign_types::{Identifier, Record};
+use countersign_types::{Identifier, OutcomeHash, Record};
 
 use super::{Coordinator, Kept};
 use crate::message::Observation;
@@ -40,14 +40,23 @@ impl Coordinator {
         let threshold = self.setup.membership.threshold();
         groups.groups.iter().find_map(|group| match self.kept {
             Some(_) => {
-                let slow = |id| self.standings.slow(id).is_some();
-                first_untried(&by_failures(&group.members, slow, &self.tried), threshold, &self.tried)
+                let candidates = by_votes(&group.members, &self.voted);
+                candidates
+                    .iter()
+                    .find_map(|members| first_untried(&self.ranked(members), threshold, &self.tried))
             }
             None => {
                 let places = choose(&group.records, threshold)?;
                 Some(places.into_iter().filter_map(|place| group.members.get(place)).copied().collect())
             }
         })
+    }
+
+    fn ranked(&self, members: &[Identifier]) -> Vec<Identifier> {
+        let committee = &self.setup.membership.committee;
+        let liars = usize::from(committee.size().saturating_sub(committee.threshold()));
+        let doubted = |id| self.standings.objection(id).is_some() == (self.standings.objecting() <= liars);
+        by_failures(members, |id| self.standings.times_slow(id), doubted, &self.tried)
     }
 
     /// What can still come, given that nobody can be selected now.
@@ -113,17 +122,42 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Members in the order of preference, but for those that are slow, and before them those that were in most sets that failed without
-/// a culprit: whoever makes sets fail is in each of them, so it comes last after a few (C7). Who objected counts for nothing: that
-/// may be the honest ones.
+/// Members that may sign together, by what they have voted for over the same agreed record: all that voted for one outcome with all
+/// that have not voted, the most votes first. Honest members vote alike, so that each set that mixes them with liars is the last one
+/// of its sort.
+fn by_votes(members: &[Identifier], voted: &BTreeMap<Identifier, OutcomeHash>) -> Vec<Vec<Identifier>> {
+    let mut votes: BTreeMap<OutcomeHash, usize> = BTreeMap::new();
+    for outcome in members.iter().filter_map(|id| voted.get(id)) {
+        *votes.entry(*outcome).or_default() += 1;
+    }
+    let mut outcomes: Vec<(OutcomeHash, usize)> = votes.into_iter().collect();
+    outcomes.sort_by_key(|(_, votes)| std::cmp::Reverse(*votes));
+    if outcomes.is_empty() {
+        return vec![members.to_vec()];
+    }
+    let with = |(outcome, _)| {
+        let fits = |id: &&Identifier| voted.get(id).is_none_or(|voted| *voted == outcome);
+        members.iter().filter(fits).copied().collect()
+    };
+    outcomes.into_iter().map(with).collect()
+}
+
+/// Members in the order of preference, but for those that were in sets that failed, then those that declined a package, then those
+/// that were slow, the most often last (C7): an honest one may be slow once, and a liar is whenever it is asked.
+///
+/// Whoever declines what this node sends has a reason that holds for every package, or lies: each failure puts one more last, and
+/// there are sets without all of those. Only where this node has forgotten what it sent before, as after a restart, may those be right
+/// that decline, and the one that repeats its commitments the liar. So where more decline than there can be liars, those are
+/// `doubted` that have not.
 fn by_failures(
     members: &[Identifier],
-    slow: impl Fn(Identifier) -> bool,
+    slow: impl Fn(Identifier) -> u32,
+    doubted: impl Fn(Identifier) -> bool,
     tried: &BTreeSet<BTreeSet<Identifier>>,
 ) -> Vec<Identifier> {
     let failures = |id: &Identifier| tried.iter().filter(|set| set.contains(id)).count();
     let mut members = members.to_vec();
-    members.sort_by_cached_key(|id| (slow(*id), failures(id)));
+    members.sort_by_cached_key(|id| (slow(*id), doubted(*id), failures(id)));
     members
 }
 
@@ -154,38 +188,81 @@ fn first_untried(
 
 #[cfg(test)]
 mod tests {
+    use countersign_types::MAX_MEMBERS;
+
     use super::*;
 
     fn ids(numbers: &[u16]) -> Vec<Identifier> {
         numbers.iter().filter_map(|n| Identifier::new(*n)).collect()
     }
 
-    /// Liars that keep every set from signing in which they are, and that nobody can name, as those that repeat commitments.
+    /// How many attempts it takes until a set without liars is tried, where in each other one somebody declines.
+    fn attempts(
+        size: u16,
+        threshold: u16,
+        liars: &BTreeSet<Identifier>,
+        declines: impl Fn(&BTreeSet<Identifier>) -> Identifier,
+    ) -> usize {
+        let members = ids(&(1..=size).collect::<Vec<_>>());
+        let (mut tried, mut declined) = (BTreeSet::new(), BTreeSet::new());
+        loop {
+            let doubted = |id| declined.contains(&id) == (declined.len() <= usize::from(size - threshold));
+            let ranked = by_failures(&members, |_| 0, doubted, &tried);
+            let set = first_untried(&ranked, threshold.into(), &tried).expect("an honest set is left");
+            if set.is_disjoint(liars) {
+                return tried.len() + 1;
+            }
+            declined.insert(declines(&set));
+            tried.insert(set);
+        }
+    }
+
+    /// So many liars side by side, wherever they are.
+    fn liars(size: u16, count: u16) -> impl Iterator<Item = BTreeSet<Identifier>> {
+        let members = ids(&(1..=size).collect::<Vec<_>>());
+        let of = move |first| members.iter().cycle().skip(first).take(count.into()).copied().collect();
+        (0..usize::from(size)).map(of)
+    }
+
+    /// Every committee, and as many liars as there may be; also every other member.
     #[test]
-    fn liars_that_nobody_can_name_cost_few_attempts() {
-        for (size, threshold) in [(3, 2), (4, 3), (5, 3), (6, 4), (7, 4), (7, 5), (9, 5), (10, 7), (15, 8)] {
-            let members = ids(&(1..=size).collect::<Vec<_>>());
-            // wherever they are, with a threshold of honest members left
-            for first in 0..usize::from(size) {
-                for count in 1..=usize::from(size) - threshold {
-                    let liars: BTreeSet<Identifier> =
-                        members.iter().cycle().skip(first).take(count).copied().collect();
-                    let mut tried = BTreeSet::new();
-                    let attempts = loop {
-                        let set = first_untried(&by_failures(&members, |_| false, &tried), threshold, &tried)
-                            .expect("an honest set is left");
-                        if set.is_disjoint(&liars) {
-                            break tried.len() + 1;
-                        }
-                        tried.insert(set);
-                    };
-                    assert!(
-                        attempts <= crate::message::MAX_ATTEMPTS as usize,
-                        "{count} of {size} from {first}, threshold {threshold}: {attempts} attempts"
-                    );
+    fn whoever_declines_what_is_good_costs_one_attempt() {
+        for size in 1..=u16::try_from(MAX_MEMBERS).expect("few") {
+            for threshold in size / 2 + 1..=size {
+                let most = size - threshold;
+                let every_other = ids(&(1..=size).step_by(2).take(most.into()).collect::<Vec<_>>());
+                for liars in liars(size, most).chain([every_other.into_iter().collect()]) {
+                    let one = |set: &BTreeSet<Identifier>| *set.intersection(&liars).next().expect("one");
+                    let attempts = attempts(size, threshold, &liars, one);
+                    assert!(attempts <= usize::from(most) + 1, "{attempts} attempts, {threshold} of {size}");
                 }
             }
         }
+    }
+
+    /// Liars whom this node cannot name, because it has forgotten what it sent before: they repeat commitments, and the honest
+    /// ones decline.
+    #[test]
+    fn liars_that_make_others_decline_come_last_too() {
+        for size in 1..=9 {
+            for threshold in size / 2 + 1..=size {
+                for liars in liars(size, size - threshold) {
+                    let one = |set: &BTreeSet<Identifier>| *set.difference(&liars).next().expect("one");
+                    let attempts = attempts(size, threshold, &liars, one);
+                    let most = crate::message::MAX_ATTEMPTS as usize;
+                    assert!(attempts <= most, "{attempts} attempts, {threshold} of {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_voted_for_another_outcome_is_in_another_set() {
+        let members = ids(&[1, 2, 3, 4, 5]);
+        assert_eq!(by_votes(&members, &BTreeMap::new()), std::slice::from_ref(&members));
+        let [one, other] = [[1; 32], [2; 32]].map(OutcomeHash::from);
+        let voted = members.iter().copied().zip([one, other, other]).collect();
+        assert_eq!(by_votes(&members, &voted), [ids(&[2, 3, 4, 5]), ids(&[1, 4, 5])]);
     }
 
     #[test]

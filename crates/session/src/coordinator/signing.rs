@@ -98,6 +98,10 @@ impl Coordinator {
         signers: BTreeMap<Identifier, Vec<Commitments>>,
         ends: Millis,
     ) -> Vec<Effect> {
+        let repeating = self.setup.sent.package(&signers);
+        if !repeating.is_empty() {
+            return self.repeated(repeating);
+        }
         let set: BTreeSet<Identifier> = signers.keys().copied().collect();
         let payloads = signers.values().next().map_or(0, Vec::len);
         let mut records = records_of(&self.standings, &set);
@@ -119,9 +123,21 @@ impl Coordinator {
         effects
     }
 
-    /// A signer does not sign this package. It may be right: one that commits to what is no commitment, or
-    /// cancels the others' out, keeps all others from signing. So nobody is out on its word alone: another set is tried, and
-    /// whoever was in most sets that failed comes last.
+    /// Members committed to what stood in an earlier package: nobody would sign this one.
+    fn repeated(&mut self, culprits: BTreeSet<Identifier>) -> Vec<Effect> {
+        self.blame_repeating(culprits);
+        self.next_attempt(Fallback::Misbehaved)
+    }
+
+    pub(super) fn blame_repeating(&mut self, culprits: BTreeSet<Identifier>) {
+        for culprit in culprits {
+            self.standings.misbehaved(culprit, "it committed to what stood in an earlier package");
+        }
+    }
+
+    /// A signer does not sign this package. It may be right: it has given shares for another outcome of the request, or one that
+    /// commits to what is no commitment keeps all others from signing. So nobody is out on its word alone: another set is tried,
+    /// and whoever declined comes last (C7).
     pub(super) fn package_declined(
         &mut self,
         from: Identifier,
@@ -172,6 +188,11 @@ impl Coordinator {
         }
         if let Err(reason) = checked {
             self.standings.misbehaved(from, reason);
+            return self.next_attempt(Fallback::Misbehaved);
+        }
+        let outcome = signed.vote.vote.outcome;
+        if self.voted.insert(from, outcome).is_some_and(|earlier| earlier != outcome) {
+            self.standings.misbehaved(from, "it voted for two outcomes over the same agreed record");
             return self.next_attempt(Fallback::Misbehaved);
         }
         signing.answers.insert(from, signed);

@@ -37,8 +37,8 @@ pub(super) struct Standings {
     of: BTreeMap<Identifier, Standing>,
     /// In which order to ask.
     order: Vec<Identifier>,
-    /// Those that an attempt waited for in vain, and why: chosen again only where nobody else is left.
-    slow: BTreeMap<Identifier, String>,
+    /// Those that an attempt waited for in vain, how often, and why at last: chosen again only where nobody else is left.
+    slow: BTreeMap<Identifier, (u32, String)>,
     /// How often an attempt was given up because their connection ended.
     lost: BTreeMap<Identifier, u32>,
     /// Those that did not sign a package, and why. They may be right.
@@ -84,12 +84,22 @@ impl Standings {
 
     /// Why a member that allows gave no share, if it was asked for one in vain.
     pub(super) fn slow(&self, member: Identifier) -> Option<&str> {
-        self.slow.get(&member).map(String::as_str)
+        self.slow.get(&member).map(|(_, reason)| reason.as_str())
+    }
+
+    /// How often an attempt waited for a member in vain.
+    pub(super) fn times_slow(&self, member: Identifier) -> u32 {
+        self.slow.get(&member).map_or(0, |(times, _)| *times)
     }
 
     /// Why a member that allows did not sign the last package that it declined.
     pub(super) fn objection(&self, member: Identifier) -> Option<&str> {
         self.objecting.get(&member).map(String::as_str)
+    }
+
+    /// How many have declined a package.
+    pub(super) fn objecting(&self) -> usize {
+        self.objecting.len()
     }
 
     /// Those that an attempt waited for in vain.
@@ -182,7 +192,7 @@ impl Standings {
         self.of.values().filter(refuses).count()
     }
 
-    /// Observations that allow, in the order of asking, those of slow members last.
+    /// Observations that allow, in the order of asking, those of slow members last, of the slowest at the end.
     pub(super) fn allowing(&self) -> Vec<(Identifier, &Observation)> {
         let mut allowing: Vec<(Identifier, &Observation)> = self
             .order
@@ -201,7 +211,7 @@ impl Standings {
                 | None => None,
             })
             .collect();
-        allowing.sort_by_key(|(id, _)| self.slow.contains_key(id));
+        allowing.sort_by_key(|(id, _)| self.times_slow(*id));
         allowing
     }
 
@@ -249,15 +259,23 @@ impl Standings {
     }
 
     pub(super) fn misbehaved(&mut self, member: Identifier, reason: impl Into<String>) {
+        let reason = reason.into();
+        if broken(Mutant::BlamesNobody) {
+            return self.mark_slow(BTreeSet::from([member]), &reason);
+        }
         let next = || self.of.keys().copied().find(|other| *other > member);
         let blamed = if broken(Mutant::BlamesTheNext) { next() } else { None }.unwrap_or(member);
-        self.set(blamed, Standing::Misbehaved { reason: reason.into() });
+        self.set(blamed, Standing::Misbehaved { reason });
     }
 
     pub(super) fn mark_slow(&mut self, members: BTreeSet<Identifier>, reason: &str) {
         let reason = countersign_types::outcome::cut(reason.to_owned());
         self.version += 1;
-        self.slow.extend(members.into_iter().map(|member| (member, reason.clone())));
+        for member in members {
+            let (times, why) = self.slow.entry(member).or_default();
+            *times += 1;
+            why.clone_from(&reason);
+        }
     }
 
     /// An attempt is given up because a member's connection ended: it is chosen again only where nobody else is left, and after

@@ -108,6 +108,11 @@ impl Advance {
         self.of.clear();
     }
 
+    /// How many nonces are kept for one coordinator and scheme, at most.
+    pub(super) fn most(&self) -> usize {
+        self.of.values().map(|pool| pool.nonces.len().max(pool.order.len())).max().unwrap_or(0)
+    }
+
     /// How many nonces are kept.
     pub(super) fn len(&self) -> usize {
         self.of.values().map(|pool| pool.nonces.len()).sum()

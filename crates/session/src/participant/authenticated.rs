@@ -13,7 +13,7 @@ use crate::Millis;
 
 /// The most requests of this node's own callers that are kept until their proposals come; beyond, the oldest are forgotten, and
 /// checked again.
-const MAX_KEPT: usize = 128;
+pub const MAX_KEPT: usize = 128;
 /// The most requests that are not signed which one coordinator may bring within a second. An honest one brings none: its API
 /// checks them.
 const MAX_UNSIGNED_PER_SECOND: u32 = 8;
@@ -33,6 +33,11 @@ impl Authenticated {
             self.own.pop_front();
         }
         self.own.push_back(Arc::clone(request));
+    }
+
+    /// How many requests of this node's own callers are kept.
+    pub(super) fn len(&self) -> usize {
+        self.own.len()
     }
 
     /// Forgets a request of this node's own callers.

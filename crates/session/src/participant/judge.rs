@@ -5,6 +5,7 @@ use std::{fmt::Display, sync::Arc};
 use countersign_types::{
     Address, Failure, FailureKind, Identifier, RequestDigest, RequestError, SessionTerms, SignedRequest,
     ValidRequest,
+    action::MAX_CHAINS,
     mutant::{Mutant, broken},
 };
 
@@ -124,6 +125,11 @@ impl<R> Participant<R> {
                 terms.time_ms
             );
             return refuse(FailureKind::Unavailable, detail);
+        }
+        if terms.pins.len() > MAX_CHAINS {
+            let detail =
+                format!("{} chains are pinned, an action reads at most {MAX_CHAINS}", terms.pins.len());
+            return refuse(FailureKind::Invalid, detail);
         }
         if !terms.pins.windows(2).all(|pair| pair[0].chain_id < pair[1].chain_id) {
             return refuse(

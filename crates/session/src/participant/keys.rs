@@ -6,7 +6,7 @@ use countersign_threshold::{DerivedPublic, DerivedShare, RootPublic, RootShare};
 use countersign_types::{KeyId, Scheme};
 
 /// The most derived keys that are kept; when full, all are dropped and computed again as they are used.
-const MAX_KEYS: usize = 256;
+pub const MAX_KEYS: usize = 256;
 
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,11 @@ impl KeyCache {
 
     pub(super) fn schemes(&self) -> impl Iterator<Item = Scheme> + '_ {
         self.roots.keys().copied()
+    }
+
+    /// How many derived keys are kept.
+    pub(super) fn len(&self) -> usize {
+        self.derived.len()
     }
 
     pub(super) fn root(&self, scheme: Scheme) -> Option<&RootShare> {

@@ -126,6 +126,11 @@ impl RequestMemory {
         }
     }
 
+    /// How many requests are remembered, in whichever of the tables there are most.
+    pub(super) fn len(&self) -> usize {
+        self.requests.len().max(self.nonces.len()).max(self.by_end.len())
+    }
+
     /// Forgets a request for which no session was opened here, and frees its nonce.
     pub(super) fn release(&mut self, digest: &RequestDigest) {
         let unused = self.requests.get(digest).is_some_and(|remembered| remembered.opened.is_empty());

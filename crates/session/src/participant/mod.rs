@@ -16,6 +16,7 @@ mod memory;
 mod rate;
 mod seen;
 mod session;
+mod sizes;
 mod spare;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -41,13 +42,16 @@ use advance::Advance;
 pub use advance::{MAX_ADVANCE, MAX_BATCH};
 use attempt::Attempt;
 use authenticated::Authenticated;
+pub use authenticated::MAX_KEPT;
 pub use judge::authenticate;
-pub use keys::KeyError;
 use keys::{KeyCache, KeyPair};
+pub use keys::{KeyError, MAX_KEYS};
 pub use memory::MAX_REQUESTS;
 use memory::RequestMemory;
+pub use seen::MAX_SEEN;
 use seen::Seen;
 use session::{Phase, Session, fitting};
+pub use sizes::Sizes;
 pub use spare::MAX_SPARE;
 use spare::Spare;
 

@@ -11,7 +11,7 @@ use countersign_types::{Identifier, PackageHash};
 use crate::message::Package;
 
 /// The most commitments that are remembered for one coordinator; beyond, the oldest are forgotten.
-const MAX_SEEN: usize = 4_096;
+pub const MAX_SEEN: usize = 4_096;
 
 /// Others' commitments, with the package that they stood in. By coordinator: nobody can spoil what another uses, nor have it
 /// forgotten.
@@ -39,6 +39,11 @@ impl Seen {
         let mut all = package.signers.iter().flat_map(|(id, all)| all.iter().map(|one| (*id, one)));
         let used = |one: &Commitments| packages.of.get(one).is_some_and(|package| *package != hash);
         all.find(|(_, one)| used(one)).map(|(id, _)| id)
+    }
+
+    /// How many commitments are remembered for one coordinator, at most.
+    pub(super) fn most(&self) -> usize {
+        self.by.values().map(|packages| packages.of.len().max(packages.order.len())).max().unwrap_or(0)
     }
 
     /// Remembers the commitments of a package.

@@ -53,6 +53,11 @@ impl Spare {
         }
     }
 
+    /// How many are kept of one scheme, at most.
+    pub(super) fn most(&self) -> usize {
+        self.of.values().map(Vec::len).max().unwrap_or(0)
+    }
+
     fn len(&self) -> usize {
         self.of.values().map(Vec::len).sum()
     }

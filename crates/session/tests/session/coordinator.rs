@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use countersign_session::{
     coordinator::{GRACE_MS, HEDGE_MS, RESEND_MS, SIGN_MS, Signed},
-    message::{Provisional, ToCoordinator, shares_hash},
+    message::{self, Provisional, ToCoordinator, ToParticipant, shares_hash},
 };
 use countersign_types::{
     Bytes, Decision, Failure, FailureKind, Identifier, NodeDecision, outcome::MAX_REASON_BYTES,
@@ -98,12 +98,7 @@ fn two_refusals_and_a_silent_member_are_unavailable_and_not_refused() {
 #[test]
 fn a_bad_share_names_its_sender_and_the_session_goes_on() {
     let twist = |from: Identifier, message: ToCoordinator| match message {
-        ToCoordinator::Signed(mut signed) if from == id(2) => {
-            signed.shares = vec![Bytes::from(vec![1; 32]).try_into().expect("32 bytes")];
-            signed.vote.vote.shares = shares_hash(&signed.shares);
-            signed.vote = signed.vote.vote.sign(NETWORK, &identity(id(2)));
-            ToCoordinator::Signed(signed)
-        }
+        ToCoordinator::Signed(signed) if from == id(2) => spoilt(*signed, id(2)),
         other @ (ToCoordinator::Observed(_)
         | ToCoordinator::Declined { .. }
         | ToCoordinator::Committed { .. }
@@ -171,9 +166,87 @@ fn whoever_declines_a_good_package_stands_back_and_is_not_out() {
         | ToCoordinator::Signed(_)) => other,
     };
     let signed = Table::twisted(&[], &[], Box::new(twist)).result().expect("four sign");
-    // whose fault it was shows when 2 is in another set that fails
-    assert_eq!((signers(&signed), signed.attempts), (vec![3, 4, 5], 3));
+    assert_eq!((signers(&signed), signed.attempts), (vec![1, 3, 4], 2));
     assert_eq!(said(&signed.nodes, 2), Some(Decision::Abstain));
+}
+
+/// Nobody is asked to sign with them, so that nobody who is right declines.
+#[test]
+fn whoever_commits_twice_to_the_same_is_named() {
+    let mut first = None;
+    let twist = move |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Observed(observation) if from == id(2) => {
+            first = Some(observation.commitments.clone());
+            ToCoordinator::Observed(observation)
+        }
+        ToCoordinator::Committed { session, attempt, .. } if from == id(2) => {
+            let commitments = first.clone().expect("it has observed");
+            ToCoordinator::Committed { session, attempt, commitments }
+        }
+        // so that there is a further attempt
+        ToCoordinator::Signed(signed) if from == id(3) => spoilt(*signed, id(3)),
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let table = Table::twisted(&[], &[], Box::new(twist));
+    let asked =
+        table.sent.iter().filter(|(_, message)| matches!(message, ToParticipant::Sign { .. })).count();
+    assert_eq!(asked, 6, "the second attempt was never a package");
+    let signed = table.result().expect("three are honest");
+    assert_eq!((signers(&signed), signed.attempts), (vec![1, 4, 5], 3));
+    for liar in [2, 3] {
+        assert_eq!(said(&signed.nodes, liar), Some(Decision::Misbehaved), "{liar}");
+    }
+}
+
+/// The coordinator runs nothing itself, so it cannot say who is right.
+#[test]
+fn who_votes_for_another_outcome_is_not_asked_with_the_others_again() {
+    let twist = |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Signed(signed) if from == id(3) => votes_otherwise(*signed, id(3)),
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let signed = Table::twisted(&[(1, Says::CannotRun)], &[], Box::new(twist)).result().expect("three sign");
+    assert_eq!((signers(&signed), signed.attempts), (vec![2, 4, 5], 2));
+    assert_eq!(said(&signed.nodes, 3), Some(Decision::Allow), "nobody knows");
+}
+
+#[test]
+fn who_votes_for_two_outcomes_is_named() {
+    let twist = |from: Identifier, message: ToCoordinator| match message {
+        ToCoordinator::Signed(signed) if from == id(2) => spoilt(*signed, id(2)),
+        ToCoordinator::Signed(signed) if from == id(3) && signed.attempt > 1 => {
+            votes_otherwise(*signed, id(3))
+        }
+        other @ (ToCoordinator::Observed(_)
+        | ToCoordinator::Declined { .. }
+        | ToCoordinator::Committed { .. }
+        | ToCoordinator::Signed(_)) => other,
+    };
+    let failure = failure(Table::twisted(&[(1, Says::CannotRun)], &[], Box::new(twist)));
+    for liar in [2, 3] {
+        assert_eq!(said(&failure.nodes, liar), Some(Decision::Misbehaved), "{liar}: {failure:?}");
+    }
+}
+
+/// A share that is none, with a vote for it.
+fn spoilt(mut signed: message::Signed, by: Identifier) -> ToCoordinator {
+    signed.shares = vec![Bytes::from(vec![1; 32]).try_into().expect("32 bytes")];
+    signed.vote.vote.shares = shares_hash(&signed.shares);
+    signed.vote = signed.vote.vote.sign(NETWORK, &identity(by));
+    ToCoordinator::Signed(Box::new(signed))
+}
+
+/// A vote for something else.
+fn votes_otherwise(mut signed: message::Signed, by: Identifier) -> ToCoordinator {
+    signed.vote.vote.outcome = [9; 32].into();
+    signed.vote = signed.vote.vote.sign(NETWORK, &identity(by));
+    ToCoordinator::Signed(Box::new(signed))
 }
 
 /// Whoever was asked first and not needed in the end did not keep anybody waiting.

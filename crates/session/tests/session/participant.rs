@@ -9,7 +9,7 @@ use countersign_session::{
         MAX_SKEW_MS, MAX_SPARE, Participant, Run,
     },
 };
-use countersign_types::{B256, EngineId, FailureKind, Identifier, Outcome, ReadId, Record, RecordEntry};
+use countersign_types::{B256, EngineId, FailureKind, Identifier, Outcome, Pin, ReadId, Record, RecordEntry};
 
 use crate::{
     admission::admit,
@@ -333,6 +333,11 @@ fn malformed_commitments_of_another_are_that_packages_fault_only() {
     assert!(matches!(further[..], [(_, ToCoordinator::Committed { attempt: 2, .. })]), "{further:?}");
 }
 
+/// So many pins, of one chain each.
+fn pins(count: u64) -> Vec<Pin> {
+    (1..=count).map(|chain_id| Pin { chain_id, number: 1, hash: B256::ZERO, timestamp: 0 }).collect()
+}
+
 #[test]
 fn terms_of_another_time_epoch_or_engine_are_declined() {
     let declines = |change: fn(&mut countersign_types::SessionTerms)| {
@@ -347,6 +352,8 @@ fn terms_of_another_time_epoch_or_engine_are_declined() {
     assert!(!declines(|t| t.time_ms += MAX_SKEW_MS));
     assert!(declines(|t| t.time_ms += MAX_SKEW_MS + 1));
     assert!(declines(|t| t.time_ms -= MAX_SKEW_MS + 1));
+    assert!(!declines(|t| t.pins = pins(8)));
+    assert!(declines(|t| t.pins = pins(9)));
     assert!(declines(|t| t.epoch = 2));
     assert!(declines(|t| t.engine = EngineId::from([9; 32])));
     assert!(declines(|t| t.request = countersign_types::RequestDigest::from([9; 32])));

@@ -140,6 +140,7 @@ impl Table {
             public: public(),
             order: (1..=SIZE).filter(|number| !absent.contains(number)).map(id).collect(),
             advance,
+            sent: Arc::default(),
             deadline: NOW + DEADLINE_MS,
         };
         let (coordinator, effects) = Coordinator::start(setup, NOW);

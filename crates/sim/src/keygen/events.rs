@@ -6,7 +6,7 @@ use countersign_session::keygen::Message;
 use countersign_types::{AttemptId, Identifier};
 
 use super::disk::Write;
-use crate::roots;
+use crate::{cut::Cut, roots};
 
 /// Something that happens at a moment.
 pub(super) enum Event {
@@ -24,10 +24,10 @@ pub(super) enum Event {
     Restart { node: Identifier },
     /// A member's operator installs the version that knows all schemes.
     Upgrade { node: Identifier },
-    /// Two members cannot reach each other.
-    Cut { a: Identifier, b: Identifier },
-    /// They can again.
-    Heal { a: Identifier, b: Identifier },
+    /// Messages between two members are lost, in one direction or in both.
+    Cut(Cut),
+    /// They arrive again.
+    Heal(Cut),
     /// A member learns that a connection was made or lost.
     Notice { node: Identifier, life: u64, about: Identifier, up: bool },
     /// No more faults.
@@ -59,8 +59,8 @@ impl fmt::Display for Event {
             Self::Crash { node } => write!(f, "{node} crashes"),
             Self::Restart { node } => write!(f, "{node} starts"),
             Self::Upgrade { node } => write!(f, "{node} is upgraded"),
-            Self::Cut { a, b } => write!(f, "{a} and {b} are cut off"),
-            Self::Heal { a, b } => write!(f, "{a} and {b} are joined"),
+            Self::Cut(cut) => write!(f, "{cut}"),
+            Self::Heal(cut) => write!(f, "{}", cut.healed()),
             Self::Notice { node, about, up, .. } => {
                 write!(f, "{node} sees {about} {}", if *up { "come" } else { "go" })
             }

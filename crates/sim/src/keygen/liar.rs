@@ -43,6 +43,8 @@ pub(super) struct Liar {
     /// A polynomial of a degree too high, until its shares are dealt.
     raised: BTreeMap<AttemptId, dkg::Round1>,
     raised_shares: BTreeMap<(AttemptId, Identifier), PrivatePackage>,
+    /// What stands for its broadcast with that polynomial in an echo.
+    raised_broadcasts: BTreeMap<AttemptId, (B256, NodeSignature)>,
     withheld: Withheld,
     /// Its first broadcast.
     earlier: Option<(AttemptId, Vec<Bytes>, NodeSignature)>,
@@ -73,6 +75,7 @@ impl Liar {
             broadcasts: BTreeMap::new(),
             raised: BTreeMap::new(),
             raised_shares: BTreeMap::new(),
+            raised_broadcasts: BTreeMap::new(),
             withheld: Withheld::default(),
             earlier: None,
             said: VecDeque::new(),
@@ -171,8 +174,20 @@ impl Liar {
                 if let Some((place, package)) = self.raise(attempt) {
                     packages[place] = package;
                 }
+                let signature = self.sign(attempt, None, content(&packages));
+                self.raised_broadcasts.insert(attempt, (content(&packages), signature));
                 vec![self.broadcast(attempt, packages)]
             }
+            (Lie::RaisesThreshold, Message::Echo { attempt, mut packages }) => {
+                // it has seen of itself what the others have
+                let own = usize::from(self.me.get()) - 1;
+                if let Some((entry, sent)) = packages.get_mut(own).zip(self.raised_broadcasts.get(&attempt)) {
+                    *entry = *sent;
+                }
+                vec![Message::Echo { attempt, packages }]
+            }
+            // its own machine sees that its broadcast was another one
+            (Lie::RaisesThreshold, Message::Abort { .. } | Message::Refuse(_)) => Vec::new(),
             (Lie::RaisesThreshold, Message::Round2 { attempt, mut packages, .. }) => {
                 self.deal_raised(attempt);
                 let share = self.raised_shares.get(&(attempt, to)).cloned();

@@ -36,7 +36,7 @@ pub struct Scenario {
     pub crashes: u64,
     /// How many crashes fall on random moments.
     pub random_crashes: u64,
-    /// How many times a pair of members is cut off from each other.
+    /// How many times links of a pair of members are cut, in one direction or in both.
     pub partitions: u64,
     /// How one member lies until the faults end; none: all are honest.
     pub lies: Vec<Lie>,
@@ -47,7 +47,7 @@ pub struct Scenario {
     pub unrepentant: bool,
     /// Whether the members begin with a version that lacks a scheme, and are upgraded one after the other.
     pub upgrades: bool,
-    /// Whether a lie must name its liar: where nothing else goes wrong, and all can see it.
+    /// Whether a lie must be named: by all members where all see it, else by one. Where nothing else goes wrong.
     pub named: bool,
     /// Faults that are drawn and do not happen.
     pub left_out: BTreeSet<Fault>,
@@ -112,9 +112,10 @@ impl Scenario {
         Self { upgrades: true, ..Self::default() }
     }
 
-    /// A member that lies, and nothing else that goes wrong.
+    /// A member that lies, and nothing else that goes wrong: all members hear the same in the same moment.
     pub fn exposed() -> Self {
-        Self { faults_ms: 10_000, named: true, ..Self::calm() }.lying(&Lie::SEEN_AT_ONCE)
+        let links = Links { delay_ms: 1, ..Links::calm() };
+        Self { faults_ms: 10_000, links, named: true, ..Self::calm() }.lying(&Lie::SEEN_AT_ONCE)
     }
 
     /// With one member that lies in one of these ways, as the seed draws.
@@ -232,6 +233,26 @@ impl Lie {
         Self::RaisesThreshold,
         Self::LeavesOut,
         Self::FalseEcho,
+    ];
+
+    /// Those that every honest member sees for itself, or is shown by a complaint, and so names: what is wrong goes to all, or the echo
+    /// shows it to all, or the attempt ends with a complaint that all judge.
+    ///
+    /// Of the others, [`Self::DealsTooFew`] shows to one member only, which has nothing to show for it. False complaints are judged by
+    /// those that are still in the attempt: whoever has stored its shares by then needs nobody's word for them. And where a member
+    /// keeps something back, or says it to some only, it proves nothing against itself.
+    pub const SEEN_BY_ALL: [Self; 11] = [
+        Self::BadPrivate,
+        Self::Equivocates,
+        Self::BadProof,
+        Self::RaisesThreshold,
+        Self::LeavesOut,
+        Self::FalseEcho,
+        Self::FalseConfirmation,
+        Self::LowersThreshold,
+        Self::IdentityPoint,
+        Self::Oversize,
+        Self::EchoesTooMany,
     ];
 
     /// Those that honest members can prove to each other.

@@ -21,7 +21,12 @@ use super::{
     watch::{Watch, shares_sign},
 };
 use crate::{
-    Broken, Class, Setting, Trace, Violation, chance::Chance, faults::Faults, network::Network, queue::Queue,
+    Broken, Class, Setting, Trace, Violation,
+    chance::Chance,
+    cut::{Cut, Ways},
+    faults::Faults,
+    network::Network,
+    queue::Queue,
     roots,
 };
 
@@ -191,14 +196,23 @@ impl World {
                 return Err(self.broken(violation));
             }
         }
-        if let Some((liar, lie)) = self.lie.filter(|_| self.scenario.named && self.report.accusers.is_empty())
-        {
-            return Err(self.broken(Violation::Unnamed { liar, lie }));
+        if let Some(unnamed) = self.unnamed().filter(|_| self.scenario.named) {
+            return Err(self.broken(unnamed));
         }
         self.report.ceremonies = first.len();
         self.report.complete_ms = self.now - BEGIN;
         self.report.trace = self.trace;
         Ok(self.report)
+    }
+
+    /// An honest member that should have named the liar: one that does not where all must, or any where nobody does.
+    fn unnamed(&self) -> Option<Violation> {
+        let (liar, lie) = self.lie?;
+        let accusers = &self.report.accusers;
+        let all_must = Lie::SEEN_BY_ALL.contains(&lie);
+        let mut silent = self.hosts.keys().filter(|id| **id != liar && !accusers.contains(id));
+        let by = *silent.next().filter(|_| all_must || accusers.is_empty())?;
+        Some(Violation::Unnamed { liar, lie, by })
     }
 
     fn check_shares(&mut self, scheme: Scheme) -> Result<(), Violation> {
@@ -270,11 +284,13 @@ impl World {
             let until = from + self.chance.between(100, 8_000);
             let mut pair = members.to_vec();
             self.chance.shuffle(&mut pair);
+            let ways = Ways::draw(&mut self.chance);
             if !self.faults.happens(Class::Cut, true) {
                 continue;
             }
-            self.queue.plan(from, Event::Cut { a: pair[0], b: pair[1] });
-            self.queue.plan(until, Event::Heal { a: pair[0], b: pair[1] });
+            let cut = Cut { a: pair[0], b: pair[1], ways };
+            self.queue.plan(from, Event::Cut(cut));
+            self.queue.plan(until, Event::Heal(cut));
         }
         self.queue.plan(self.faults_end, Event::Calm);
     }
@@ -296,8 +312,8 @@ impl World {
             }
             Event::Crash { node } => self.hosts.get(node).is_none_or(|host| host.machine.is_none()),
             Event::Restart { node } => self.hosts.get(node).is_none_or(|host| host.machine.is_some()),
-            Event::Cut { .. } => !self.faulty,
-            Event::Heal { .. } | Event::Upgrade { .. } | Event::Calm => false,
+            Event::Cut(_) => !self.faulty,
+            Event::Heal(_) | Event::Upgrade { .. } | Event::Calm => false,
         }
     }
 
@@ -341,16 +357,12 @@ impl World {
                 self.crash(node);
                 Ok(())
             }
-            Event::Cut { a, b } => {
-                self.network.cut(a, b);
-                self.plan_notice(a, b, false);
-                self.plan_notice(b, a, false);
+            Event::Cut(cut) => {
+                self.cut(cut);
                 Ok(())
             }
-            Event::Heal { a, b } => {
-                self.network.heal(a, b);
-                self.plan_notice(a, b, true);
-                self.plan_notice(b, a, true);
+            Event::Heal(cut) => {
+                self.heal(cut);
                 Ok(())
             }
             Event::Notice { node, about, up, .. } => self.with(node, |machine, now, _| match up {

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use countersign_session::message::{Eager, Observation, Package, Proposal, Provisional, ToParticipant};
-use countersign_types::{Bytes, Identifier, Record, RecordEntry, SessionId, http::FieldValue};
+use countersign_types::{
+    ActionId, Address, B256, Bytes, Identifier, KeySpec, Record, RecordEntry, Scheme, SessionId,
+    http::FieldValue,
+};
 
 use super::Conspiracy;
 use crate::{
@@ -48,11 +51,17 @@ pub(super) enum CoordinatorLie {
     AltersRequest,
     /// The session is closed and opened again while the signers are at work.
     Reopens,
+    /// The request is for another key than its callers signed for: another scheme, action, owner or salt.
+    ChangesKey,
+    /// A signer's commitments are those of an earlier package.
+    RepeatsCommitments,
     /// Messages for other coordinators' sessions.
     Meddles,
+    /// Sessions without end, and whatever else takes room.
+    Floods,
 }
 
-const LIES: [CoordinatorLie; 18] = [
+const LIES: [CoordinatorLie; 21] = [
     CoordinatorLie::None,
     CoordinatorLie::Equivocates,
     CoordinatorLie::SecondPackage,
@@ -70,7 +79,10 @@ const LIES: [CoordinatorLie; 18] = [
     CoordinatorLie::ChangesTerms,
     CoordinatorLie::AltersRequest,
     CoordinatorLie::Reopens,
+    CoordinatorLie::ChangesKey,
+    CoordinatorLie::RepeatsCommitments,
     CoordinatorLie::Meddles,
+    CoordinatorLie::Floods,
 ];
 
 impl Conspiracy {
@@ -78,7 +90,9 @@ impl Conspiracy {
         if let Some(lie) = self.coordinator_lies.get(&(me, session)) {
             return *lie;
         }
+        let floods = self.chance.permille(self.habits.floods);
         let drawn = self.chance.pick(&LIES).unwrap_or(CoordinatorLie::None);
+        let drawn = if floods { CoordinatorLie::Floods } else { drawn };
         let happens = self.faults.happens(Class::Lie, drawn != CoordinatorLie::None);
         let lie = if happens { drawn } else { CoordinatorLie::None };
         if happens {
@@ -99,13 +113,21 @@ impl Conspiracy {
         if lie == CoordinatorLie::Drops && self.chance.permille(300) {
             return Vec::new();
         }
+        let mut flood = Vec::new();
         let mut messages = match message {
             ToParticipant::Propose(proposal) => {
+                if lie == CoordinatorLie::Floods {
+                    flood = self.flood(to, &proposal);
+                }
                 let proposal = self.twist_eager(lie, to, *proposal);
                 vec![self.twist_proposal(lie, proposal)]
             }
             ToParticipant::Sign { package, send_verdict } => {
-                self.twist_package(lie, to, *package, send_verdict)
+                let package = match lie {
+                    CoordinatorLie::RepeatsCommitments => self.with_repeated_commitments(me, to, *package),
+                    _ => *package,
+                };
+                self.twist_package(lie, to, package, send_verdict)
             }
             other @ (ToParticipant::Commit { .. } | ToParticipant::Close { .. }) => vec![other],
         };
@@ -116,7 +138,7 @@ impl Conspiracy {
         if lie == CoordinatorLie::Meddles {
             messages.extend(self.meddling());
         }
-        messages.into_iter().map(|message| send(to, message)).collect()
+        messages.into_iter().map(|message| send(to, message)).chain(flood).collect()
     }
 
     fn twist_proposal(&mut self, lie: CoordinatorLie, mut proposal: Proposal) -> ToParticipant {
@@ -131,9 +153,28 @@ impl Conspiracy {
                     proposal.terms.request = proposal.request.request.digest();
                 }
             }
+            CoordinatorLie::ChangesKey => {
+                self.change_key(&mut proposal.request.request.key);
+                if self.chance.permille(500) {
+                    proposal.terms.request = proposal.request.request.digest();
+                }
+            }
             _ => {}
         }
         ToParticipant::Propose(Box::new(proposal))
+    }
+
+    fn change_key(&mut self, key: &mut KeySpec) {
+        let other = B256::from(self.chance.bytes());
+        match self.chance.between(0, 3) {
+            0 => {
+                let others: Vec<Scheme> = Scheme::ALL.into_iter().filter(|one| *one != key.scheme).collect();
+                key.scheme = self.chance.pick(&others).unwrap_or(key.scheme);
+            }
+            1 => key.policy.action = ActionId(other),
+            2 => key.owner = Address::from_word(other),
+            _ => key.salt = other,
+        }
     }
 
     /// What the package of one round may hold that it should not: whatever one of several rounds may.
@@ -235,6 +276,23 @@ impl Conspiracy {
             }
         }
         altered
+    }
+
+    /// Another signer's commitments are those of an earlier package of this coordinator, which the receiver saw too.
+    fn with_repeated_commitments(&self, me: Identifier, to: Identifier, mut package: Package) -> Package {
+        let own = self.packages.iter().rev().filter(|(by, earlier)| {
+            *by == me && earlier.signers.contains_key(&to) && earlier.payloads() == package.payloads()
+        });
+        let session = package.session;
+        let mut earlier = own.map(|(_, earlier)| earlier).filter(|earlier| earlier.session != session);
+        let all = earlier.next().into_iter().flat_map(|earlier| &earlier.signers);
+        let repeated: Vec<_> = all.filter(|(id, _)| **id != to).map(|(id, one)| (*id, one.clone())).collect();
+        for (id, commitments) in repeated {
+            if let Some(own) = package.signers.get_mut(&id) {
+                *own = commitments;
+            }
+        }
+        package
     }
 
     fn with_other_numbers(&mut self, to: Identifier, mut package: Package) -> Package {

@@ -4,7 +4,9 @@
 //! as a coordinator ([`coordinator`]). What it does in a session it decides once, so that a lie is kept up.
 
 mod coordinator;
+mod flood;
 mod signer;
+mod stolen;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,17 +15,18 @@ use std::{
 };
 
 use countersign_session::{
-    message::{Observation, Package, Preprocess, Proposal, ToCoordinator, ToParticipant},
+    message::{Observation, Package, Preprocess, Proposal, Signed, ToCoordinator, ToParticipant},
     participant::Run,
 };
 use countersign_threshold::Commitments;
-use countersign_types::{Bytes, Identifier, Outcome, SessionId, SignedRequest};
+use countersign_types::{Bytes, Identifier, Outcome, Scheme, SessionId, SignedRequest};
 
 use crate::{
     chance::Chance,
     faults::{Class, Faults},
     node::{Act, Wire},
     roots::{NETWORK, Roots},
+    scenario::Scenario,
     script::Script,
     trace::short,
 };
@@ -33,6 +36,23 @@ use signer::SignerLie;
 /// How many overheard things of a kind are kept for later use.
 const KEPT: usize = 64;
 
+/// What liars of a scenario like to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habits {
+    /// Sessions in which a signer declines every package, in a thousand.
+    declining: u64,
+    /// Sessions of a coordinator that are floods, in a thousand.
+    floods: u64,
+    /// How many proposals a flood has.
+    flood: u64,
+}
+
+impl Habits {
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        Self { declining: scenario.declining, floods: scenario.floods, flood: scenario.flood }
+    }
+}
+
 /// All liars of a world.
 pub(crate) struct Conspiracy {
     pub(crate) members: BTreeSet<Identifier>,
@@ -40,6 +60,7 @@ pub(crate) struct Conspiracy {
     /// How they lie, as far as no trace says so yet.
     told: Vec<String>,
     roots: Arc<Roots>,
+    habits: Habits,
     chance: Chance,
     signer_lies: BTreeMap<(Identifier, SessionId), SignerLie>,
     coordinator_lies: BTreeMap<(Identifier, SessionId), CoordinatorLie>,
@@ -50,12 +71,17 @@ pub(crate) struct Conspiracy {
     commitments: Vec<Vec<Commitments>>,
     packages: Vec<(Identifier, Package)>,
     proposals: Vec<(Identifier, Proposal)>,
+    /// Votes with their shares, of honest members and of their own.
+    votes: Vec<(Identifier, Signed)>,
+    /// Who was flooded in which session.
+    flooded: BTreeSet<(Identifier, SessionId)>,
 }
 
 impl Conspiracy {
     pub(crate) fn new(
         members: BTreeSet<Identifier>,
         roots: Arc<Roots>,
+        habits: Habits,
         faults: Faults,
         chance: Chance,
     ) -> Self {
@@ -64,6 +90,7 @@ impl Conspiracy {
             faults,
             told: Vec::new(),
             roots,
+            habits,
             chance,
             signer_lies: BTreeMap::new(),
             coordinator_lies: BTreeMap::new(),
@@ -73,6 +100,8 @@ impl Conspiracy {
             commitments: Vec::new(),
             packages: Vec::new(),
             proposals: Vec::new(),
+            votes: Vec::new(),
+            flooded: BTreeSet::new(),
         }
     }
 
@@ -124,8 +153,12 @@ impl Conspiracy {
                 keep(&mut self.commitments, commitments.clone());
                 Vec::new()
             }
+            Wire::ToCoordinator(ToCoordinator::Signed(signed)) => {
+                keep(&mut self.votes, (from, signed.as_ref().clone()));
+                Vec::new()
+            }
             Wire::ToParticipant(ToParticipant::Commit { .. } | ToParticipant::Close { .. })
-            | Wire::ToCoordinator(ToCoordinator::Declined { .. } | ToCoordinator::Signed(_))
+            | Wire::ToCoordinator(ToCoordinator::Declined { .. })
             | Wire::Preprocess(Preprocess::Ask { .. }) => Vec::new(),
             Wire::Preprocess(Preprocess::HandOut { commitments, .. }) => {
                 for one in commitments {
@@ -158,22 +191,34 @@ impl Conspiracy {
     pub(crate) fn twist(&mut self, me: Identifier, acts: Vec<Act>) -> Vec<Act> {
         acts.into_iter()
             .flat_map(|act| match act {
-                Act::Send { to, wire: Wire::ToCoordinator(message) } => self
-                    .twist_answer(me, message)
-                    .into_iter()
-                    .map(|message| Act::Send { to, wire: Wire::ToCoordinator(message) })
-                    .collect(),
+                Act::Send { to, wire: Wire::ToCoordinator(message) } => {
+                    let answers = self.twist_answer(me, message);
+                    answers.into_iter().map(|message| self.answer(me, to, message)).collect()
+                }
                 Act::Send { to, wire: Wire::ToParticipant(message) } => self.twist_question(me, to, message),
                 Act::Send { to, wire: Wire::Preprocess(message) } => {
                     let wire = Wire::Preprocess(self.twist_advance(message));
                     vec![Act::Send { to, wire }]
                 }
-                other @ (Act::Observe(_) | Act::Replay { .. } | Act::Finished { .. }) => vec![other],
+                other @ (Act::SendLater { .. }
+                | Act::Observe(_)
+                | Act::Replay { .. }
+                | Act::Finished { .. }) => vec![other],
             })
             .collect()
     }
 
-    /// Commitments that are none, that were used, or that come twice.
+    /// An answer, at once or when it is too late.
+    fn answer(&mut self, me: Identifier, to: Identifier, message: ToCoordinator) -> Act {
+        let after = self.delay(me, &message);
+        let wire = Wire::ToCoordinator(message);
+        match after {
+            Some(after) => Act::SendLater { to, wire, after },
+            None => Act::Send { to, wire },
+        }
+    }
+
+    /// Commitments that are none, that were used, or that come twice; asked for more than there may be, or for another scheme.
     fn twist_advance(&mut self, message: Preprocess) -> Preprocess {
         match message {
             Preprocess::HandOut { scheme, mut commitments } => {
@@ -188,7 +233,10 @@ impl Conspiracy {
                 }
                 Preprocess::HandOut { scheme, commitments }
             }
-            Preprocess::Ask { scheme, .. } => Preprocess::Ask { scheme, count: u16::MAX },
+            Preprocess::Ask { scheme, .. } => {
+                let other = self.chance.permille(100).then(|| self.chance.pick(&Scheme::ALL)).flatten();
+                Preprocess::Ask { scheme: other.unwrap_or(scheme), count: u16::MAX }
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a lying signer does.
 
 use countersign_session::{
+    Millis,
+    coordinator::{HEDGE_MS, SIGN_MS},
     message::{
         Decline, Observation, Package, Provisional, Signed, ToCoordinator, ToParticipant, shares_hash,
     },
@@ -8,8 +10,9 @@ use countersign_session::{
 };
 use countersign_threshold::{Commitments, SignatureShare};
 use countersign_types::{
-    Bytes, Context, Decimal, Identifier, MAX_BPS, NodeKey, NodeSignature, Outcome, Record, RecordEntry, Rule,
-    SessionId, SignedVote, Tolerance, Verdict, Vote, http::FieldValue,
+    B256, Bytes, Context, Decimal, FailureKind, Identifier, MAX_BPS, NodeKey, NodeSignature, Outcome,
+    PackageHash, Record, RecordEntry, RecordHash, Rule, SessionId, SignedVote, Tolerance, Verdict, Vote,
+    http::FieldValue,
 };
 
 use super::Conspiracy;
@@ -33,6 +36,10 @@ pub(super) enum SignerLie {
     OtherMessage,
     /// It votes for another outcome, and its share is for that.
     FalseVote,
+    /// Its vote is for another package or record than it signs, or for other shares than it sends.
+    OtherVote,
+    /// It sends fewer shares than there are payloads, or more.
+    OtherShares,
     /// Its vote is signed by nobody.
     UnsignedVote,
     /// It holds back, or falsifies, the verdict that it is asked for.
@@ -49,6 +56,8 @@ pub(super) enum SignerLie {
     MalformedCommitments,
     /// It commits to another number of payloads.
     OtherCount,
+    /// In a further attempt it commits to another number of payloads.
+    OtherCountLater,
     /// It shows a record that it did not read.
     FalseRecord,
     /// It shows absurd numbers.
@@ -61,18 +70,32 @@ pub(super) enum SignerLie {
     NoNumber,
     /// Its record is not signed, or by another.
     UnsignedRecord,
+    /// It shows a record that is as large as can be, or larger.
+    LargestRecord,
+    /// It shows another member's record, and answers with another member's vote and shares.
+    Steals,
+    /// It says everything twice.
+    Twice,
+    /// It observes when the others are asked already.
+    ObservesLate,
+    /// It signs when the attempt is over.
+    SignsLate,
+    /// It declines every package, although nothing is wrong with it.
+    Declines,
     /// It observes, and is silent when asked to sign.
     SilentLate,
     /// It is silent from the first.
     Silent,
 }
 
-const LIES: [SignerLie; 21] = [
+const LIES: [SignerLie; 30] = [
     SignerLie::None,
     SignerLie::BadShare,
     SignerLie::MalformedShare,
     SignerLie::OtherMessage,
     SignerLie::FalseVote,
+    SignerLie::OtherVote,
+    SignerLie::OtherShares,
     SignerLie::UnsignedVote,
     SignerLie::FalseVerdict,
     SignerLie::Refuses,
@@ -81,12 +104,19 @@ const LIES: [SignerLie; 21] = [
     SignerLie::OldCommitments,
     SignerLie::MalformedCommitments,
     SignerLie::OtherCount,
+    SignerLie::OtherCountLater,
     SignerLie::FalseRecord,
     SignerLie::AbsurdNumbers,
     SignerLie::OtherRecords,
     SignerLie::OtherRules,
     SignerLie::NoNumber,
     SignerLie::UnsignedRecord,
+    SignerLie::LargestRecord,
+    SignerLie::Steals,
+    SignerLie::Twice,
+    SignerLie::ObservesLate,
+    SignerLie::SignsLate,
+    SignerLie::Declines,
     SignerLie::SilentLate,
     SignerLie::Silent,
 ];
@@ -96,7 +126,9 @@ impl Conspiracy {
         if let Some(lie) = self.signer_lies.get(&(me, session)) {
             return *lie;
         }
+        let declines = self.chance.permille(self.habits.declining);
         let drawn = self.chance.pick(&LIES).unwrap_or(SignerLie::None);
+        let drawn = if declines { SignerLie::Declines } else { drawn };
         let happens = self.faults.happens(Class::Lie, drawn != SignerLie::None);
         let lie = if happens { drawn } else { SignerLie::None };
         if happens {
@@ -160,18 +192,40 @@ impl Conspiracy {
     }
 
     pub(super) fn twist_answer(&mut self, me: Identifier, message: ToCoordinator) -> Vec<ToCoordinator> {
-        let session = message.session();
-        let lie = self.signer_lie(me, session);
-        if lie == SignerLie::Silent {
-            return Vec::new();
+        let lie = self.signer_lie(me, message.session());
+        match lie {
+            SignerLie::Silent => Vec::new(),
+            SignerLie::Twice => vec![message.clone(), message],
+            _ => self.twisted(me, lie, message),
         }
+    }
+
+    /// How long a liar holds an answer back, if it does.
+    pub(super) fn delay(&mut self, me: Identifier, message: &ToCoordinator) -> Option<Millis> {
+        let lie = *self.signer_lies.get(&(me, message.session()))?;
+        match (lie, message) {
+            (SignerLie::ObservesLate, ToCoordinator::Observed(_)) => {
+                Some(self.chance.between(HEDGE_MS, 4_000))
+            }
+            (SignerLie::SignsLate, ToCoordinator::Signed(_)) => {
+                Some(self.chance.between(SIGN_MS, 5 * SIGN_MS))
+            }
+            _ => None,
+        }
+    }
+
+    fn twisted(&mut self, me: Identifier, lie: SignerLie, message: ToCoordinator) -> Vec<ToCoordinator> {
         match message {
             ToCoordinator::Observed(mut observation) => {
                 let allows = observation.decision == Provisional::Allow;
                 if allows {
                     observation.commitments = self.twist_commitments(lie, observation.commitments);
                 }
-                self.twist_record(me, lie, &mut observation);
+                match lie {
+                    SignerLie::Steals => self.steal_record(me, &mut observation),
+                    SignerLie::LargestRecord => self.enlarge_record(me, &mut observation),
+                    _ => self.twist_record(me, lie, &mut observation),
+                }
                 if lie == SignerLie::OtherCount && observation.record.entries.len() > 1 {
                     // two different observations: whichever comes first
                     let other = Box::new(Observation {
@@ -184,7 +238,10 @@ impl Conspiracy {
                 vec![ToCoordinator::Observed(observation)]
             }
             ToCoordinator::Committed { session, attempt, commitments } => {
-                let commitments = self.twist_commitments(lie, commitments);
+                let mut commitments = self.twist_commitments(lie, commitments);
+                if lie == SignerLie::OtherCountLater {
+                    commitments.pop();
+                }
                 vec![ToCoordinator::Committed { session, attempt, commitments }]
             }
             ToCoordinator::Signed(signed) => self.twist_signed(me, lie, *signed),
@@ -234,12 +291,37 @@ impl Conspiracy {
 
     fn twist_signed(&mut self, me: Identifier, lie: SignerLie, mut signed: Signed) -> Vec<ToCoordinator> {
         let session = signed.vote.vote.session;
+        self.remember_vote(me, &signed);
         match lie {
             SignerLie::SilentLate => return Vec::new(),
+            SignerLie::Declines => {
+                let kind = FailureKind::Disagreement;
+                let reason = "the commitments of member 1 stood in another package".into();
+                let decline = Decline::Abstain { kind, reason };
+                return vec![ToCoordinator::Declined { session, attempt: Some(signed.attempt), decline }];
+            }
+            SignerLie::Steals => self.steal_vote(me, &mut signed),
             SignerLie::BadShare => self.falsify(me, &mut signed, 32),
             SignerLie::MalformedShare => {
                 let length = self.chance.pick(&[0, 31]).unwrap_or(0);
                 self.falsify(me, &mut signed, length);
+            }
+            SignerLie::OtherVote => {
+                let other = B256::from(self.chance.bytes());
+                match self.chance.between(0, 2) {
+                    0 => self.vote(me, &mut signed, |vote| vote.package = PackageHash(other)),
+                    1 => self.vote(me, &mut signed, |vote| vote.record = RecordHash(other)),
+                    _ => self.vote(me, &mut signed, |vote| vote.shares = other),
+                }
+            }
+            SignerLie::OtherShares => {
+                if self.chance.permille(500) {
+                    signed.shares.pop();
+                } else {
+                    signed.shares.extend(signed.shares.last().cloned());
+                }
+                let shares = shares_hash(&signed.shares);
+                self.vote(me, &mut signed, |vote| vote.shares = shares);
             }
             SignerLie::UnsignedVote => {
                 signed.vote.signature = NodeSignature::from_slice(&[27; 65]).unwrap_or(signed.vote.signature);
@@ -280,7 +362,7 @@ impl Conspiracy {
         self.vote(me, signed, |vote| vote.shares = shares);
     }
 
-    fn vote(&self, me: Identifier, signed: &mut Signed, change: impl FnOnce(&mut Vote)) {
+    pub(super) fn vote(&self, me: Identifier, signed: &mut Signed, change: impl FnOnce(&mut Vote)) {
         let mut vote = signed.vote.vote;
         change(&mut vote);
         signed.vote = vote.sign(NETWORK, &self.identity(me));

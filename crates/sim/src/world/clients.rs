@@ -13,7 +13,7 @@ use crate::{
     chance::Chance,
     quotes::Quotes,
     roots::NETWORK,
-    script::{Conduct, Plan},
+    script::{Conduct, MOST_LEFT, Plan},
 };
 
 /// A client with one request.
@@ -189,6 +189,13 @@ impl World {
         }
     }
 
+    /// How much a request's runs leave on a node: some bytes, or as much as they may.
+    fn leaves(&self, chance: &mut Chance) -> usize {
+        let largest = chance.permille(self.scenario.largest) && !self.scenario.agreeable;
+        let some = chance.between(0, 4 << 10);
+        if largest { MOST_LEFT } else { usize::try_from(some).unwrap_or(0) }
+    }
+
     fn draw_plan(&mut self, chance: &mut Chance, named: bool) -> Plan {
         let obstacles = chance.between(0, self.scenario.obstacles);
         let quotes = chance.permille(self.scenario.numbers).then(|| {
@@ -202,6 +209,7 @@ impl World {
             // where two coordinators may be asked, their bytes differ
             timed: (!self.scenario.agreeable || named) && chance.permille(300),
             drifts: (!self.scenario.agreeable && chance.permille(200)).then(|| chance.between(300, 3_000)),
+            leaves: self.leaves(chance),
             run_ms: (chance.between(1, 200), chance.between(1, 100)),
             ..Plan::allowing()
         };

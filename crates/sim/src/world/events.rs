@@ -8,7 +8,7 @@ use countersign_session::{
 };
 use countersign_types::{Identifier, Outcome};
 
-use crate::{node::Wire, script::Values, trace::short};
+use crate::{cut::Cut, node::Wire, script::Values, trace::short};
 
 /// Something that happens at a moment.
 pub(super) enum Event {
@@ -20,16 +20,18 @@ pub(super) enum Event {
     Replayed { node: Identifier, life: u64, run: Run, attempt: u32, end: Result<Outcome, LocalFailure> },
     /// A node's timer.
     Wake { node: Identifier, life: u64 },
+    /// A liar sends what it held back.
+    Later { node: Identifier, life: u64, to: Identifier, wire: Wire },
     /// A client asks.
     Post { client: usize, at: Identifier },
     /// A node dies.
     Crash { node: Identifier },
     /// It is started again.
     Restart { node: Identifier },
-    /// Two nodes cannot reach each other.
-    Cut { a: Identifier, b: Identifier },
-    /// They can again.
-    Heal { a: Identifier, b: Identifier },
+    /// Messages between two nodes are lost, in one direction or in both.
+    Cut(Cut),
+    /// They arrive again.
+    Heal(Cut),
     /// A node learns that a connection was made or lost.
     Notice { node: Identifier, life: u64, about: Identifier, up: bool },
     /// No more faults.
@@ -49,11 +51,12 @@ impl fmt::Display for Event {
                 write!(f, "{node} replayed {}/{attempt}: {}", short(&run.session.0), ended(end))
             }
             Self::Wake { node, .. } => write!(f, "{node} wakes"),
+            Self::Later { node, to, .. } => write!(f, "{node} sends to {to} what it held back"),
             Self::Post { client, at } => write!(f, "client {client} asks {at}"),
             Self::Crash { node } => write!(f, "{node} crashes"),
             Self::Restart { node } => write!(f, "{node} starts"),
-            Self::Cut { a, b } => write!(f, "{a} and {b} are cut off"),
-            Self::Heal { a, b } => write!(f, "{a} and {b} are joined"),
+            Self::Cut(cut) => write!(f, "{cut}"),
+            Self::Heal(cut) => write!(f, "{}", cut.healed()),
             Self::Notice { node, about, up, .. } => {
                 write!(f, "{node} sees {about} {}", if *up { "come" } else { "go" })
             }

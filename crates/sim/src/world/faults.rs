@@ -6,7 +6,13 @@ use countersign_session::Millis;
 use countersign_types::Identifier;
 
 use super::{BEGIN, Host, NONCES, ORDERS, SETTLE_MS, World, events::Event};
-use crate::{Class, chance::Chance, node::Node, scenario::Mutant};
+use crate::{
+    Class,
+    chance::Chance,
+    cut::{Cut, Ways},
+    node::Node,
+    scenario::Mutant,
+};
 
 /// How long nodes have been up when the world begins.
 const UP_BEFORE_MS: Millis = 60_000;
@@ -64,12 +70,14 @@ impl World {
             self.chance.shuffle(&mut pair);
             // a pair, or one node from all others
             let others = if self.chance.permille(300) { pair.len() - 1 } else { 1 };
+            let ways = Ways::draw(&mut self.chance);
             if !self.faults.happens(Class::Cut, true) {
                 continue;
             }
             for b in pair.iter().skip(1).take(others) {
-                self.queue.plan(from, Event::Cut { a: pair[0], b: *b });
-                self.queue.plan(until, Event::Heal { a: pair[0], b: *b });
+                let cut = Cut { a: pair[0], b: *b, ways };
+                self.queue.plan(from, Event::Cut(cut));
+                self.queue.plan(until, Event::Heal(cut));
             }
         }
     }
@@ -81,7 +89,7 @@ impl World {
             .iter()
             .filter(|(id, host)| {
                 let is_up = if self.now == BEGIN { !self.down.contains(id) } else { host.node.is_some() };
-                **id != me && is_up && !self.network.is_cut(me, **id)
+                **id != me && is_up && self.network.is_joined(me, **id)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -133,19 +141,21 @@ impl World {
         crashes
     }
 
-    pub(super) fn cut(&mut self, a: Identifier, b: Identifier) {
-        self.network.cut(a, b);
+    pub(super) fn cut(&mut self, cut: Cut) {
+        self.network.cut(cut);
         // a short cut is not noticed
-        if self.chance.permille(700) {
-            self.plan_notice(a, b, false);
-            self.plan_notice(b, a, false);
+        for (node, about) in cut.noticed(700, &mut self.chance) {
+            self.plan_notice(node, about, false);
         }
     }
 
-    pub(super) fn heal(&mut self, a: Identifier, b: Identifier) {
-        self.network.heal(a, b);
-        self.plan_notice(a, b, true);
-        self.plan_notice(b, a, true);
+    pub(super) fn heal(&mut self, cut: Cut) {
+        self.network.heal(cut);
+        // another cut may keep them apart
+        if self.network.is_joined(cut.a, cut.b) {
+            self.plan_notice(cut.a, cut.b, true);
+            self.plan_notice(cut.b, cut.a, true);
+        }
     }
 
     /// Faults are over: links are whole, and everybody learns who is there.

@@ -3,6 +3,7 @@
 mod clients;
 mod events;
 mod faults;
+mod runs;
 mod step;
 
 use std::{
@@ -15,8 +16,16 @@ use countersign_session::Millis;
 use countersign_types::{FailureKind, Identifier, RequestDigest, Scheme, SessionId};
 
 use crate::{
-    Broken, Class, Scenario, Setting, Trace, Violation, chance::Chance, faults::Faults, liar::Conspiracy,
-    network::Network, node::Node, queue::Queue, roots::Roots, script::Script, watch::Watch,
+    Broken, Class, Scenario, Setting, Trace, Violation,
+    chance::Chance,
+    faults::Faults,
+    liar::{Conspiracy, Habits},
+    network::Network,
+    node::Node,
+    queue::Queue,
+    roots::Roots,
+    script::Script,
+    watch::Watch,
 };
 use clients::Client;
 use events::Event;
@@ -116,6 +125,8 @@ pub struct Report {
     pub at_once: u64,
     /// How many times a liar was named.
     pub blamed: u64,
+    /// How many liars an honest coordinator had proof against, and named, by what they did.
+    pub named: BTreeMap<&'static str, u64>,
     /// All sessions that ended, but for the last request's.
     pub sessions: Vec<Session>,
 }
@@ -152,6 +163,7 @@ impl World {
         let conspiracy = Conspiracy::new(
             liars.clone(),
             Arc::clone(&roots),
+            Habits::of(&scenario),
             Faults::without(&left_out),
             Chance::of(seed, LIARS),
         );
@@ -223,8 +235,15 @@ impl World {
             further_attempts: self.counts.further_attempts,
             at_once: self.counts.at_once,
             blamed: self.counts.blamed,
+            named: self.watch.blame.named,
             sessions: self.counts.sessions,
         }
+    }
+
+    /// Lowers a bound of what nodes may hold.
+    #[cfg(test)]
+    pub(crate) fn lower(&mut self, what: &str, most: usize) {
+        self.watch.bounds.lower(what, most);
     }
 
     fn broken(&mut self, violation: Violation) -> Box<Broken> {

@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use countersign_agreement::AgreedRecord;
 use countersign_session::{
     Millis,
     message::{Package, ToCoordinator, ToParticipant},
     participant::{LocalFailure, Run, authenticate},
 };
-use countersign_types::{Failure, FailureKind, Identifier, Outcome, RequestDigest, SessionId, SignedRequest};
+use countersign_types::{Failure, Identifier, Outcome, RequestDigest, SessionId, SignedRequest};
 
 use super::{Session, World, clients::Client, events::Event, faults::CrashPoint};
 use crate::{
     Mutant, Violation,
     node::{Act, Node, Posted, Wire},
     roots::NETWORK,
-    script::{Conduct, Runtime, Values},
     trace::short,
 };
 
@@ -39,6 +37,7 @@ impl World {
             Event::Replayed { node, run, attempt, end, .. } => self.replayed(node, &run, attempt, end),
             Event::Wake { node, .. } => self.wake(node),
             Event::Post { client, at } => self.post(client, at),
+            Event::Later { node, to, wire, .. } => self.send(node, to, wire),
             Event::Crash { node } => {
                 self.crash(node);
                 Ok(())
@@ -47,12 +46,12 @@ impl World {
                 self.start(node);
                 Ok(())
             }
-            Event::Cut { a, b } => {
-                self.cut(a, b);
+            Event::Cut(cut) => {
+                self.cut(cut);
                 Ok(())
             }
-            Event::Heal { a, b } => {
-                self.heal(a, b);
+            Event::Heal(cut) => {
+                self.heal(cut);
                 Ok(())
             }
             Event::Notice { node, about, up, .. } => {
@@ -82,14 +81,15 @@ impl World {
             Event::Deliver { to, life, .. } => gone(to, life),
             Event::Observed { node, life, .. }
             | Event::Replayed { node, life, .. }
+            | Event::Later { node, life, .. }
             | Event::Notice { node, life, .. } => gone(node, life),
             Event::Wake { node, life } => {
                 gone(node, life) || self.hosts.get(node).is_none_or(|host| host.wake_at != self.now)
             }
             Event::Crash { node } => self.hosts.get(node).is_none_or(|host| host.node.is_none()),
             Event::Restart { node } => self.hosts.get(node).is_none_or(|host| host.node.is_some()),
-            Event::Cut { .. } => !self.faulty,
-            Event::Heal { .. } | Event::Post { .. } | Event::Calm | Event::Probe => false,
+            Event::Cut(_) => !self.faulty,
+            Event::Heal(_) | Event::Post { .. } | Event::Calm | Event::Probe => false,
         }
     }
 
@@ -113,6 +113,7 @@ impl World {
                 return self.carry_out(to, acts);
             }
         }
+        self.witness(from, to, &wire);
         let from = self.named_sender(from, to, &wire);
         self.with(to, |node, now| node.deliver(from, wire, now))
     }
@@ -198,6 +199,10 @@ impl World {
         let Some(node) = self.hosts.get_mut(&me).and_then(|host| host.node.as_mut()) else { return Ok(()) };
         let acts = act(node, now);
         let (counted, kept) = (node.participant.shares_made(), node.participant.nonces_in_advance());
+        let holds = node.holds();
+        if !self.is_liar(me) {
+            self.watch.bounds.check(me, &holds)?;
+        }
         self.carry_out(me, acts)?;
         let alive = self.hosts.get(&me).is_some_and(|host| host.node.is_some());
         if alive && !self.is_liar(me) {
@@ -213,6 +218,7 @@ impl World {
         for act in acts {
             match act {
                 Act::Send { to, wire } => self.send(me, to, wire)?,
+                Act::SendLater { to, wire, after } => self.send_later(me, to, wire, after),
                 Act::Observe(run) => self.observe(me, run)?,
                 Act::Replay { run, attempt, recorded, agreed } => {
                     if !lies {
@@ -232,6 +238,9 @@ impl World {
     fn send(&mut self, me: Identifier, to: Identifier, wire: Wire) -> Result<(), Violation> {
         if !self.is_liar(me) {
             self.watch.ledger.sends(me, to, &wire)?;
+            if let Wire::ToParticipant(message) = &wire {
+                self.watch.blame.asks(me, to, message);
+            }
         }
         if let (Wire::ToCoordinator(ToCoordinator::Signed(signed)), false) = (&wire, self.is_liar(me)) {
             let now = self.local(me);
@@ -261,67 +270,20 @@ impl World {
         Ok(())
     }
 
-    fn observe(&mut self, me: Identifier, run: Run) -> Result<(), Violation> {
-        let plan = self.script.plan(run.request.digest());
-        let own = plan.conduct(me);
-        let now = self.now;
-        // liars do as the others, or nobody would agree with anybody
-        let runtime = match self.scenario.mutant {
-            Some(Mutant::IgnoresTolerance) => Runtime::IgnoresTolerance,
-            Some(_) | None => Runtime::Right,
-        };
-        let mut live = if self.is_liar(me) {
-            let truth = self.script.live(&run.context, me, Conduct::Allow, now, runtime).end.ok();
-            self.conspiracy.learns(&run, truth);
-            let eyes = self.conspiracy.eyes(me, &run, own);
-            let live = self.script.live(&run.context, me, eyes, now, runtime);
-            self.conspiracy.live(me, run.session, live)
-        } else {
-            self.script.live(&run.context, me, own, now, runtime)
-        };
-        if live.record.entries.is_empty() {
-            live.recorded.clear();
-        }
-        self.watch.ran(me, &run, live.record.hash(), &live.recorded)?;
-        let Some(life) = self.hosts.get(&me).map(|host| host.life) else { return Ok(()) };
-        let at = now + self.chance.between(1, plan.run_ms.0);
-        self.queue.plan(at, Event::Observed { node: me, life, run, live: Box::new(live) });
-        self.may_crash(me, CrashPoint::AfterObserve);
-        Ok(())
+    /// A liar holds a message back.
+    fn send_later(&mut self, me: Identifier, to: Identifier, wire: Wire, after: Millis) {
+        let Some(life) = self.hosts.get(&me).map(|host| host.life) else { return };
+        self.queue.plan(self.now + after, Event::Later { node: me, life, to, wire });
     }
 
-    fn replay(&mut self, me: Identifier, run: Run, attempt: u32, recorded: &Values, agreed: &AgreedRecord) {
-        let plan = self.script.plan(run.request.digest());
-        let mutant = self.mutant(me);
-        let own = plan.agreed_alone(recorded);
-        let over = match mutant {
-            Some(Mutant::IgnoresWhatIsAgreed) => extended(agreed, &own),
-            Some(Mutant::ReplaysItsOwnNumbers) => AgreedRecord {
-                entries: own.entries.iter().take(agreed.entries.len()).cloned().collect(),
-                ended: None,
-            },
-            Some(_) | None => agreed.clone(),
-        };
-        let (mut end, _) = self.script.replay(&run.context, recorded, &over);
-        if mutant == Some(Mutant::MakesReadsUp) && end.is_err() {
-            end = self.script.made_up(&run.context, me, agreed, self.now);
+    /// A message reaches a node that coordinates, if it is honest.
+    fn witness(&mut self, from: Identifier, to: Identifier, wire: &Wire) {
+        let Wire::ToCoordinator(message) = wire else { return };
+        let node = self.hosts.get(&to).and_then(|host| host.node.as_ref());
+        if let Some(node) = node.filter(|_| !self.is_liar(to)) {
+            let awaited = node.awaits(message.session(), from);
+            self.watch.blame.hears(to, from, message, awaited);
         }
-        if plan.conduct(me) == Conduct::ReplayFails {
-            let kind = FailureKind::Internal;
-            end = Err(LocalFailure { kind, reason: "out of memory".into() });
-        }
-        if mutant == Some(Mutant::SignsTheLiveOutcome) && end.is_err() {
-            end = self.script.replay(&run.context, recorded, &own).0;
-        }
-        if mutant == Some(Mutant::SignsWhatItIsTold) && self.is_liar(run.coordinator) {
-            end = self.conspiracy.wish(&self.script, run.session).map_or(end, Ok);
-        }
-        if self.is_liar(me) {
-            end = self.conspiracy.replayed(me, &run, &self.script, end);
-        }
-        let Some(life) = self.hosts.get(&me).map(|host| host.life) else { return };
-        let at = self.now + self.chance.between(1, plan.run_ms.1);
-        self.queue.plan(at, Event::Replayed { node: me, life, run, attempt, end });
     }
 
     fn finished(
@@ -349,6 +311,7 @@ impl World {
                 self.counts.further_attempts += u64::from(signed.attempts.saturating_sub(1));
                 if !lies {
                     self.watch.credited(me, signed)?;
+                    self.watch.blame.ended(me, session, &signed.nodes)?;
                     self.count_blame(&signed.nodes);
                 }
             }
@@ -357,6 +320,7 @@ impl World {
                 *self.counts.failed.entry(failure.kind).or_default() += 1;
                 if !lies {
                     self.watch.failed(&self.script, me, request, failure)?;
+                    self.watch.blame.ended(me, session, &failure.nodes)?;
                     self.count_blame(&failure.nodes);
                 }
             }
@@ -437,7 +401,7 @@ impl World {
         }
     }
 
-    fn mutant(&self, me: Identifier) -> Option<Mutant> {
+    pub(super) fn mutant(&self, me: Identifier) -> Option<Mutant> {
         self.scenario.mutant.filter(|_| !self.is_liar(me))
     }
 
@@ -448,12 +412,6 @@ impl World {
         let honest = self.roots.members().into_iter().find(|id| !self.is_liar(*id));
         honest.filter(|_| wrong && signed).unwrap_or(from)
     }
-}
-
-/// What is agreed, and beyond it what a node read for itself.
-fn extended(agreed: &AgreedRecord, own: &AgreedRecord) -> AgreedRecord {
-    let beyond = own.entries.iter().skip(agreed.entries.len());
-    AgreedRecord { entries: agreed.entries.iter().chain(beyond).cloned().collect(), ended: None }
 }
 
 /// The package that a message asks a node to sign.

@@ -7,7 +7,7 @@ use countersign_testnet::relay::Frame;
 use serde_json::{Value, json};
 
 /// Words that stand for variants somewhere in messages.
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 17] = [
     "schnorr-secp256k1",
     "bip340",
     "ed25519",
@@ -22,11 +22,13 @@ const WORDS: [&str; 15] = [
     "busy",
     "unavailable",
     "typed-data",
+    "Unknown",
+    "Busy",
     "",
 ];
 /// How many elements of a list or map are changed: each is as good as the others.
 const MAX_ALIKE: usize = 2;
-/// The most values that are kept of one place.
+/// The most values that are kept of one place, the first ones.
 const MAX_SEEN: usize = 64;
 
 /// One way to change one part.
@@ -152,7 +154,8 @@ impl Change {
         candidates.into_iter().find_map(|candidate| {
             let mut changed = frame.clone();
             *changed.pointer_mut(&self.at)? = candidate;
-            Frame::from_value(&changed).filter(|changed| *changed != original)
+            let changed = Frame::from_value(&changed)?;
+            (changed.lane() == original.lane() && changed != original).then_some(changed)
         })
     }
 }
@@ -249,6 +252,7 @@ fn more(part: &Value) -> Vec<Value> {
 mod tests {
     use countersign_session::message::{Package, ToParticipant};
     use countersign_types::{Identifier, SessionId};
+    use countersign_wire::SigningFrame;
 
     use super::*;
 
@@ -276,7 +280,7 @@ mod tests {
                 signers: BTreeMap::new(),
             };
             let message = ToParticipant::Sign { package: Box::new(package), send_verdict: false };
-            Frame::ToParticipant(message).to_value().expect("a value")
+            Frame::Signing(SigningFrame::ToParticipant(message)).to_value().expect("a value")
         };
         let mut seen = Seen::default();
         [[1, 3], [2, 3], [1, 4], [2, 4], [1, 2]].into_iter().for_each(|base| seen.note(&sign(base)));
@@ -291,8 +295,8 @@ mod tests {
 
     #[test]
     fn a_change_gives_another_message_and_only_in_its_part() {
-        let frame =
-            Frame::ToParticipant(ToParticipant::Commit { session: SessionId::from([7; 32]), attempt: 2 });
+        let commit = ToParticipant::Commit { session: SessionId::from([7; 32]), attempt: 2 };
+        let frame = Frame::Signing(SigningFrame::ToParticipant(commit));
         let value = frame.to_value().expect("a value");
         let found = changes(&value, &Seen::default());
         let changed: BTreeSet<&str> = found.iter().map(|change| change.at.as_str()).collect();

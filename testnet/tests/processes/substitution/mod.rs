@@ -3,8 +3,14 @@
 //! The relay has everybody's keys, so it is what a man in the middle could be at worst. Whatever it does: members give shares for
 //! the original message only, and none at all for a package that was changed; the caller gets the right signature or a
 //! failure; and nobody is blamed but the one in whose name the relay spoke.
+//!
+//! So in sessions. What members say besides, it changes too: in [`keys`], [`actions`], [`blocks`] and [`hellos`].
 
+mod actions;
+mod blocks;
 mod change;
+mod hellos;
+mod keys;
 mod mind;
 
 use std::{
@@ -15,22 +21,24 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use countersign_client::{LocalSigner, Trust, sign_request};
+use countersign_network::Lane;
 use countersign_testnet::{
     demonstrations::{
         Stage as Prepared, key_spec, key_spec_of, one_token, prepare, price_config, request, token_config,
         verify_with,
     },
     node::Node,
-    relay::{Frame, Relay},
+    relay::{Frame, Passage, Relay},
     wire::{self, Event, Log, Tail, Way},
 };
 use countersign_types::{
     B256, Bytes, Decision, KeySpec, NodeDecision, Request, Scheme, SignedRequest, api::SignResponse,
 };
+use countersign_wire::SigningFrame;
 use tokio::time::sleep;
 
 use self::{
-    change::{Change, HOW, How, changes, leaves, place},
+    change::{Change, HOW, How},
     mind::{Done, Mind, Order},
 };
 use crate::support::{Running, made};
@@ -125,15 +133,15 @@ struct Stage {
 }
 
 impl Stage {
-    /// A network whose members hear the coordinator through the relay only.
-    async fn start() -> Result<(Running, Prepared, Relay, Arc<Mutex<Mind>>)> {
+    /// A network whose members hear the coordinator through the relay only, which changes messages of a lane.
+    async fn start(lane: Lane) -> Result<(Running, Prepared, Relay, Arc<Mutex<Mind>>)> {
         let mut network = made(NODES, 2)?;
         network.start_chain().await?;
         network.start_outside().await?;
-        let mind = Arc::new(Mutex::new(Mind::default()));
+        let mind = Arc::new(Mutex::new(Mind::of(lane)));
         let changes = {
             let mind = Arc::clone(&mind);
-            Box::new(move |frame: &Frame, member| locked(&mind).change(frame, member))
+            Box::new(move |frame: &Frame, passage: &Passage| locked(&mind).change(frame, passage))
         };
         let relay = Relay::start(&mut network, COORDINATOR, &[1, 2], changes).await?;
         network.wait_ready().await?;
@@ -175,6 +183,7 @@ impl Stage {
         // undisturbed: what is right
         for _ in 0..6 {
             let answer = stage.undisturbed().await?;
+            stage.outcomes.extend(answer.votes.iter().map(|signer| signer.vote.vote.outcome.0));
             let contents = answer.signatures.iter().map(|signed| signed.content.clone()).collect();
             ensure!(
                 stage.contents.is_empty() || stage.contents == contents,
@@ -247,14 +256,16 @@ impl Stage {
     fn blame(&mut self, done: &[Done], nodes: &[NodeDecision]) -> Result<()> {
         let mut spoke = BTreeSet::new();
         for done in done {
-            let peer = done.member.peer_id();
-            match done.after {
-                Frame::Preprocess(_) => drop(self.handed_out.insert(peer)),
-                Frame::ToCoordinator(_) => drop(spoke.insert(peer)),
-                Frame::ToParticipant(_) if self.harmless(&done.order.change).is_some() => {
+            let peer = done.passage.member.peer_id();
+            match &done.after {
+                Frame::Signing(SigningFrame::Preprocess(_)) => drop(self.handed_out.insert(peer)),
+                Frame::Signing(SigningFrame::ToCoordinator(_)) => drop(spoke.insert(peer)),
+                Frame::Signing(SigningFrame::ToParticipant(_))
+                    if self.harmless(&done.order.change).is_some() =>
+                {
                     spoke.insert(peer);
                 }
-                Frame::ToParticipant(_) => {}
+                Frame::Signing(SigningFrame::ToParticipant(_)) | Frame::Background(_) => {}
             }
         }
         for said in nodes.iter().filter(|said| said.decision == Decision::Misbehaved) {
@@ -306,23 +317,7 @@ impl Stage {
     /// Every change of every part of messages of these kinds, each with a request of its own, after these other orders.
     async fn all(&mut self, labels: &[&'static str], first: &[Order], report: &mut Report) -> Result<()> {
         for label in labels {
-            let (found, open) = {
-                let mind = locked(&self.mind);
-                let sample = mind.samples.get(label).with_context(|| format!("no {label} has passed by"))?;
-                let found = changes(sample, &mind.seen);
-                // every kind of part gets another value
-                let changed: BTreeSet<String> = found
-                    .iter()
-                    .filter(|change| change.how == How::Other)
-                    .map(|change| place(&change.at))
-                    .collect();
-                let mut open = leaves(sample);
-                open.retain(|leaf| {
-                    !changed.contains(&place(leaf)) && !FIXED.iter().any(|(at, _)| *at == place(leaf))
-                });
-                (found, open)
-            };
-            ensure!(open.is_empty(), "of {label} nothing changes {open:?}");
+            let found = locked(&self.mind).changes(label, &FIXED)?;
             for change in found {
                 let orders = [first, &[Order { label, change: change.clone() }]].concat();
                 let context = || format!("{label} {} ({:?})", change.at, change.how);
@@ -368,8 +363,8 @@ impl Stage {
     }
 }
 
-fn locked(mind: &Mutex<Mind>) -> MutexGuard<'_, Mind> {
-    mind.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The identifier of a node, as it stands in messages.
@@ -393,7 +388,7 @@ impl Report {
 /// A balance at a pinned block: one round where it can be, else two.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_a_message_over_equal_reads_can_be_changed() -> Result<()> {
-    let (network, prepared, relay, mind) = Stage::start().await?;
+    let (network, prepared, relay, mind) = Stage::start(Lane::Signing).await?;
     let key = key_spec(prepared.balance_gate, &token_config(network.token()?, one_token()));
     let mut stage = Stage::begin(network, (relay, mind), key, prepared.alice).await?;
     let mut report = Report::default();
@@ -407,7 +402,7 @@ async fn no_part_of_a_message_over_equal_reads_can_be_changed() -> Result<()> {
 /// A number that each node reads for itself, within a tolerance: two rounds, signed records, and further attempts.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_a_message_over_agreed_reads_can_be_changed() -> Result<()> {
-    let (network, prepared, relay, mind) = Stage::start().await?;
+    let (network, prepared, relay, mind) = Stage::start(Lane::Signing).await?;
     let key = key_spec_of(Scheme::Bip340, prepared.price_gate, &price_config(60_000, 50));
     let mut stage = Stage::begin(network, (relay, mind), key, prepared.alice).await?;
     let mut report = Report::default();

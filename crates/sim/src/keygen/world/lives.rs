@@ -9,7 +9,7 @@ use countersign_session::{
 use countersign_types::{Identifier, NodeKey};
 
 use super::{Event, Mutant, Violation, World};
-use crate::{Class, roots};
+use crate::{Class, cut::Cut, roots};
 
 impl World {
     pub(super) fn calm(&mut self) {
@@ -56,7 +56,7 @@ impl World {
         let up: Vec<Identifier> = self
             .hosts
             .iter()
-            .filter(|(id, host)| **id != me && host.machine.is_some() && !self.network.is_cut(me, **id))
+            .filter(|(id, host)| **id != me && host.machine.is_some() && self.network.is_joined(me, **id))
             .map(|(id, _)| *id)
             .collect();
         for other in up {
@@ -64,6 +64,22 @@ impl World {
             self.plan_notice(other, me, true);
         }
         self.with(me, |_, _, _| Vec::new())
+    }
+
+    pub(super) fn cut(&mut self, cut: Cut) {
+        self.network.cut(cut);
+        for (node, about) in cut.noticed(1_000, &mut self.chance) {
+            self.plan_notice(node, about, false);
+        }
+    }
+
+    pub(super) fn heal(&mut self, cut: Cut) {
+        self.network.heal(cut);
+        // another cut may keep them apart
+        if self.network.is_joined(cut.a, cut.b) {
+            self.plan_notice(cut.a, cut.b, true);
+            self.plan_notice(cut.b, cut.a, true);
+        }
     }
 
     pub(super) fn crash(&mut self, me: Identifier) {
