@@ -30,7 +30,10 @@ pub enum Abort {
         /// The manifest's limit, in milliseconds.
         limit_ms: u32,
     },
-    /// It trapped: unreachable code, a stack overflow, a result that cannot be read.
+    /// Its calls are nested too deeply for the stack. How deep that is depends on the processor.
+    #[error("the action's calls are nested too deeply for its stack")]
+    Stack,
+    /// It trapped: unreachable code, a result that cannot be read.
     #[error("the action trapped: {text}")]
     Trap {
         /// What wasmtime says, cut.
@@ -99,7 +102,7 @@ impl Abort {
     /// Whether another node, or this one at another time, may come to a verdict with the same inputs.
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Time { .. } | Self::Read { .. } | Self::Busy | Self::Host { .. } => true,
+            Self::Time { .. } | Self::Stack | Self::Read { .. } | Self::Busy | Self::Host { .. } => true,
             Self::Fuel { .. }
             | Self::Memory { .. }
             | Self::Trap { .. }

@@ -131,8 +131,11 @@ fn classify(error: &wasmtime::Error, state: &RunState) -> Abort {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Abort::Fuel { limit: state.limits.fuel },
+        Some(Trap::StackOverflow) => Abort::Stack,
         Some(Trap::Interrupt) => Abort::Time { limit_ms: state.limits.wall_ms },
         Some(trap) => Abort::trap(trap),
+        // the system's, as where it has no memory left
+        None if error.chain().any(|cause| cause.is::<std::io::Error>()) => Abort::host(format!("{error:#}")),
         None => Abort::trap(format!("{error:#}")),
     }
 }

@@ -43,6 +43,16 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
+    /// A growth that was allowed and did not happen. What the guest asks for beyond its own maximum is its own affair; where the system has
+    /// no memory, the run ends, for the guest would see what no other node's sees.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+            self.refused = Some(Abort::host(format!("memory did not grow: {error:#}")));
+            return Err(error);
+        }
+        Ok(())
+    }
+
     fn table_growing(
         &mut self,
         _current: usize,
@@ -79,5 +89,15 @@ mod tests {
         assert!(limiter.memory_growing(0, 40, None).is_ok(), "the second");
         assert!(limiter.memory_growing(40, 41, None).is_err(), "one byte more");
         assert_eq!(limiter.refused, Some(Abort::Memory { asked: 101, limit: 100, unit: "bytes of memory" }));
+    }
+
+    #[test]
+    fn a_growth_that_the_system_refuses_ends_the_run_and_no_other_does() {
+        let mut limiter = Limiter::new(1 << 20);
+        let beyond = wasmtime::Error::msg("beyond the memory's own maximum");
+        assert!(limiter.memory_grow_failed(beyond).is_ok() && limiter.refused.is_none(), "the guest is told");
+        let system = wasmtime::Error::from(std::io::Error::other("no memory"));
+        assert!(limiter.memory_grow_failed(system).is_err());
+        assert!(matches!(limiter.refused, Some(Abort::Host { .. })), "{:?}", limiter.refused);
     }
 }

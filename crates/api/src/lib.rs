@@ -24,5 +24,5 @@ pub use config::{Config, ConfigError, MAX_DEADLINE_MS};
 pub use document::document;
 pub use rates::{Rate, Rates, TooOften};
 pub use routes::router;
-pub use serve::serve;
+pub use serve::{listen, serve};
 pub use tls::{Tls, TlsConfig, TlsError};

@@ -17,7 +17,7 @@ use hyper_util::{
 use metrics::gauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
     time::timeout,
 };
@@ -43,7 +43,23 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when the machine gives no more connections (no file descriptors, no memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Answers on `listener` until `shutdown`, then lets the calls in progress end and returns.
+/// How many bytes wait in the system for a client to take them, about. Left to itself the system lets it grow to megabytes and says
+/// that there is room only when a third is free, so that a client looks as if it took nothing for long.
+const SEND_BUFFER_BYTES: u32 = 128 << 10;
+/// How many connections wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Listens at an address, with what [`serve`] needs of its connections.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // connections inherit it
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Answers on `listener`, made by [`listen`], until `shutdown`, then lets the calls in progress end and returns.
 ///
 /// HTTP/1.1 only: one call at a time on each connection, so that the bound on connections bounds everything.
 /// After `shutdown` nothing new is accepted; what takes longer than the deadline is cut. With `tls`, which is made of

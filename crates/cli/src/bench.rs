@@ -33,7 +33,8 @@ const CEILING: Duration = Duration::from_millis(800);
     after_help = "Each row asks for new signatures with so many requests in flight, one at a time of the first node, more spread over \
                   all nodes that are named; every answer is verified, after the clock has stopped. The ceiling is what this machine \
                   makes with nothing but FROST's operations, on all cores, measured beside each row: it says something where the \
-                  nodes run on this machine.\n\n\
+                  nodes run on this machine. A node answers 64 calls of one address at once unless its operator says otherwise: \
+                  name more nodes to have more in flight.\n\n\
                   Example:\n  countersign bench --node http://127.0.0.1:8470,http://127.0.0.1:8471 --genesis genesis.json \\\n    \
                   --action 0x.. --params text:hello --caller-key caller.key --in-flight 1,16,64"
 )]

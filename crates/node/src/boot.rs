@@ -174,7 +174,7 @@ pub async fn run(
     let keygen = KeyGen::resume(Arc::clone(&membership), Arc::clone(&identity), Scheme::ALL, journal, boot);
 
     warn_of_gaps(&config, &genesis, own);
-    let (listener, address) = listen(config.api.listen).await?;
+    let (listener, address) = listen(config.api.listen)?;
     let hello = Hello {
         network,
         protocol: countersign_session::PROTOCOL,
@@ -287,9 +287,9 @@ fn warn_of_gaps(config: &NodeConfig, genesis: &Genesis, own: NodePublicKey) {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
     let failed = |source| NodeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = countersign_api::listen(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }

@@ -389,6 +389,7 @@ fn script_failure(error: ScriptError) -> Failure {
         ScriptError::Size { .. } | ScriptError::ProgramSize { .. } => FailureKind::TooLarge,
         ScriptError::NotRunner | ScriptError::Missing | ScriptError::Invalid { .. } => FailureKind::Invalid,
         ScriptError::Compile(Abort::Busy) => FailureKind::Busy,
+        ScriptError::Compile(Abort::Stack) => FailureKind::Invalid,
         ScriptError::Compile(abort) if abort.is_local() => FailureKind::Internal,
         ScriptError::Compile(_) => FailureKind::Invalid,
     };

@@ -249,6 +249,7 @@ fn obstacle(abort: &Abort) -> FailureKind {
         Abort::Diverged { .. } | Abort::NotAgreed { .. } => FailureKind::Disagreement,
         // the same everywhere: to ask again, or elsewhere, does not help
         Abort::Fuel { .. }
+        | Abort::Stack
         | Abort::Memory { .. }
         | Abort::Trap { .. }
         | Abort::Limit { .. }

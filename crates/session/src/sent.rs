@@ -12,7 +12,8 @@ use std::{
 use countersign_threshold::Commitments;
 use countersign_types::Identifier;
 
-/// The most commitments that are remembered; beyond, the oldest are forgotten. Members remember fewer of each coordinator.
+/// The most commitments that are remembered; beyond, the oldest are forgotten. A member remembers fewer, but those of the packages that
+/// it saw: one that signs rarely may remember what is forgotten here.
 pub const MAX_SENT: usize = 32_768;
 
 /// The commitments in a node's own packages, of all its sessions.

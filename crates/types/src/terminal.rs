@@ -15,7 +15,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     shown(text, is_order)
 }
 
-/// A text whose own line ends stay: for what we wrote ourselves, around what [`line`] has given.
+/// A text whose own line ends stay: for what we wrote ourselves, around what [`line()`] has given.
 pub fn lines(text: &str) -> Cow<'_, str> {
     shown(text, |c| c != '\n' && is_order(c))
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{
     network_in, plot,
-    profile::{Profile, Sampling},
+    profile::{self, Profile, Sampling},
     usage::processor_ms,
 };
 
@@ -124,6 +124,7 @@ impl Figure {
 /// Measures everything, and writes `figures.md`, `figures.json` and `figures.svg` into a folder.
 pub(super) async fn run(program: &Path, out: &Path) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    profile::check()?;
     let mut figures = Vec::new();
     let mut processor = None;
     for round_trip_ms in ROUND_TRIPS_MS {

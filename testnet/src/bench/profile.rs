@@ -74,6 +74,7 @@ const PARTS: [(&str, &[&str]); 8] = [
 /// The kernel: sockets, wake-ups, pages.
 const KERNEL: &str = "kernel";
 const REST: &str = "rest";
+const NEEDS_PERF: &str = "this needs Linux's perf (Debian's package linux-perf)";
 
 /// A sampling that runs.
 pub(super) struct Sampling {
@@ -90,6 +91,13 @@ struct Share {
     part: &'static str,
     /// Of all samples, from 0 to 1.
     share: f64,
+}
+
+/// Whether there is something to sample with, before anything is measured.
+pub(super) fn check() -> Result<()> {
+    let version = Command::new("perf").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ensure!(version.is_ok_and(|status| status.success()), NEEDS_PERF);
+    Ok(())
 }
 
 impl Sampling {
@@ -110,7 +118,7 @@ impl Sampling {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .context("this needs Linux's perf (Debian's package linux-perf)")?;
+            .context(NEEDS_PERF)?;
         Ok(Self { perf, data })
     }
 

@@ -20,6 +20,8 @@ const CALLERS: usize = 3;
 const POINT_PATIENCE: Duration = Duration::from_secs(3);
 /// What nine in ten nodes that were killed need at most, from their start to a signature that they coordinate.
 const RESUMES: Duration = Duration::from_secs(5);
+/// So many cycles have a ninetieth percentile that says something.
+const MANY: usize = 100;
 /// The longest random wait before a kill and before the start after it, in milliseconds.
 const WAIT_MS: u32 = 400;
 
@@ -123,8 +125,10 @@ async fn kill_cycles() -> Result<()> {
         "{} signatures verified, longest gap {:?}; wire: {summary:?}",
         served.signatures, served.longest_gap
     );
-    // each cycle is within a request's deadline; a busy machine may make a few of them slower than this
-    for percent in [50, 90] {
+    // each cycle is within a request's deadline; a busy machine may make a few of them slower than this, and few cycles have a
+    // ninetieth percentile of two or three
+    let percents: &[usize] = if cycles < MANY { &[50] } else { &[50, 90] };
+    for &percent in percents {
         let took = percentile(&resumed, percent);
         ensure!(took <= RESUMES, "p{percent} of {cycles} restarts: it signs after {took:?}, not {RESUMES:?}");
     }

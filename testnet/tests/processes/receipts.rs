@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use countersign_client::{LocalSigner, RequestSigner};
 use countersign_node::ShownTo;
-use countersign_receipt::{CheckError, Receipt};
+use countersign_receipt::{CheckError, Receipt, SignerPart};
 use countersign_session::message::{Completion, ToParticipant};
 use countersign_testnet::{
     demonstrations::{key_spec, price_config, request as request_of},
@@ -207,6 +207,8 @@ async fn a_node_that_shows_receipts_to_everybody_wants_no_signature() -> Result<
     let digest = request.request.digest();
     let receipt = attached(&network.ask(0, &request).await?)?;
     let trust = network.trust().await?;
+    // it is written beside the answer
+    until("the node has it", async || Ok(shown(&network, 0, digest, None).await?.status == 200)).await?;
     for asker in [None, Some(&LocalSigner::random())] {
         let answer = shown(&network, 0, digest, asker).await?;
         ensure!(answer.status == 200, "{}", answer.body);
@@ -223,12 +225,13 @@ async fn a_node_that_shows_receipts_to_everybody_wants_no_signature() -> Result<
     network.stop()
 }
 
-/// What a coordinator brings that gives each other signer's part for the first one's.
+/// What a coordinator brings that gives each signer the part of the next one.
 fn swapped(completion: &Completion) -> Completion {
     let mut completion = completion.clone();
-    if let Some(first) = completion.signers.values().next().cloned() {
-        completion.signers.values_mut().for_each(|part| *part = first.clone());
-    }
+    // each signer has its own part by itself: what is brought of the others must be wrong
+    let mut parts: Vec<SignerPart> = completion.signers.values().cloned().collect();
+    parts.rotate_left(1);
+    completion.signers.values_mut().zip(parts).for_each(|(part, other)| *part = other);
     completion
 }
 

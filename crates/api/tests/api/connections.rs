@@ -1,11 +1,15 @@
 //! Real connections: slow clients, bounds, and draining.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use countersign_api::{Config, ConfigError, Tls, serve};
+use countersign_api::{Config, ConfigError, Tls, listen, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -25,7 +29,7 @@ pub(crate) struct Served {
 
 pub(crate) async fn served(backend: Fake, config: Config) -> Served {
     let tls = config.tls.clone().map(|files| Arc::new(Tls::load(files).expect("a certificate")));
-    let listener = TcpListener::bind(config.listen).await.expect("a free port");
+    let listener = listen(config.listen).expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (backend, shutdown) = (Arc::new(backend), CancellationToken::new());
     let task = tokio::spawn(serve(listener, backend.clone(), config, tls, shutdown.clone()));
@@ -146,9 +150,23 @@ async fn headers_that_are_too_many_or_too_long_are_refused() {
     served.stop().await;
 }
 
+/// The system's own buffers grow to megabytes, and a client that takes them looks for half a minute as if it took nothing.
+#[tokio::test]
+async fn little_waits_in_the_system_for_a_client() {
+    let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (accepted, _) = accepted.expect("a connection");
+    let accepted = TcpSocket::from_std_stream(accepted.into_std().expect("a socket"));
+    // Linux keeps twice as much for its own books
+    let size = accepted.send_buffer_size().expect("a size");
+    assert!((64 << 10..=512 << 10).contains(&size), "{size}");
+    drop(client);
+}
+
 #[tokio::test]
 async fn settings_out_of_bounds_are_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let config = Config { max_in_flight: 0, ..Config::default() };
     let error = serve(listener, Arc::new(Fake::default()), config, None, CancellationToken::new()).await;
     assert_eq!(error.expect_err("out of bounds").to_string(), "max_in_flight must be 1 to 65536, got 0");

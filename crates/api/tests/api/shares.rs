@@ -66,10 +66,16 @@ async fn half_sent(served: &Served, from: Ipv4Addr, path: &str, count: usize) ->
         let _ = stream.write_all((head("POST", path, 1_000) + "{").as_bytes()).await;
         streams.push(stream);
     }
-    // until those that are answered or closed have been
-    sleep(Duration::from_millis(300)).await;
-    streams
-        .retain(|stream| stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+    // until as many are answered or closed as there will be: nothing has changed for a while
+    let mut quiet = 0;
+    while quiet < 10 {
+        sleep(Duration::from_millis(100)).await;
+        let before = streams.len();
+        streams.retain(|stream| {
+            stream.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        });
+        quiet = if streams.len() < before { 0 } else { quiet + 1 };
+    }
     streams
 }
 
@@ -91,11 +97,11 @@ async fn half_sent_requests_keep_nobody_from_signing() {
     let mut held = Vec::new();
     for greedy in 1..=4 {
         let open = half_sent(&served, address(greedy), "/v1/requests", 80).await;
-        assert_eq!(open.len(), 64, "of one address");
+        assert_eq!(open.len(), 80, "of one address");
         held.extend(open);
     }
-    // as many as there are places, of which they have taken none
-    assert_eq!(held.len(), Config::default().max_in_flight);
+    // more than there are places, of which they have taken none
+    assert!(held.len() > Config::default().max_in_flight);
     assert_eq!(ask(&served, address(9), "POST", "/v1/requests", &request_body()).await.0, 200);
     drop(held);
     served.stop().await;

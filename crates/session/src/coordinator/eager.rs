@@ -117,12 +117,10 @@ impl Coordinator {
             && others.all(|id| self.standings.is_held_back(*id))
     }
 
-    /// Whether nobody handed out in advance what stood in an earlier package; whoever did is named.
-    fn is_new(&mut self, eager: &Eager) -> bool {
-        let repeating = self.setup.sent.package(&eager.signers);
-        let is_new = repeating.is_empty();
-        self.blame_repeating(repeating);
-        is_new
+    /// Whether none of what was handed out in advance stood in an earlier package. Where some did, nobody is blamed: what a member
+    /// hands out may arrive twice.
+    fn is_new(&self, eager: &Eager) -> bool {
+        self.setup.sent.package(&eager.signers).is_empty()
     }
 
     /// The current attempt is over: where it is the one whose package went out with the proposals, it failed for this reason.

@@ -471,9 +471,10 @@ impl Coordinator {
             return self.finish(Err(answer::exhausted(self)));
         }
         let committee = &self.setup.membership.committee;
-        let liars = u32::from(committee.size().saturating_sub(committee.threshold()));
+        let liars = usize::from(committee.size().saturating_sub(committee.threshold()));
+        let may_fail = liars.saturating_sub(self.standings.costly());
         let left = self.setup.deadline.saturating_sub(now);
-        let ends = now.saturating_add(attempt_ms(self.attempt, left, liars));
+        let ends = now.saturating_add(attempt_ms(self.attempt, left, may_fail));
         if self.attempt == 1 {
             let commitments = self.standings.first_commitments(&signers);
             return self.sign(commitments, ends);
@@ -540,12 +541,11 @@ impl Coordinator {
     }
 }
 
-/// How long an attempt may take where so much time is left and so many members may lie. Each of them can let one attempt wait to its
-/// end: there is time for another after that, and after all of them.
-fn attempt_ms(attempt: u32, left: Millis, liars: u32) -> Millis {
-    let may_fail = liars.saturating_sub(attempt.saturating_sub(1));
-    let share = left / Millis::from(may_fail + 1).max(3);
-    SIGN_MS.saturating_mul(attempt.into()).min(share.max(SIGN_MS))
+/// How long an attempt may take where so much time is left, and so many members may lie that have cost no attempt yet. Each of them can
+/// let one attempt wait to its end: there is time for another after that, and after all of them.
+fn attempt_ms(attempt: u32, left: Millis, may_fail: usize) -> Millis {
+    let parts = Millis::try_from(may_fail).unwrap_or(Millis::MAX).saturating_add(1).max(3);
+    SIGN_MS.saturating_mul(attempt.into()).min((left / parts).max(SIGN_MS))
 }
 
 #[cfg(test)]
@@ -554,14 +554,16 @@ mod tests {
 
     use super::*;
 
-    /// In the largest committee, all that may lie let an attempt wait to its end each.
+    /// In the largest committee, all that may lie let an attempt wait to its end each, after one of one round that failed.
     #[test]
     fn however_many_attempts_time_out_there_is_time_for_another() {
-        for liars in 1..=u32::try_from((MAX_MEMBERS - 1) / 2).expect("few") {
-            let mut left = 29_000;
-            for attempt in 1..=liars {
-                assert!(attempt_ms(attempt, left, liars) >= SIGN_MS);
-                left -= attempt_ms(attempt, left, liars);
+        for liars in 1..=(MAX_MEMBERS - 1) / 2 {
+            let mut left = 28_250;
+            for spent in 0..liars {
+                let attempt = u32::try_from(spent).expect("few") + 2;
+                let ms = attempt_ms(attempt, left, liars - spent);
+                assert!(ms >= SIGN_MS);
+                left -= ms;
             }
             assert!(left >= SIGN_MS, "{liars} lie: {left} ms are left");
         }

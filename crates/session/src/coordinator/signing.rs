@@ -125,14 +125,10 @@ impl Coordinator {
 
     /// Members committed to what stood in an earlier package: nobody would sign this one.
     fn repeated(&mut self, culprits: BTreeSet<Identifier>) -> Vec<Effect> {
-        self.blame_repeating(culprits);
-        self.next_attempt(Fallback::Misbehaved)
-    }
-
-    pub(super) fn blame_repeating(&mut self, culprits: BTreeSet<Identifier>) {
         for culprit in culprits {
             self.standings.misbehaved(culprit, "it committed to what stood in an earlier package");
         }
+        self.next_attempt(Fallback::Misbehaved)
     }
 
     /// A signer does not sign this package. It may be right: it has given shares for another outcome of the request, or one that

@@ -41,8 +41,8 @@ pub(super) struct Standings {
     slow: BTreeMap<Identifier, (u32, String)>,
     /// How often an attempt was given up because their connection ended.
     lost: BTreeMap<Identifier, u32>,
-    /// Those that did not sign a package, and why. They may be right.
-    objecting: BTreeMap<Identifier, String>,
+    /// Those that did not sign a package, how often, and why at last. They may be right.
+    objecting: BTreeMap<Identifier, (u32, String)>,
     /// Counts the changes, so that what follows from them is worked out once for each.
     version: u64,
 }
@@ -94,7 +94,21 @@ impl Standings {
 
     /// Why a member that allows did not sign the last package that it declined.
     pub(super) fn objection(&self, member: Identifier) -> Option<&str> {
-        self.objecting.get(&member).map(String::as_str)
+        self.objecting.get(&member).map(|(_, reason)| reason.as_str())
+    }
+
+    /// How often a member did not sign a package.
+    pub(super) fn times_objecting(&self, member: Identifier) -> u32 {
+        self.objecting.get(&member).map_or(0, |(times, _)| *times)
+    }
+
+    /// How many members have cost an attempt, by what they did or did not do.
+    pub(super) fn costly(&self) -> usize {
+        let is_costly = |(id, standing): &(&Identifier, &Standing)| {
+            let misbehaved = matches!(standing, Standing::Misbehaved { .. });
+            misbehaved || self.slow.contains_key(*id) || self.objecting.contains_key(*id)
+        };
+        self.of.iter().filter(is_costly).count()
     }
 
     /// How many have declined a package.
@@ -292,7 +306,9 @@ impl Standings {
 
     pub(super) fn mark_objecting(&mut self, member: Identifier, reason: &str) {
         self.version += 1;
-        self.objecting.insert(member, countersign_types::outcome::cut(reason.to_owned()));
+        let (times, why) = self.objecting.entry(member).or_default();
+        *times += 1;
+        *why = countersign_types::outcome::cut(reason.to_owned());
     }
 
     pub(super) fn disconnected(&mut self, member: Identifier) {

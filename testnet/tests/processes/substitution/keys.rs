@@ -42,6 +42,8 @@ const POLL: Duration = Duration::from_millis(50);
 const ROUNDS: [&str; 4] = ["start", "round-1", "echo", "round-2"];
 /// What follows, and what ends an attempt: sent again until it is heard, or answered.
 const LATER: [&str; 5] = ["abort", "refuse", "confirm", "activate", "activated"];
+/// Sent to whoever missed the end, which happens seldom: changed where it passes by, and not waited for.
+const SELDOM: &str = "activated";
 /// In how many attempts of a network rounds are changed: the pauses between attempts double.
 const ATTEMPTS: usize = 3;
 /// How many messages of an attempt's rounds are changed, of one kind.
@@ -49,7 +51,7 @@ const OF_A_ROUND: usize = 2;
 /// How many later messages of each kind are changed in a network.
 const OF_LATER: usize = 8;
 /// The fewest changes that must have been made in all networks together.
-const LEAST: usize = 90;
+const LEAST: usize = 80;
 
 /// Parts that have no other legal value here.
 const FIXED: [(&str, &str); 1] = [(
@@ -88,7 +90,7 @@ impl Ledger {
     /// The parts that have had no other value yet, and the kinds of messages that have not passed by.
     fn open(&self) -> BTreeSet<String> {
         let mut open = BTreeSet::new();
-        for label in ROUNDS.into_iter().chain(LATER) {
+        for label in ROUNDS.into_iter().chain(LATER).filter(|label| *label != SELDOM) {
             match (self.samples.get(label), self.made.get(label)) {
                 (Some(sample), Some(made)) => open.extend(unchanged(sample, made.iter(), &FIXED)),
                 _ => drop(open.insert(label.to_owned())),

@@ -40,10 +40,10 @@ impl Counted {
             if !self.by_end.contains(&mark) {
                 count(caller)?;
                 self.by_end.insert(mark);
+                if self.by_end.len() > self.most {
+                    self.by_end.pop_first();
+                }
             }
-        }
-        while self.by_end.len() > self.most {
-            self.by_end.pop_first();
         }
         Ok(())
     }
@@ -96,6 +96,16 @@ mod tests {
         let refused = |caller: &Address| if *caller == BOB { Err("too often") } else { Ok(()) };
         assert_eq!(counted.count(request(1), 100, &[ALICE, BOB], refused), Err("too often"));
         assert_eq!(count(&mut counted, 1, 100, &[ALICE, BOB]), [BOB]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_where_requests_are_refused_too() {
+        let mut counted = Counted { most: 3, ..Counted::default() };
+        let refused = |caller: &Address| if *caller == BOB { Err("too often") } else { Ok(()) };
+        for number in 1..=10 {
+            assert_eq!(counted.count(request(number), 100, &[ALICE, BOB], refused), Err("too often"));
+            assert!(counted.by_end.len() <= 3, "{number}");
+        }
     }
 
     #[test]
