@@ -123,6 +123,11 @@ impl Abort {
         Self::Script { text: cut(text) }
     }
 
+    /// Whether the system is behind an error of the engine, as where it has no memory left: what this machine lacks, another may have.
+    pub(crate) fn is_of_system(error: &wasmtime::Error) -> bool {
+        error.chain().any(|cause| cause.is::<std::io::Error>())
+    }
+
     pub(crate) fn host(text: impl ToString) -> Self {
         Self::Host { text: cut(text.to_string()) }
     }

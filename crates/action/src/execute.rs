@@ -134,8 +134,7 @@ fn classify(error: &wasmtime::Error, state: &RunState) -> Abort {
         Some(Trap::StackOverflow) => Abort::Stack,
         Some(Trap::Interrupt) => Abort::Time { limit_ms: state.limits.wall_ms },
         Some(trap) => Abort::trap(trap),
-        // the system's, as where it has no memory left
-        None if error.chain().any(|cause| cause.is::<std::io::Error>()) => Abort::host(format!("{error:#}")),
+        None if Abort::is_of_system(error) => Abort::host(format!("{error:#}")),
         None => Abort::trap(format!("{error:#}")),
     }
 }

@@ -46,7 +46,7 @@ impl ResourceLimiter for Limiter {
     /// A growth that was allowed and did not happen. What the guest asks for beyond its own maximum is its own affair; where the system has
     /// no memory, the run ends, for the guest would see what no other node's sees.
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+        if Abort::is_of_system(&error) {
             self.refused = Some(Abort::host(format!("memory did not grow: {error:#}")));
             return Err(error);
         }

@@ -24,7 +24,7 @@ use crate::{
 /// The mode of a receipt's file: it tells what was read.
 const PRIVATE: u32 = 0o600;
 /// How long a caller's word that they ask for a receipt counts, in milliseconds.
-const ASKED_MS: u64 = 60_000;
+pub(crate) const ASKED_MS: u64 = 60_000;
 /// How long an action may take to be fetched.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -125,14 +125,13 @@ fn verify(arguments: &VerifyArguments, output: &mut Output) -> Result<(), Exit> 
     } else {
         run_again(&arguments.action, arguments.network.genesis()?, &receipt, &attested)
     };
-    let checked = match (holds, replayed) {
+    let (checked, replayed) = match (holds, replayed) {
         (Ok(checked), Ok(replayed)) => (checked, replayed),
         // who lied says more than that something is missing
         (_, Err(exit)) if exit.evidence.is_some() => return Err(exit),
         (Err(error), _) => return Err(Exit::not_verified(error)),
         (Ok(_), Err(exit)) => return Err(exit),
     };
-    let (checked, replayed) = checked;
     let explanation = trust.explain(&receipt, &checked);
     let value = json!({ "verified": true, "replayed": replayed, "receipt": explanation });
     output.result(&value, || words(&explanation, replayed))

@@ -27,8 +27,6 @@ pub(crate) const NODE: &str = "COUNTERSIGN_NODE";
 const RECEIPT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before they are asked again.
 const RECEIPT_PAUSE: Duration = Duration::from_millis(500);
-/// How long a caller's word that they ask for a receipt counts, in milliseconds.
-const ASKED_MS: u64 = 60_000;
 
 /// Which nodes to ask, and what to trust.
 #[derive(Args)]
@@ -159,7 +157,7 @@ async fn fetch_receipt(
 ) -> Result<Receipt, Exit> {
     let give_up = Instant::now() + RECEIPT_PATIENCE;
     loop {
-        let until = now_ms()?.saturating_add(ASKED_MS);
+        let until = now_ms()?.saturating_add(receipt::ASKED_MS);
         let missing = match client.receipt(answer.request, asker, until).await {
             Ok(receipt) if explains(&receipt, answer) => return Ok(receipt),
             Ok(_) => {

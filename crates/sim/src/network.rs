@@ -153,8 +153,11 @@ impl Network {
         self.cut.extend(cut.links());
     }
 
-    pub(crate) fn heal(&mut self, cut: Cut) {
+    /// Mends what a cut has cut. Returns who notices, and of whom; nobody where another cut keeps them apart.
+    pub(crate) fn heal(&mut self, cut: Cut) -> Vec<(Identifier, Identifier)> {
         self.cut.retain(|link| cut.links().all(|healed| healed != *link));
+        let Cut { a, b, .. } = cut;
+        if self.is_joined(a, b) { vec![(a, b), (b, a)] } else { Vec::new() }
     }
 
     /// Faults are over.

@@ -232,11 +232,12 @@ impl Place {
         for action in Measured::ALL {
             let id = action.publish(&self.network).await?;
             for &scheme in action.schemes() {
-                self.warm_up(action, scheme, id).await?;
+                let key = action.key(scheme, id);
+                self.warm_up(action, &key).await?;
                 for (in_flight, count) in IN_FLIGHT {
                     let Plan { nodes, threshold, .. } = self.network.plan;
                     let ceiling = Ceiling::measure(scheme, nodes, threshold, CEILING)?;
-                    let requests = self.requests(action, scheme, id, count)?;
+                    let requests = self.requests(action, &key, count)?;
                     let row = self.load.run(&requests, places(in_flight)?).await?.row(ceiling);
                     let figure = Figure { round_trip_ms: self.round_trip_ms, scheme, action, row };
                     println!("{}", figure.cells().join("  "));
@@ -250,9 +251,9 @@ impl Place {
     /// Where the nodes' time goes with many requests in flight, for the action and scheme that come first.
     async fn processor(&self) -> Result<Processor> {
         let (action, scheme) = (Measured::Rust, Scheme::SchnorrSecp256k1);
-        let id = action.publish(&self.network).await?;
-        self.warm_up(action, scheme, id).await?;
-        let requests = self.requests(action, scheme, id, PROFILED)?;
+        let key = action.key(scheme, action.publish(&self.network).await?);
+        self.warm_up(action, &key).await?;
+        let requests = self.requests(action, &key, PROFILED)?;
         let (in_flight, _) = IN_FLIGHT[IN_FLIGHT.len() - 1];
         let before = processor_ms(&self.network)?;
         let sampling = Sampling::start(&self.network, &self.network.plan.folder)?;
@@ -262,20 +263,13 @@ impl Place {
         Ok(Processor { action, scheme, in_flight, ms_per_signature, parts })
     }
 
-    async fn warm_up(&self, action: Measured, scheme: Scheme, id: ActionId) -> Result<()> {
+    async fn warm_up(&self, action: Measured, key: &KeySpec) -> Result<()> {
         let nodes = self.network.nodes.len();
-        self.load.run(&self.requests(action, scheme, id, nodes * WARM_UP)?, places(nodes)?).await?;
+        self.load.run(&self.requests(action, key, nodes * WARM_UP)?, places(nodes)?).await?;
         Ok(())
     }
 
-    fn requests(
-        &self,
-        action: Measured,
-        scheme: Scheme,
-        id: ActionId,
-        count: usize,
-    ) -> Result<Vec<SignedRequest>> {
-        let key = action.key(scheme, id);
+    fn requests(&self, action: Measured, key: &KeySpec, count: usize) -> Result<Vec<SignedRequest>> {
         let one = |_| demonstrations::request(&self.network, key.clone(), action.params(), &self.caller);
         (0..count).map(one).collect()
     }

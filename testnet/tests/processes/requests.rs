@@ -310,8 +310,8 @@ async fn one_round_is_one_trip_to_the_others() -> Result<()> {
     network.stop()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_asks_so_often_and_nobody_uses_up_what_is_anothers() -> Result<()> {
+/// A network whose first node takes two requests of a caller at once, and one a minute.
+async fn with_caller_rate() -> Result<Running> {
     let mut network = made(3, 2)?;
     let some = |count| NonZeroU32::new(count).context("not zero");
     let mut config = network.nodes[0].config()?;
@@ -319,6 +319,12 @@ async fn a_caller_asks_so_often_and_nobody_uses_up_what_is_anothers() -> Result<
     network.nodes[0].write_config(&config)?;
     network.start_nodes()?;
     network.wait_ready().await?;
+    Ok(network)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_asks_so_often_and_nobody_uses_up_what_is_anothers() -> Result<()> {
+    let mut network = with_caller_rate().await?;
     let lock = network.time_lock().await?;
     let (alice, bob) = (LocalSigner::random(), LocalSigner::random());
     let request = |caller| demonstrations::request(&network, opened(lock), message(), caller);
@@ -349,13 +355,7 @@ async fn a_caller_asks_so_often_and_nobody_uses_up_what_is_anothers() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_sends_again_what_fails_uses_up_nothing() -> Result<()> {
-    let mut network = made(3, 2)?;
-    let some = |count| NonZeroU32::new(count).context("not zero");
-    let mut config = network.nodes[0].config()?;
-    config.api.caller_rate = Some(Rate { per_minute: some(1)?, burst: some(2)? });
-    network.nodes[0].write_config(&config)?;
-    network.start_nodes()?;
-    network.wait_ready().await?;
+    let mut network = with_caller_rate().await?;
     let lock = network.time_lock().await?;
     let locked = demonstrations::key_spec(lock, &json!({ "not_before": 4_000_000_000_u64 }));
     // one that the action refuses, in a session; one that no session is opened for

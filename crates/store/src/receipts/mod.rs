@@ -148,10 +148,11 @@ impl Receipts {
             holder: Holder { action: new.action, key: new.key },
             bytes: ROWS_BYTES.saturating_add(new.content.len() as u64),
         };
-        if self.label(operation, id)?.is_some() {
-            self.remove(operation, id, &mut bytes)?;
-        }
         let mut all = self.of_request(operation, new.request)?;
+        if let Some(earlier) = all.iter().position(|(stored, _)| *stored == id) {
+            self.remove(operation, id, &mut bytes)?;
+            all.remove(earlier);
+        }
         all.push((id, label));
         let surplus = surplus::surplus(&all);
         if surplus == Some(id) {

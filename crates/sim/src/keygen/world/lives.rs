@@ -74,11 +74,8 @@ impl World {
     }
 
     pub(super) fn heal(&mut self, cut: Cut) {
-        self.network.heal(cut);
-        // another cut may keep them apart
-        if self.network.is_joined(cut.a, cut.b) {
-            self.plan_notice(cut.a, cut.b, true);
-            self.plan_notice(cut.b, cut.a, true);
+        for (node, about) in self.network.heal(cut) {
+            self.plan_notice(node, about, true);
         }
     }
 
