@@ -3,12 +3,14 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fs,
-    io::Write,
+    fs::{self, File},
+    io::{self, Write},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -20,11 +22,18 @@ use countersign_node::{
 };
 use countersign_types::{Bytes, NodePublicKey};
 use rand_core::{OsRng, RngCore};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::{
     outside::{APPROVALS, PRICES},
-    settings::{CHAIN_ID, Plan, Ports, Settings},
+    settings::{self, CHAIN_ID, Plan, Ports, Settings},
 };
+
+/// What a network that is not finished consists of.
+const UNFINISHED: [&str; 3] = ["nodes", "genesis.json", settings::FILE];
+/// How long others may go on at a network that is not finished.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(20);
 
 /// The folder of a node, by its number from 1.
 pub(crate) fn node_folder(folder: &Path, number: usize) -> PathBuf {
@@ -35,20 +44,87 @@ pub(crate) fn node_folder(folder: &Path, number: usize) -> PathBuf {
 /// interrupted leaves nothing half done.
 pub(crate) fn create(plan: &Plan) -> Result<Settings> {
     let folder = &plan.folder;
+    remove_unfinished(folder)?;
+    ensure!(
+        Settings::load(folder)?.is_none(),
+        "another `testnet/up` has just made a network in {}: see `testnet/status`",
+        folder.display()
+    );
     let in_use = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     ensure!(!in_use, "{} is not empty and holds no test network: choose another folder", folder.display());
-    let name = folder.file_name().with_context(|| format!("{} has no name", folder.display()))?;
-    let beside = folder.with_file_name([name, OsStr::new(".new")].join(OsStr::new("")));
-    if beside.exists() {
-        fs::remove_dir_all(&beside).with_context(|| format!("cannot remove {}", beside.display()))?;
-    }
     let settings = Settings::choose(plan)?;
-    fs::create_dir_all(&beside).with_context(|| format!("cannot make {}", beside.display()))?;
-    fill(&Plan { folder: beside.clone(), ..plan.clone() }, &settings)?;
-    settings.save(&beside)?;
-    fs::rename(&beside, folder)
-        .with_context(|| format!("cannot move {} to {}", beside.display(), folder.display()))?;
+    let beside = Workplace::make(folder)?;
+    let at_work = Plan { folder: beside.path.clone(), ..plan.clone() };
+    let made = fill(&at_work, &settings).and_then(|()| settings.save(&beside.path));
+    if let Err(error) = made {
+        // passphrases lie in it
+        let _ = fs::remove_dir_all(&beside.path);
+        return Err(error);
+    }
+    fs::rename(&beside.path, folder)
+        .with_context(|| format!("cannot move {} to {}", beside.path.display(), folder.display()))?;
     Ok(settings)
+}
+
+/// Removes what is left of a network that was to be made in this folder, where whoever made it was interrupted; says where it lay.
+/// A folder of that name in which something else lies is left alone.
+pub fn remove_unfinished(folder: &Path) -> Result<Option<PathBuf>> {
+    let Some(Workplace { path, .. }) = Workplace::find(folder, PATIENCE)? else { return Ok(None) };
+    for entry in fs::read_dir(&path)? {
+        let name = entry?.file_name();
+        if !UNFINISHED.iter().any(|unfinished| name == *unfinished) {
+            return Ok(None);
+        }
+    }
+    fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    Ok(Some(path))
+}
+
+/// The folder in which a network is made, beside its own, for one that makes it at a time.
+struct Workplace {
+    path: PathBuf,
+    /// Held by programs too that are run here: they may outlive whoever has started them.
+    _lock: File,
+}
+
+impl Workplace {
+    fn make(folder: &Path) -> Result<Self> {
+        let path = beside(folder)?;
+        ensure!(!path.exists(), "{} is in the way: move it, or choose another folder", path.display());
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let lock = File::open(&path)?;
+        lock.try_lock().with_context(|| busy(&path))?;
+        fcntl_setfd(&lock, FdFlags::empty())?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// One that is there, once nobody is at work in it.
+    fn find(folder: &Path, patience: Duration) -> Result<Option<Self>> {
+        let path = beside(folder)?;
+        let lock = match File::open(&path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+        };
+        let until = Instant::now() + patience;
+        while let Err(error) = lock.try_lock() {
+            if Instant::now() >= until {
+                return Err(error).with_context(|| busy(&path));
+            }
+            thread::sleep(POLL);
+        }
+        // whoever was at work may have finished it, or taken it away
+        Ok(path.is_dir().then_some(Self { path, _lock: lock }))
+    }
+}
+
+fn beside(folder: &Path) -> Result<PathBuf> {
+    let name = folder.file_name().with_context(|| format!("{} has no name", folder.display()))?;
+    Ok(folder.with_file_name([name, OsStr::new(".new")].join(OsStr::new(""))))
+}
+
+fn busy(path: &Path) -> String {
+    format!("another `testnet/up` is making a network in {}", path.display())
 }
 
 /// Makes identities, genesis, databases and configurations, with the program itself.
@@ -172,4 +248,66 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_finished_is_removed_and_nothing_else() {
+        for (file, goes) in [
+            ("nodes/1/passphrase", true),
+            ("genesis.json", true),
+            ("nodes/letter.txt", true),
+            ("letter.txt", false),
+        ] {
+            let parent = tempfile::tempdir().expect("a folder");
+            let (folder, beside) = (parent.path().join("network"), parent.path().join("network.new"));
+            fs::create_dir_all(beside.join("nodes/1")).expect("made");
+            fs::write(beside.join(file), "dear reader").expect("written");
+            let removed = remove_unfinished(&folder).expect("nobody is at work");
+            assert_eq!(removed.as_deref(), goes.then_some(&*beside), "{file}");
+            assert_eq!(beside.exists(), !goes, "{file}");
+            assert_eq!(
+                Workplace::make(&folder).is_ok(),
+                goes,
+                "{file}: somebody else's would be mixed with it"
+            );
+            assert_eq!(beside.join(file).exists(), !goes, "{file}");
+        }
+        let parent = tempfile::tempdir().expect("a folder");
+        assert_eq!(remove_unfinished(&parent.path().join("network")).expect("nothing is there"), None);
+    }
+
+    #[test]
+    fn what_somebody_is_at_work_at_is_waited_for() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("network");
+        let (mut child, beside) = {
+            let work = Workplace::make(&folder).expect("nobody is at work");
+            // as a program does whose `up` was killed
+            let mut command = Command::new("cat");
+            let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat runs");
+            (child, work.path.clone())
+        };
+        let error = Workplace::find(&folder, Duration::ZERO).err().expect("the program is still at work");
+        assert!(error.to_string().contains("another `testnet/up`"), "{error}");
+        assert!(beside.exists());
+        drop(child.stdin.take());
+        child.wait().expect("cat ends");
+        assert_eq!(remove_unfinished(&folder).expect("nobody is at work"), Some(beside));
+    }
+
+    /// Passphrases may lie in it.
+    #[test]
+    fn what_was_not_finished_in_the_default_folder_is_in_no_commit_and_no_image() {
+        let git = include_str!("../../.gitignore");
+        let docker = include_str!("../../deploy/Dockerfile.dockerignore");
+        let name = beside(Path::new(".testnet")).expect("it has a name").display().to_string();
+        assert!(git.lines().any(|line| line == format!("/{name}")), "{git}");
+        assert!(docker.lines().any(|line| line == name), "{docker}");
+    }
 }

@@ -6,17 +6,14 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use tokio::{
-    net::UdpSocket,
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
+use tokio::{net::UdpSocket, task::JoinSet};
 
 use crate::Network;
 
@@ -24,8 +21,8 @@ use crate::Network;
 const MAX_DATAGRAM_BYTES: usize = 65_535;
 /// The most datagrams that one direction of a flow holds back; more are lost, as on a real link.
 const MAX_HELD_BACK: usize = 8_192;
-/// The most flows of one proxy: members dial with a port each, and again after a loss.
-const MAX_FLOWS: usize = 1_024;
+/// The most flows of one proxy, each with a thread for each direction: members dial with a port each, and again after a loss.
+const MAX_FLOWS: usize = 64;
 
 /// A datagram, and when it goes on.
 type Held = (Instant, Vec<u8>);
@@ -89,7 +86,7 @@ fn due(one_way: &AtomicU64) -> Instant {
 /// Hands on what comes to a node's proxy, and what the node answers, each by its flow.
 async fn proxy(socket: UdpSocket, node: SocketAddr, one_way: OneWay) {
     let socket = Arc::new(socket);
-    let mut flows: BTreeMap<SocketAddr, mpsc::Sender<Held>> = BTreeMap::new();
+    let mut flows: BTreeMap<SocketAddr, SyncSender<Held>> = BTreeMap::new();
     let mut tasks = JoinSet::new();
     let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
     loop {
@@ -101,10 +98,8 @@ async fn proxy(socket: UdpSocket, node: SocketAddr, one_way: OneWay) {
             }
             let Ok(inside) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await else { continue };
             let inside = Arc::new(inside);
-            let (sender, held) = mpsc::channel(MAX_HELD_BACK);
-            tasks.spawn(hand_on(held, Arc::clone(&inside), node));
-            tasks.spawn(answer(inside, Arc::clone(&socket), from, Arc::clone(&one_way)));
-            flows.insert(from, sender);
+            flows.insert(from, way(Arc::clone(&inside), node));
+            tasks.spawn(answer(inside, way(Arc::clone(&socket), from), Arc::clone(&one_way)));
         }
         if let Some(flow) = flows.get(&from) {
             // a full flow loses it
@@ -114,21 +109,27 @@ async fn proxy(socket: UdpSocket, node: SocketAddr, one_way: OneWay) {
 }
 
 /// What a node answers to one flow.
-async fn answer(inside: Arc<UdpSocket>, outside: Arc<UdpSocket>, to: SocketAddr, one_way: OneWay) {
-    let (sender, held) = mpsc::channel(MAX_HELD_BACK);
-    let mut task = JoinSet::new();
-    task.spawn(hand_on(held, outside, to));
+async fn answer(inside: Arc<UdpSocket>, outside: SyncSender<Held>, one_way: OneWay) {
     let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
     loop {
         let Ok((length, _)) = inside.recv_from(&mut buffer).await else { continue };
-        let _ = sender.try_send((due(&one_way), buffer[..length].to_vec()));
+        let _ = outside.try_send((due(&one_way), buffer[..length].to_vec()));
     }
 }
 
-async fn hand_on(mut held: mpsc::Receiver<Held>, socket: Arc<UdpSocket>, to: SocketAddr) {
-    while let Some((due, datagram)) = held.recv().await {
-        sleep_until(due).await;
+/// One direction of a flow.
+fn way(socket: Arc<UdpSocket>, to: SocketAddr) -> SyncSender<Held> {
+    let (sender, held) = sync_channel(MAX_HELD_BACK);
+    thread::spawn(move || hand_on(&held, &socket, to));
+    sender
+}
+
+/// On a thread of its own until its sender is gone: a task's timer goes by whole milliseconds, of which each message between nodes
+/// would take one more.
+fn hand_on(held: &Receiver<Held>, socket: &UdpSocket, to: SocketAddr) {
+    while let Ok((due, datagram)) = held.recv() {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
         // whoever is not there any more loses it
-        let _ = socket.send_to(&datagram, to).await;
+        let _ = socket.try_send_to(&datagram, to);
     }
 }

@@ -1,10 +1,11 @@
 //! The command `testnet`, behind `testnet/up`, `testnet/down` and `testnet/status`.
 
 mod bench;
+mod told;
 
 use std::{
     env, fs,
-    io::{self, Write},
+    io::{self, Stdout, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
@@ -13,13 +14,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use countersign_testnet::{
-    Network, Plan,
+    Network, Plan, create,
     demonstrations::{self, Demonstration, Expected},
     network, report,
     settings::Settings,
     shell,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::told::Told;
 
 /// A test network on this machine: real nodes, a real dev chain, on loopback only.
 #[derive(Parser)]
@@ -90,23 +93,22 @@ struct Up {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let json = matches!(&arguments.command, Command::Up(up) if up.json);
-    match run(arguments) {
+    let mut told = Told::new(io::stdout(), json);
+    match run(arguments, &mut told) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if json {
-                print(&format!("{:#}", report::failed(&error)));
-            }
+            told.fail(&error);
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: Arguments) -> Result<()> {
+fn run(arguments: Arguments, told: &mut Told<Stdout>) -> Result<()> {
     let folder = std::path::absolute(&arguments.folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match arguments.command {
-        Command::Up(up) => runtime.block_on(bring_up(&folder, &up)),
+        Command::Up(up) => runtime.block_on(bring_up(&folder, &up, told)),
         Command::Down { purge } => down(&folder, purge),
         Command::Status { env: true, .. } => environment(&folder),
         Command::Status { json, .. } => runtime.block_on(status(&folder, json)),
@@ -136,7 +138,7 @@ fn program() -> Result<PathBuf> {
     Ok(program)
 }
 
-async fn bring_up(folder: &Path, up: &Up) -> Result<()> {
+async fn bring_up(folder: &Path, up: &Up, told: &mut Told<Stdout>) -> Result<()> {
     let running = network::running(folder)?;
     ensure!(
         running.is_empty(),
@@ -147,19 +149,22 @@ async fn bring_up(folder: &Path, up: &Up) -> Result<()> {
     let plan = Plan { nodes: up.nodes, threshold, folder: folder.to_path_buf(), program: program()? };
     plan.check()?;
     let (mut interrupt, mut terminate) = stops()?;
-    let mut network = unless_stopped(&mut interrupt, &mut terminate, start(plan, up.json)).await?;
+    let started = unless_stopped(&mut interrupt, &mut terminate, start(plan, up.json)).await;
+    let (mut network, report) = started?;
+    if up.once {
+        return told.tell_after(&report, || network.stop());
+    }
+    told.tell(&report);
     if up.detach {
         network.detach();
         return Ok(());
     }
-    if !up.once {
-        say("The network runs. Ctrl-C stops it.");
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        say("stopping");
+    say("The network runs. Ctrl-C stops it.");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
+    say("stopping");
     network.stop()
 }
 
@@ -181,7 +186,8 @@ async fn unless_stopped<T>(
     }
 }
 
-async fn start(plan: Plan, json: bool) -> Result<Network> {
+/// Starts a network and shows what it does; with what is to be told of it.
+async fn start(plan: Plan, json: bool) -> Result<(Network, String)> {
     let steps = Steps { start: Instant::now() };
     steps.say(&format!("{} nodes, threshold {}, in {}", plan.nodes, plan.threshold, plan.folder.display()));
     let mut network = Network::open(plan)?;
@@ -198,13 +204,12 @@ async fn start(plan: Plan, json: bool) -> Result<Network> {
     steps.say("actions published and replicated, two of them scripts; alice holds 10 tokens");
     let shown = demonstrations::run(&network, &stage, |shown| steps.say(&line(shown))).await?;
     let info = network.rpc.network(&network.nodes[0].api).await?;
-    if json {
-        print(&serde_json::to_string_pretty(&report::document(&network, &info, &shown)?)?);
+    let report = if json {
+        serde_json::to_string_pretty(&report::document(&network, &info, &shown)?)?
     } else {
-        print(&report::text(&network, &info, &shown)?);
-        print(&report::next_steps(&network, &shown));
-    }
-    Ok(network)
+        format!("{}\n{}", report::text(&network, &info, &shown)?, report::next_steps(&network, &shown))
+    };
+    Ok((network, report))
 }
 
 fn line(shown: &Demonstration) -> String {
@@ -227,7 +232,10 @@ fn down(folder: &Path, purge: bool) -> Result<()> {
     if running.is_empty() {
         say("nothing runs");
     }
-    if purge && folder.exists() {
+    if !purge {
+        return Ok(());
+    }
+    if folder.exists() {
         ensure!(
             folder.join("settings.json").exists() || fs::read_dir(folder)?.next().is_none(),
             "{} is no test network: it is left alone",
@@ -235,6 +243,9 @@ fn down(folder: &Path, purge: bool) -> Result<()> {
         );
         fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         say(&format!("removed {}", folder.display()));
+    }
+    if let Some(unfinished) = create::remove_unfinished(folder)? {
+        say(&format!("removed {}", unfinished.display()));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The dev chain's id.
 pub const CHAIN_ID: u64 = 31337;
-const FILE: &str = "settings.json";
+pub(crate) const FILE: &str = "settings.json";
 
 /// What is asked for.
 #[derive(Debug, Clone)]

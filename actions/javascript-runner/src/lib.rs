@@ -1,6 +1,6 @@
 //! Runs actions that are JavaScript: QuickJS in a component that imports nothing but what every action may.
 //!
-//! It is pre-initialised: when it is built, [`engine::start`] runs, and what it leaves in memory becomes the
+//! It is pre-initialised: when it is built, `engine::start` runs, and what it leaves in memory becomes the
 //! component's own. So a run begins with an interpreter that has compiled and evaluated the bindings (`js/`).
 //! Each run is in a fresh instance, and nothing of one reaches another.
 //!
@@ -17,7 +17,7 @@ mod refusal;
 mod script;
 
 mod bindings {
-    #![allow(missing_docs, unsafe_code, reason = "generated; the interface's own comments say what it is")]
+    #![allow(missing_docs, unsafe_code, clippy::crate_in_macro_def, reason = "generated")]
 
     wit_bindgen::generate!({
         path: "../../crates/action-sdk/wit",
@@ -52,3 +52,10 @@ bindings::export!(Runner with_types_in bindings);
 extern "C" fn initialize() {
     engine::start();
 }
+
+// Elsewhere nothing is exported, and all is in use all the same.
+#[cfg(not(target_arch = "wasm32"))]
+const _: fn() = || {
+    engine::start();
+    let _ = (Runner::compile, Runner::run);
+};

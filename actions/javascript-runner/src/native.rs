@@ -115,7 +115,7 @@ fn signatures<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     let recover =
         |digest: Bytes, signature: Bytes| crypto::secp256k1_recover(&digest.0, &signature.0).map(Bytes);
     native.set("secp256k1Recover", Function::new(ctx.clone(), recover)?)?;
-    let verifiers: [(&str, fn(&[u8], &[u8], &[u8]) -> bool); 4] = [
+    let verifiers: [(&str, Verifier); 4] = [
         ("secp256k1Verify", crypto::secp256k1_verify),
         ("bip340Verify", crypto::bip340_verify),
         ("p256Verify", crypto::p256_verify),
@@ -160,3 +160,6 @@ fn denial<'js>(ctx: &Ctx<'js>, error: types::Error) -> Result<Value<'js>> {
     denial.set("text", text)?;
     Ok(denial.into_value())
 }
+
+/// Checks a signature: public key, what was signed, signature.
+type Verifier = fn(&[u8], &[u8], &[u8]) -> bool;

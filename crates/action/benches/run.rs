@@ -1,7 +1,7 @@
 //! How long a warm run takes, live and replayed, beside the least that a run can be.
 //!
-//! `cargo bench --workspace --profile dev --bench run`. Floor: a store, an instance and an empty decision. `price` and `page` make one
-//! HTTP read each, agreed by fields and identical, answered from memory. The profile is
+//! `cargo bench --workspace --profile dev --bench run`, with `-- NAME..` for these guests only. Floor: a store, an instance and an empty
+//! decision. `price` and `page` make one HTTP read each, agreed by fields and identical, answered from memory. The profile is
 //! the one of tests and nodes in this repository, and the actions are the ones that come with it.
 
 #[path = "../tests/guest/mod.rs"]
@@ -25,6 +25,7 @@ fn main() {
         "{:24} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10}",
         "guest", "compile", "live p50", "live p95", "replay p50", "x live", "x replay", "fuel"
     );
+    let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut floor = None;
     for name in [
         "empty",
@@ -38,6 +39,9 @@ fn main() {
         "balance-gate-js",
         "price-gate",
     ] {
+        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+            continue;
+        }
         let line = runtime.block_on(measure(name));
         let floor = *floor.get_or_insert(line.live.0);
         println!(

@@ -212,6 +212,32 @@ async fn a_run_leaves_nothing_to_the_next() {
     }
 }
 
+/// A table of one page, one of which all is kept from run to run, and one of which a part is.
+#[tokio::test]
+async fn a_run_leaves_nothing_in_the_tables_of_the_next() {
+    for elements in [500_u32, 8_000, 20_000] {
+        let more = elements - 1;
+        let filling = guest::from_functions(&format!(
+            "(table $t 1 funcref)
+             (elem declare func $decide)
+             (func $decide (result i32) (local $at i32)
+               (drop (table.grow $t (ref.null func) (i32.const {more})))
+               (loop $next
+                 (if (i32.eqz (ref.is_null (table.get $t (local.get $at))))
+                   (then (return (call $refuse (i32.const 1024) (i32.const 0)))))
+                 (table.set $t (local.get $at) (ref.func $decide))
+                 (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                 (br_if $next (i32.lt_u (local.get $at) (table.size $t))))
+               (i32.store (i32.const 1024) (table.size $t))
+               (call $allow (i32.const 1024) (i32.const 4)))"
+        ));
+        let guest = Guest::of(&filling).await;
+        for _ in 0..20 {
+            assert_eq!(guest.live(nobody()).await.end, Ok(signs(u32::to_le_bytes(elements).to_vec())));
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_action_runs_only_under_its_own_manifest() {
     let mut guest = Guest::named("empty").await;

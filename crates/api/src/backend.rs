@@ -33,7 +33,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn network(&self) -> NetworkInfo;
 
     /// The actions that the node stores.
-    async fn actions(&self) -> ActionList;
+    async fn actions(&self) -> Result<ActionList, Failure>;
 
     /// One stored action.
     async fn action(&self, id: ActionId) -> Result<ActionInfo, Failure>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use countersign_types::{
     Limits, MAX_CALLERS, MAX_CONFIG_BYTES, MAX_LIFETIME_MS, MAX_PARAMS_BYTES, action,
-    api::Problem,
+    api::{PROBLEM_PREFIX, Problem},
     failure::FailureKind::{self, *},
 };
 use serde_json::Value;
@@ -23,6 +23,25 @@ pub(crate) const PUBLICATION: &str = include_str!("examples/publication.json");
 /// The OpenAPI document as JSON, as it is served.
 pub fn document() -> Value {
     to_json(&routes::paths())
+}
+
+/// Whether a document names this type of problem for a call, by its method and path; none where it has no such call: those are
+/// answered alike everywhere.
+pub fn names(document: &Value, method: &str, path: &str, problem: &Problem) -> Option<bool> {
+    let method = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
+    let mut routes = document["paths"].as_object()?.iter();
+    let (_, item) = routes.find(|(route, _)| fits(route, path))?;
+    let responses = item.get(method)?.get("responses")?;
+    let said = responses[problem.status.to_string()]["description"].as_str().unwrap_or_default();
+    let mut named = said.split("; ").filter_map(|line| line.split_once(": "));
+    Some(named.any(|(name, _)| problem.kind.strip_prefix(PROBLEM_PREFIX) == Some(name)))
+}
+
+/// Whether a path is one of a route, whose parameters stand in braces.
+fn fits(route: &str, path: &str) -> bool {
+    let (route, path) = (route.split('/'), path.split('/'));
+    route.clone().count() == path.clone().count()
+        && route.zip(path).all(|(expected, got)| expected.starts_with('{') || expected == got)
 }
 
 /// What the document says besides the routes.
@@ -110,25 +129,26 @@ macro_rules! problems {
 }
 
 problems! {
-    /// Asking for signatures may fail in every way.
-    SignProblems: &[
-        Invalid, WrongNetwork, Expired, NotYetIssued, BeforeBoot, Unauthorised, Refused, NotFound, UnknownAction,
-        Disagreement, NonceReused, NotCoordinator, TooLarge, ActionFailed, UnusableSource, Busy, NotReady, Unavailable,
-        Deadline, Internal,
-    ];
+    /// Asking for signatures may fail in every way: what keeps too many members away is the answer, whatever it is.
+    SignProblems: &FailureKind::ALL;
     /// Publishing is checked and bounded.
     PublishProblems: &[
-        Invalid, WrongNetwork, Expired, NotYetIssued, Unauthorised, PublisherNotListed, TooLarge, Busy, StorageFull,
-        NotReady, Unavailable, Deadline, Internal,
+        Invalid, Unauthorised, PublisherNotListed, TooLarge, Busy, StorageFull, Deadline, Internal,
     ];
     /// A receipt is looked up by a request, by those who may see it.
-    ReceiptProblems: &[Invalid, Unauthorised, NotFound, Busy, NotReady, Unavailable, Deadline, Internal];
+    ReceiptProblems: &[Invalid, Unauthorised, NotFound, Busy, NotReady, Deadline, Internal];
     /// A thing is looked up by its id.
-    LookupProblems: &[Invalid, NotFound, UnknownAction, Busy, Unavailable, Deadline, Internal];
-    /// A view of the node has no parameters.
+    LookupProblems: &[Invalid, NotFound, Busy, Deadline, Internal];
+    /// What is stored is listed.
+    ListProblems: &[Busy, Deadline, Internal];
+    /// A view of the node has no parameters, and nothing that can fail.
     ViewProblems: &[Busy, Deadline];
+    /// The document is at hand.
+    DocumentProblems: &[Busy];
     /// The node says whether it can sign.
     ReadyProblems: &[NotReady, Deadline];
+    /// Whoever measures asks as often as it likes.
+    MetricsProblems: &[Deadline];
 }
 
 /// One response for each status, naming the types of its problems.

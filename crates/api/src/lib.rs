@@ -21,7 +21,7 @@ mod tls;
 pub use backend::{Backend, SignAnswer};
 pub use body::{MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES};
 pub use config::{Config, ConfigError, MAX_DEADLINE_MS};
-pub use document::document;
+pub use document::{document, names};
 pub use rates::{Rate, Rates, TooOften};
 pub use routes::router;
 pub use serve::{listen, serve};

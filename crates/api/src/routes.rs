@@ -25,7 +25,8 @@ use crate::{
     body::{self, Arrived, MAX_PUBLICATION_BODY_BYTES, MAX_REQUEST_BODY_BYTES},
     config::Origins,
     document::{
-        self, LookupProblems, PublishProblems, ReadyProblems, ReceiptProblems, SignProblems, ViewProblems,
+        self, DocumentProblems, ListProblems, LookupProblems, MetricsProblems, PublishProblems,
+        ReadyProblems, ReceiptProblems, SignProblems, ViewProblems,
     },
     download::download,
     observe,
@@ -254,11 +255,11 @@ async fn receipt(
     get,
     path = "/v1/actions",
     tag = "actions",
-    responses((status = 200, description = "the actions", body = ActionList), ViewProblems),
+    responses((status = 200, description = "the actions", body = ActionList), ListProblems),
 )]
 async fn actions(State(api): State<Arc<Api>>, asker: Asker) -> Result<Json<ActionList>, Failed> {
     let _place = api.enter(asker)?;
-    Ok(Json(api.in_time(api.backend.actions()).await?))
+    api.answer(api.backend.actions()).await
 }
 
 /// Publishes an action. The same publication again changes nothing.
@@ -352,7 +353,7 @@ async fn network(State(api): State<Arc<Api>>, asker: Asker) -> Result<Json<Netwo
     get,
     path = "/v1/openapi.json",
     tag = "network",
-    responses((status = 200, description = "the OpenAPI document", body = Object)),
+    responses((status = 200, description = "the OpenAPI document", body = Object), DocumentProblems),
 )]
 async fn openapi(State(api): State<Arc<Api>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
@@ -386,7 +387,7 @@ async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Failed> {
     get,
     path = "/metrics",
     tag = "operation",
-    responses((status = 200, description = "the metrics", body = String, content_type = "text/plain"), ReadyProblems),
+    responses((status = 200, description = "the metrics", body = String, content_type = "text/plain"), MetricsProblems),
 )]
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Failed> {
     let text = api.in_time(api.backend.metrics()).await?;

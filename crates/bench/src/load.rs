@@ -18,7 +18,7 @@ use countersign_types::{
 use reqwest::{header, redirect::Policy};
 use tokio::task::JoinSet;
 
-use crate::{BenchError, Latencies, Row, ceiling::Ceiling};
+use crate::{BenchError, Ceiling, Latencies, Row};
 
 /// The longest that one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -52,8 +52,8 @@ impl Run {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// As a row of a table.
-    pub fn row(&self, ceiling: Ceiling) -> Row {
+    /// As a row of a table, beside a ceiling in signatures per second.
+    pub fn row(&self, ceiling: f64) -> Row {
         let [p50_ms, p90_ms, p99_ms] = [0.5, 0.9, 0.99].map(|share| self.latencies.quantile(share));
         let per_second = self.per_second();
         Row {
@@ -63,8 +63,8 @@ impl Run {
             p90_ms,
             p99_ms,
             per_second,
-            ceiling_per_second: ceiling.per_second,
-            of_ceiling: per_second / ceiling.per_second,
+            ceiling_per_second: ceiling,
+            of_ceiling: per_second / ceiling,
         }
     }
 }
@@ -116,6 +116,21 @@ impl Load {
         }
         let latencies = Latencies::new(sent.iter().map(|sent| sent.taken)).ok_or(BenchError::Nothing)?;
         Ok(Run { latencies, elapsed, in_flight: in_flight.get() })
+    }
+
+    /// The same between two measurements of the ceiling, each of about half of `length`: machines are not always as fast.
+    pub async fn beside(
+        &self,
+        ceiling: &Ceiling,
+        length: Duration,
+        requests: &[SignedRequest],
+        in_flight: NonZeroUsize,
+    ) -> Result<(Run, Row), BenchError> {
+        let before = ceiling.per_second(length / 2)?;
+        let run = self.run(requests, in_flight).await?;
+        let after = ceiling.per_second(length / 2)?;
+        let row = run.row((before + after) / 2.0);
+        Ok((run, row))
     }
 
     fn verify(&self, request: &SignedRequest, sent: &Sent) -> Result<(), BenchError> {

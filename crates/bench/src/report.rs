@@ -17,7 +17,7 @@ pub struct Row {
     pub p99_ms: f64,
     /// Signatures per second.
     pub per_second: f64,
-    /// Signatures per second by the cryptography alone, measured just before, on all cores.
+    /// Signatures per second by the cryptography alone, on all cores, measured just before and just after.
     pub ceiling_per_second: f64,
     /// The share of the ceiling that was reached.
     pub of_ceiling: f64,

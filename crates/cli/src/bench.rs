@@ -24,15 +24,15 @@ const MAX_IN_FLIGHT: usize = 1_024;
 const LIFETIME_MS: u64 = 600_000;
 /// How many requests go ahead of what is measured, to each node.
 const WARM_UP: usize = 8;
-/// How long the ceiling is measured for each row.
-const CEILING: Duration = Duration::from_millis(800);
+/// How long the ceiling is measured for each row, half of it before and half after.
+const CEILING: Duration = Duration::from_millis(1_500);
 
 /// What to ask for, and how much of it.
 #[derive(Args)]
 #[command(
     after_help = "Each row asks for new signatures with so many requests in flight, one at a time of the first node, more spread over \
                   all nodes that are named; every answer is verified, after the clock has stopped. The ceiling is what this machine \
-                  makes with nothing but FROST's operations, on all cores, measured beside each row: it says something where the \
+                  makes with nothing but FROST's operations, on all cores, measured before and after each row: it says something where the \
                   nodes run on this machine. A node answers 64 calls of one address at once unless its operator says otherwise: \
                   name more nodes to have more in flight.\n\n\
                   Example:\n  countersign bench --node http://127.0.0.1:8470,http://127.0.0.1:8471 --genesis genesis.json \\\n    \
@@ -75,13 +75,14 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
     runtime.block_on(load.run(&asked.requests(nodes * WARM_UP)?, one_each)).map_err(failed)?;
 
     let count = usize::try_from(arguments.signatures).map_err(Exit::unexpected)?;
+    let ceiling = ceiling(&genesis, scheme)?;
     let mut rows = Vec::new();
     for in_flight in &arguments.in_flight {
-        let ceiling = ceiling(&genesis, scheme)?;
         let requests = asked.requests(count)?;
-        let run = runtime.block_on(load.run(&requests, *in_flight)).map_err(failed)?;
+        let measured = load.beside(&ceiling, CEILING, &requests, *in_flight);
+        let (run, row) = runtime.block_on(measured).map_err(failed)?;
         output.next(format!("{in_flight} in flight: {}", run.latencies));
-        rows.push(run.row(ceiling));
+        rows.push(row);
     }
     let value = json!({ "schema": 1, "scheme": scheme, "rows": rows });
     output.result(&value, || table(&Row::TITLES, rows.iter().map(|row| row.cells().to_vec()).collect()))
@@ -89,7 +90,7 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
 
 fn ceiling(genesis: &Genesis, scheme: Scheme) -> Result<Ceiling, Exit> {
     let size = u16::try_from(genesis.members.len()).map_err(Exit::unexpected)?;
-    Ceiling::measure(scheme, size, genesis.threshold, CEILING).map_err(Exit::unexpected)
+    Ceiling::new(scheme, size, genesis.threshold).map_err(Exit::unexpected)
 }
 
 fn failed(error: BenchError) -> Exit {

@@ -1,6 +1,7 @@
 //! `countersign sign` and `countersign result`: requests and what becomes of them.
 
 use std::{
+    num::NonZeroUsize,
     path::PathBuf,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -91,6 +92,10 @@ pub(crate) struct Arguments {
     /// takes it. With this it can be taken to any node, and any dishonest member can have it signed over a moment of its own choice.
     #[arg(long)]
     any_coordinator: bool,
+    /// How many nodes must refuse, or give another verdict of the action that is no signature, before that is the answer: nobody can
+    /// prove it, so one dishonest node may say it alone. At most as many as `--node` names.
+    #[arg(long, value_name = "NODES", default_value = "1")]
+    opinions: NonZeroUsize,
     /// Write the receipt to this file, which must not exist: why there is a signature, for `countersign receipt verify`.
     #[arg(long)]
     receipt: Option<PathBuf>,
@@ -111,7 +116,13 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
             format!("{} exists and is not overwritten: name another file with --receipt", path.display());
         return Err(Exit::invalid_input(message));
     }
-    let client = arguments.node.client()?;
+    let (nodes, opinions) = (arguments.node.nodes().len(), arguments.opinions.get());
+    if opinions > nodes {
+        return Err(Exit::invalid_input(format!(
+            "--opinions {opinions}: {nodes} can be asked; name more nodes with --node"
+        )));
+    }
+    let client = arguments.node.client()?.with_opinions(opinions);
     let spec = arguments.spec.spec()?;
     let signers =
         arguments.caller_keys.iter().map(|path| files::signer(path)).collect::<Result<Vec<_>, _>>()?;

@@ -11,6 +11,9 @@
 //!
 //! What needs no node asks none: [`DerivedKey`] gives a key and its addresses from genesis, root keys and spec.
 
+#[cfg(countersign_toy_curves)]
+compile_error!("a client with toy curves protects nothing: they are for the simulator");
+
 mod actions;
 mod addresses;
 mod asking;

@@ -146,12 +146,11 @@ impl Backend for NodeBackend {
         }
     }
 
-    async fn actions(&self) -> ActionList {
-        let actions = self.library.list().await.unwrap_or_else(|failure| {
-            tracing::error!(%failure, "the stored actions cannot be listed");
-            Vec::new()
-        });
-        ActionList { actions }
+    async fn actions(&self) -> Result<ActionList, Failure> {
+        let listed = self.library.list().await;
+        let actions =
+            listed.inspect_err(|failure| tracing::error!(%failure, "the stored actions cannot be listed"))?;
+        Ok(ActionList { actions })
     }
 
     async fn action(&self, id: ActionId) -> Result<ActionInfo, Failure> {

@@ -4,6 +4,9 @@
 //! `countersign-session` until it is told to stop. It holds no decision of the protocol: it carries
 //! messages, runs actions, stores what must be durable, and answers the HTTP interface.
 
+#[cfg(countersign_toy_curves)]
+compile_error!("a node with toy curves protects nothing: they are for the simulator");
+
 mod backend;
 pub mod backup;
 mod boot;

@@ -8,6 +8,9 @@
 //! A receipt proves that these members attested these reads and this outcome, and made this signature. It does not prove that what
 //! they read was true, nor that no other signature exists: that a receipt is missing proves nothing.
 
+#[cfg(countersign_toy_curves)]
+compile_error!("a check of receipts with toy curves protects nothing: they are for the simulator");
+
 mod check;
 mod explain;
 mod receipt;

@@ -21,6 +21,7 @@ pub mod message;
 pub mod mutant;
 pub mod order;
 pub mod participant;
+mod recent;
 mod sent;
 mod stock;
 

@@ -5,12 +5,17 @@
 //! packages sees who it was, before it asks anybody to sign.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
 use countersign_threshold::Commitments;
-use countersign_types::Identifier;
+use countersign_types::{
+    Identifier,
+    mutant::{Mutant, broken},
+};
+
+use crate::recent::Recent;
 
 /// The most commitments that are remembered; beyond, the oldest are forgotten. A member remembers fewer, but those of the packages that
 /// it saw: one that signs rarely may remember what is forgotten here.
@@ -19,52 +24,32 @@ pub const MAX_SENT: usize = 32_768;
 /// The commitments in a node's own packages, of all its sessions.
 #[derive(Default)]
 pub struct Sent {
-    commitments: Mutex<Remembered>,
-}
-
-#[derive(Default)]
-struct Remembered {
-    all: BTreeSet<Commitments>,
-    /// The oldest first.
-    order: VecDeque<Commitments>,
+    commitments: Mutex<Recent<(), MAX_SENT>>,
 }
 
 impl Sent {
     /// How many commitments are remembered.
     pub fn remembered(&self) -> usize {
-        let sent = self.commitments.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.all.len().max(sent.order.len())
+        self.commitments.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Members that commit to what stood in an earlier package, or to the same twice in this one. If there are none, the package is
     /// one from now on.
     pub(crate) fn package(&self, signers: &BTreeMap<Identifier, Vec<Commitments>>) -> BTreeSet<Identifier> {
+        if broken(Mutant::ForgetsItsPackages) {
+            return BTreeSet::new();
+        }
         let mut sent = self.commitments.lock().unwrap_or_else(PoisonError::into_inner);
         let repeats = |all: &Vec<Commitments>| {
             let distinct: BTreeSet<&Commitments> = all.iter().collect();
-            distinct.len() < all.len() || all.iter().any(|one| sent.all.contains(one))
+            distinct.len() < all.len() || all.iter().any(|one| sent.get(one).is_some())
         };
         let culprits: BTreeSet<Identifier> =
             signers.iter().filter(|(_, all)| repeats(all)).map(|(id, _)| *id).collect();
         if culprits.is_empty() {
-            sent.add(signers.values().flatten());
+            signers.values().flatten().for_each(|one| sent.insert(one, ()));
         }
         culprits
-    }
-}
-
-impl Remembered {
-    fn add<'a>(&mut self, commitments: impl Iterator<Item = &'a Commitments>) {
-        for one in commitments {
-            if self.all.insert(one.clone()) {
-                self.order.push_back(one.clone());
-            }
-        }
-        while self.order.len() > MAX_SENT {
-            if let Some(oldest) = self.order.pop_front() {
-                self.all.remove(&oldest);
-            }
-        }
     }
 }
 
@@ -106,6 +91,6 @@ mod tests {
         }
         assert!(sent.package(&package(&[(1, &[0])])).is_empty(), "forgotten");
         assert!(!sent.package(&package(&[(1, &[most])])).is_empty());
-        assert_eq!(sent.commitments.lock().expect("not poisoned").all.len(), MAX_SENT);
+        assert_eq!(sent.remembered(), MAX_SENT);
     }
 }

@@ -117,7 +117,9 @@ pub fn ground(mutant: Mutant) -> Setting {
         Mutant::NoncesSurviveCrash | Mutant::KeepsAdvance => {
             signing(Scenario { requests: 20, ..Scenario::crashing() })
         }
-        Mutant::TakesAdvanceTwice | Mutant::AcceptsSeenCommitments => signing(Scenario::busy()),
+        Mutant::TakesAdvanceTwice | Mutant::AcceptsSeenCommitments | Mutant::ForgetsItsPackages => {
+            signing(Scenario::busy())
+        }
         Mutant::SkipsExpiry => signing(Scenario { short_lived: 900, ..Scenario::default() }),
         Mutant::SkipsBoot => signing(Scenario::crashing()),
         Mutant::SkipsEcho | Mutant::AcceptsAnyLength => {

@@ -49,7 +49,7 @@ mod world;
 pub use faults::{Class, Fault, FaultError};
 pub use network::Links;
 pub use scenario::{Mutant, Scenario};
-pub use setting::{Ended, Setting, SettingError};
+pub use setting::{Ended, Setting, SettingError, TOY_CURVES};
 pub use trace::Trace;
 pub use violation::{Broken, Violation};
 pub use world::{Report, Session, World};

@@ -6,6 +6,10 @@ use countersign_types::{Scheme, mutant::Mutant as CoreMutant};
 
 use crate::{Broken, Fault, Mutant, Scenario, World, keygen};
 
+/// Whether keys and signatures are toys, by which many more worlds are played: only where the compiler is told
+/// `--cfg countersign_toy_curves`.
+pub const TOY_CURVES: bool = cfg!(countersign_toy_curves);
+
 /// What a world is made of, whichever protocol it plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
@@ -165,10 +169,13 @@ impl Setting {
 
     /// The command that plays a seed again, step by step.
     pub fn replay_command(&self, seed: u64) -> String {
-        #[cfg(countersign_mutants)]
-        let flags = "RUSTFLAGS='--cfg countersign_mutants' ";
-        #[cfg(not(countersign_mutants))]
-        let flags = "";
+        let flags = if cfg!(countersign_mutants) {
+            "RUSTFLAGS='--cfg countersign_mutants' "
+        } else if TOY_CURVES {
+            "RUSTFLAGS='--cfg countersign_toy_curves' "
+        } else {
+            ""
+        };
         format!("{flags}cargo run -p countersign-sim -- replay {seed} {}", self.arguments())
     }
 }

@@ -7,14 +7,20 @@
 mod bip340;
 mod ed25519;
 mod secp256k1;
+#[cfg(countersign_toy_curves)]
+mod toy;
 
 use std::borrow::Cow;
 
 use countersign_types::{Bytes, Scheme};
 use frost_core::Ciphersuite;
 use frost_ed25519::Ed25519Sha512;
-use frost_secp256k1::Secp256K1Sha256;
+#[cfg(not(countersign_toy_curves))]
+pub(crate) use frost_secp256k1::Secp256K1Sha256;
 use frost_secp256k1_tr::Secp256K1Sha256TR;
+
+#[cfg(countersign_toy_curves)]
+pub(crate) use self::toy::Secp256K1Sha256;
 
 /// A ciphersuite that serves a scheme.
 ///
@@ -107,7 +113,7 @@ macro_rules! dispatch {
     ($scheme:expr, $suite:ident => $body:expr) => {
         match $scheme {
             countersign_types::Scheme::SchnorrSecp256k1 => {
-                type $suite = frost_secp256k1::Secp256K1Sha256;
+                type $suite = $crate::suite::Secp256K1Sha256;
                 $body
             }
             countersign_types::Scheme::Bip340 => {

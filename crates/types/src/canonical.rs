@@ -1,6 +1,7 @@
 //! The Solidity structs behind every hash and signature, and the EIP-712 domain.
 //!
-//! A field's order, name and type is part of the format: the vectors in `crates/types/vectors` pin them.
+//! A field's order, name and type is part of the format: `crates/types/vectors` pins them; of packages
+//! `crates/agreement/vectors`, and of what members sign in key generation before they activate `crates/session/vectors`.
 
 use std::{any::TypeId, cell::RefCell, collections::BTreeMap};
 

@@ -56,6 +56,8 @@ pub enum Mutant {
     BlamesNobody,
     /// As a coordinator, it takes votes as they come.
     BelievesVotes,
+    /// As a coordinator, it does not know which commitments stood in its earlier packages.
+    ForgetsItsPackages,
     /// In key generation, it takes its own view of the broadcasts for everybody's.
     SkipsEcho,
     /// In key generation, polynomials may be of any degree.
@@ -132,6 +134,6 @@ listed! {
     AcceptsStrangers AcceptsSmallBase ChangesAgreedRecord SkipsExpiry SkipsBoot TakesNoncesAgain
     SkipsIssueTime IgnoresCoordinators
     SignsTwoOutcomes ReopensSessions
-    OneRefusalIsFinal BlamesTheNext BlamesNobody BelievesVotes SkipsEcho AcceptsAnyLength ConfirmsBeforeStoring
+    OneRefusalIsFinal BlamesTheNext BlamesNobody BelievesVotes ForgetsItsPackages SkipsEcho AcceptsAnyLength ConfirmsBeforeStoring
     ActivatesWithoutAll ActivatesBeforeStoring KeepsEarlierAttempts JoinsWhileConfirmed FollowsTheRefuser
 }

@@ -1,25 +1,29 @@
-//! The vectors pin every hash and id: whoever computes them elsewhere compares with these files.
+//! The vectors pin every hash and id of this crate: whoever computes them elsewhere compares with these files.
 //!
-//! Each case holds the value in the JSON form of the HTTP interface and what it hashes to. After a change of
-//! the format that is meant, `UPDATE_VECTORS=1 cargo test -p countersign-types --test vectors` writes the
-//! file anew.
+//! Each case holds the value in the JSON form of the HTTP interface and what it hashes to; `eip712.rs` computes the
+//! hashes from the file in another way. After a change of the format that is meant, `UPDATE_VECTORS=1 cargo test -p
+//! countersign-types --test vectors` writes the file anew.
 
 use std::{fs, path::Path};
 
 use countersign_types::{
     Activation, Address, AttemptTerms, B256, Bytes, Caller, CallerKind, CallerSignature, ComponentDigest,
-    EngineId, FieldRead, Finality, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId,
-    NodeKey, Outcome, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction, ReadId, ReceiptAccess,
-    Record, RecordEntry, Request, RequestDigest, RootKey, RootKeys, Rule, Scheme, SessionId, SessionTerms,
-    Tolerance, Verdict, Vote, activation_digest,
+    Context, EngineId, FieldRead, Finality, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest,
+    NetworkId, NodeKey, Outcome, PackageHash, Payload, PayloadKind, Pin, Policy, PublicKey, PublishAction,
+    ReadId, ReceiptAccess, Record, RecordEntry, Request, RootKey, RootKeys, Rule, Scheme, SessionTerms,
+    SignedRequest, Tolerance, Verdict, Vote,
+    action::script_digest,
+    activation_digest,
     canonical::domain,
-    evm::{EvmRead, EvmValue},
+    evm::{EvmRead, EvmValue, Log, Receipt},
     http::{Agree, Field, FieldValue, Header, HttpRead, HttpResponse},
     roots_hash,
 };
 use serde_json::{Value, json};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/hashes.json");
+const COMPONENT: &[u8] = b"component";
+const SCRIPT: &str = "export default () => \"ü\";\n";
 
 #[test]
 fn every_hash_is_the_one_in_the_vectors() {
@@ -34,6 +38,7 @@ fn every_hash_is_the_one_in_the_vectors() {
 fn vectors() -> Value {
     let keys: Vec<NodeKey> = (1..=3u8).map(|i| NodeKey::from_bytes([i; 32]).expect("a scalar")).collect();
     let network = genesis(&keys).network_id();
+    let manifests = [manifest(), script_manifest()];
     json!({
         "identities": keys.iter().map(identity).collect::<Vec<_>>(),
         "genesis": { "value": genesis(&keys), "network_id": network },
@@ -44,8 +49,12 @@ fn vectors() -> Value {
             "derivation_digest": spec.key_id().derivation_digest(&root_key()),
             "derivation_root": root_key(),
         })).collect::<Vec<_>>(),
-        "manifest": { "value": manifest(), "action_id": manifest().action_id() },
-        "component": { "value": Bytes::from_static(b"component"), "digest": ComponentDigest::of(b"component") },
+        "manifests": manifests.iter().map(|manifest| json!({
+            "value": manifest,
+            "action_id": manifest.action_id(),
+        })).collect::<Vec<_>>(),
+        "component": { "value": Bytes::from_static(COMPONENT), "digest": ComponentDigest::of(COMPONENT) },
+        "script": { "value": SCRIPT, "digest": script_digest(SCRIPT) },
         "publication": publication(network),
         "request": request(network),
         "session": session(network),
@@ -94,17 +103,21 @@ fn key_specs() -> Vec<KeySpec> {
             PayloadKind::Raw,
         ],
         options: KeyOptions { leader_attested: true, finality: Finality::Finalized },
-        owner: Address::repeat_byte(0x22),
+        owner: caller().public_key().address(),
         salt: B256::repeat_byte(0x33),
         ..plain.clone()
     };
     vec![plain, full]
 }
 
+fn caller() -> NodeKey {
+    NodeKey::from_bytes([7; 32]).expect("a scalar")
+}
+
 fn manifest() -> Manifest {
     Manifest {
         name: "balance-gate".into(),
-        component: ComponentDigest::of(b"component"),
+        component: ComponentDigest::of(COMPONENT),
         script: B256::ZERO,
         hosts: vec!["api.example".into()],
         chains: vec![1, 31337],
@@ -112,8 +125,19 @@ fn manifest() -> Manifest {
     }
 }
 
+fn script_manifest() -> Manifest {
+    let limits = Limits { fuel: 1_000_000_000, http_reads: 2, chain_reads: 0, ..Limits::default() };
+    Manifest {
+        name: "price-gate".into(),
+        script: script_digest(SCRIPT),
+        chains: vec![],
+        limits,
+        ..manifest()
+    }
+}
+
 fn read_receipt(network: NetworkId) -> Value {
-    let (request, expires_at) = (RequestDigest::from([0x66; 32]), 1_700_000_060_000_u64);
+    let (request, expires_at) = (signed_request(network).request.digest(), 1_700_000_060_000_u64);
     let node = Address::repeat_byte(0x44);
     let digest = ReceiptAccess::digest(network, node, request, expires_at);
     json!({ "node": node, "request": request, "expires_at": expires_at, "network": network, "digest": digest })
@@ -128,36 +152,54 @@ fn publication(network: NetworkId) -> Value {
     json!({ "value": value, "network": network, "digest": value.digest(network) })
 }
 
-fn request(network: NetworkId) -> Value {
-    let signer = NodeKey::from_bytes([7; 32]).expect("a scalar");
-    let value = Request {
+fn signed_request(network: NetworkId) -> SignedRequest {
+    let request = Request {
         network,
         key: key_specs().remove(1),
         params: b"hello".to_vec().into(),
-        callers: vec![Caller { kind: CallerKind::Eip191, id: signer.public_key().address() }],
+        callers: vec![Caller { kind: CallerKind::Eip191, id: caller().public_key().address() }],
         coordinators: vec![Address::repeat_byte(0x44), Address::repeat_byte(0x45)],
         nonce: B256::repeat_byte(0x55),
         issued_at: 1_700_000_000_000,
         expires_at: 1_700_000_060_000,
     };
-    let signature = CallerSignature(Bytes::copy_from_slice(signer.sign(value.digest().0).as_bytes()));
-    assert_eq!(signature.recover(value.digest().0), Some(value.callers[0].id));
-    json!({ "value": value, "digest": value.digest(), "signatures": [signature] })
+    let signature = Bytes::copy_from_slice(caller().sign(request.digest().0).as_bytes());
+    SignedRequest { request, signatures: vec![CallerSignature(signature)] }
 }
 
-fn session(network: NetworkId) -> Value {
-    let terms = SessionTerms {
-        request: [0x66; 32].into(),
+fn request(network: NetworkId) -> Value {
+    let SignedRequest { request, signatures } = signed_request(network);
+    json!({ "value": request, "digest": request.digest(), "signatures": signatures })
+}
+
+fn terms(network: NetworkId) -> SessionTerms {
+    SessionTerms {
+        request: signed_request(network).request.digest(),
         epoch: 1,
         engine: EngineId::from([0x77; 32]),
         time_ms: 1_700_000_000_500,
         pins: vec![Pin { chain_id: 1, number: 100, hash: B256::repeat_byte(0x88), timestamp: 1_700_000_000 }],
-    };
-    json!({ "value": terms, "network": network, "session_id": terms.id(network) })
+    }
+}
+
+fn session(network: NetworkId) -> Value {
+    let terms = terms(network);
+    let request = signed_request(network).validate().expect("it is valid");
+    let seed = Context::new(&request, &terms, root_key()).seed;
+    json!({ "value": terms, "network": network, "session_id": terms.id(network), "seed": seed })
 }
 
 fn reads() -> Value {
     let (address, chain_id) = (Address::repeat_byte(0x99), 1);
+    let receipt = |byte| EvmRead::Receipt { chain_id, tx_hash: B256::repeat_byte(byte) };
+    let logs = |from_block| EvmRead::Logs {
+        chain_id,
+        addresses: vec![address],
+        topics: vec![vec![B256::repeat_byte(4)], vec![]],
+        from_block,
+        to_block: 20,
+    };
+    let logged = vec![log(0), log(1)];
     let cases = [
         (EvmRead::Balance { chain_id, address }, EvmValue::Balance(countersign_types::U256::from(1_000))),
         (EvmRead::Nonce { chain_id, address }, EvmValue::Nonce(3)),
@@ -170,28 +212,44 @@ fn reads() -> Value {
             EvmRead::Call { chain_id, to: address, data: vec![1, 2, 3].into(), from: Address::ZERO },
             EvmValue::Call { reverted: false, data: vec![4; 33].into() },
         ),
+        (logs(10), EvmValue::Logs(vec![])),
+        (logs(11), EvmValue::Logs(logged.clone())),
+        (receipt(5), EvmValue::Receipt(None)),
         (
-            EvmRead::Logs {
-                chain_id,
-                addresses: vec![address],
-                topics: vec![vec![B256::repeat_byte(4)], vec![]],
-                from_block: 10,
-                to_block: 20,
-            },
-            EvmValue::Logs(vec![]),
+            receipt(6),
+            EvmValue::Receipt(Some(Receipt {
+                success: true,
+                block_number: 12,
+                block_hash: B256::repeat_byte(0x0b),
+                logs: logged,
+            })),
         ),
-        (EvmRead::Receipt { chain_id, tx_hash: B256::repeat_byte(5) }, EvmValue::Receipt(None)),
     ];
     let case = |(read, value): &(EvmRead, EvmValue)| {
+        let (digest, length) = value.digest();
         json!({
+            "read": read,
             "import": read.import(),
             "arguments": Bytes::from(read.arguments()),
             "read_id": read.id(),
+            "result": value,
             "value": Bytes::from(value.encode()),
-            "value_digest": value.digest().0,
+            "value_digest": digest,
+            "value_length": length,
         })
     };
     cases.iter().map(case).collect()
+}
+
+fn log(index: u32) -> Log {
+    Log {
+        address: Address::repeat_byte(0x99),
+        topics: vec![B256::repeat_byte(4), B256::repeat_byte(7)],
+        data: vec![8; 33].into(),
+        block_number: 12,
+        tx_hash: B256::repeat_byte(6),
+        index,
+    }
 }
 
 fn record() -> Record {
@@ -237,7 +295,7 @@ fn http() -> Value {
         .iter()
         .map(|read| {
             json!({
-                "url": read.url(),
+                "read": read,
                 "arguments": Bytes::from(read.arguments()),
                 "read_id": read.id(),
             })
@@ -250,11 +308,14 @@ fn http() -> Value {
     };
     let (digest, length) = response.digest();
     let value = Bytes::from(response.encode());
-    json!({ "reads": reads, "response": { "value": value, "digest": digest, "length": length } })
+    json!({
+        "reads": reads,
+        "response": { "result": response, "value": value, "digest": digest, "length": length },
+    })
 }
 
 fn observed(network: NetworkId, key: &NodeKey) -> Value {
-    let session = SessionId::from([1; 32]);
+    let session = terms(network).id(network);
     json!({
         "network": network,
         "session": session,
@@ -289,7 +350,6 @@ fn payloads() -> Value {
 
 fn outcomes() -> Value {
     let spec = key_specs().remove(1);
-    let allow = Verdict::Allow { payloads: some_payloads(), response: b"ok".to_vec().into() };
     let refuse = Verdict::Refuse { reason: "the balance is 1, at least 2 is needed".into() };
     let case = |verdict: Verdict| {
         let outcome = Outcome::of(verdict.clone(), &spec).expect("listed");
@@ -300,16 +360,24 @@ fn outcomes() -> Value {
             Verdict::Refuse { reason } => json!({ "reason": reason, "hash": outcome.hash() }),
         }
     };
-    json!([case(allow), case(refuse)])
+    json!([case(allowed()), case(refuse)])
 }
 
+fn allowed() -> Verdict {
+    Verdict::Allow { payloads: some_payloads(), response: b"ok".to_vec().into() }
+}
+
+/// The package and the shares are those of the vectors of packages.
 fn vote(network: NetworkId, key: &NodeKey) -> Value {
+    let package = include_str!("../../agreement/vectors/package.json");
+    let package: Value = serde_json::from_str(package).expect("JSON");
+    let hash = |of: &str| serde_json::from_value(package[of].clone()).expect("a hash");
     let vote = Vote {
-        session: [0x01; 32].into(),
+        session: terms(network).id(network),
         record: record().hash(),
-        package: [0x02; 32].into(),
-        outcome: [0x03; 32].into(),
-        shares: B256::repeat_byte(0x04),
+        package: PackageHash(hash("hash")),
+        outcome: Outcome::of(allowed(), &key_specs()[1]).expect("listed").hash(),
+        shares: hash("shares_hash"),
     };
     json!({ "value": vote.sign(network, key), "network": network, "digest": vote.digest(network),
             "signer": key.public_key() })

@@ -51,23 +51,16 @@ fn format(places: &Places) -> Result<Went> {
 }
 
 fn lints(places: &Places) -> Result<Went> {
-    let clippy = |workspace: &[&str]| {
-        let mut command = cargo();
-        command.arg("clippy").args(workspace).args(["--locked", "--all-targets", "--", "-D", "warnings"]);
-        command
-    };
-    run(clippy(&["--workspace"]).current_dir(&places.root))?;
-    let target = places.guests().join("native");
-    // the interpreter is C for WebAssembly: it is no program of this machine
-    let guests = ["--workspace", "--exclude", "javascript-runner"];
-    run(clippy(&guests).current_dir(places.actions()).env("CARGO_TARGET_DIR", target))?;
+    let arguments = ["clippy", "--workspace", "--locked", "--all-targets", "--", "-D", "warnings"];
+    run(cargo().args(arguments).current_dir(&places.root))?;
+    run(guests::cargo_natively(places)?.args(arguments))?;
     Ok(Went::well())
 }
 
 fn documentation(places: &Places) -> Result<Went> {
-    let mut command = cargo();
-    command.args(["doc", "--workspace", "--locked", "--no-deps"]).current_dir(&places.root);
-    run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    let arguments = ["doc", "--workspace", "--locked", "--no-deps"];
+    run(cargo().args(arguments).current_dir(&places.root).env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(guests::cargo_natively(places)?.args(arguments).env("RUSTDOCFLAGS", "-D warnings"))?;
     Ok(Went::well())
 }
 

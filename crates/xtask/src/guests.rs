@@ -87,6 +87,15 @@ pub(crate) fn check(places: &Places) -> Result<String> {
     }
 }
 
+/// Cargo among the guests and their library as programs of this machine: staged, where they are one workspace.
+pub(crate) fn cargo_natively(places: &Places) -> Result<Command> {
+    let folder = places.guests().join("natively");
+    Stage::of(&places.root)?.write(&folder)?;
+    let mut command = cargo();
+    command.current_dir(folder).env("CARGO_TARGET_DIR", places.guests().join("native"));
+    Ok(command)
+}
+
 /// Builds the stage, or takes what was built from the same stage by the same toolchain. Without an interpreter, the
 /// runner is left out.
 fn build(

@@ -7,7 +7,6 @@ mod guests;
 mod interpreter;
 mod light;
 mod lock;
-mod mutants;
 mod places;
 mod purity;
 mod report;
@@ -16,8 +15,10 @@ mod setup;
 mod soak;
 mod stage;
 mod test;
+mod testnet;
 mod toolchain;
 mod tools;
+mod variants;
 
 use std::process::ExitCode;
 
@@ -94,7 +95,7 @@ fn run(task: Task) -> Result<()> {
         Task::Actions { check: false } => guests::write(&places),
         Task::Actions { check: true } => guests::check(&places).map(|said| println!("{said}")),
         Task::Test { yes } => test::run_tests(&places, Consent::given(yes)),
-        Task::Mutants => mutants::hunt(&places),
+        Task::Mutants => variants::MUTANTS.test(&places),
         Task::Soak { yes, lengths } => soak::run_soak(&places, Consent::given(yes), &lengths),
         Task::Check { yes } => check::run_checks(&places, Consent::given(yes)),
     }

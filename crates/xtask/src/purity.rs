@@ -1,4 +1,6 @@
-//! The crates without clock, entropy, socket, file or task, and what they may depend on.
+//! The crates without clock, entropy, socket, file or task: what they may depend on, and what clippy lets them use.
+
+mod bans;
 
 use std::collections::BTreeMap;
 
@@ -42,11 +44,12 @@ const ALLOWED: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// Checks the direct dependencies of the pure crates.
+/// Checks the direct dependencies of the pure crates, and that clippy reports what is banned in them.
 pub(crate) fn check(places: &Places) -> Result<()> {
     let metadata =
         output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&places.root))?;
-    check_metadata(&metadata)
+    check_metadata(&metadata)?;
+    bans::check(places)
 }
 
 /// What `cargo metadata` says, as far as it matters here.

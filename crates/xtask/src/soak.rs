@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    path::PathBuf,
     process::Command,
 };
 
@@ -15,6 +16,7 @@ use crate::{
     setup::{self, Consent, Scope},
     test::{build, target},
     tools::{NEXTEST, with_anvil},
+    variants::TOY_CURVES,
 };
 
 /// How nextest ends where no test is of the name that is asked for.
@@ -59,6 +61,9 @@ pub(crate) struct Lengths {
     /// How many seeds each scenario of the simulator plays; fewer where its worlds are much longer.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
+    /// Play the seeds with keys and signatures that cost next to nothing and protect nothing: for very many of them.
+    #[arg(long)]
+    toy_curves: bool,
     /// How many sessions the simulator's figures are of, at least.
     #[arg(long, default_value_t = 10_000)]
     liveness_sessions: u64,
@@ -72,7 +77,7 @@ pub(crate) fn run_soak(places: &Places, consent: Consent, lengths: &Lengths) -> 
     let mut report = Report::default();
     let _ = report.step("set-up", || setup::run(places, Scope::Soak, consent).map(|()| Went::well()))
         && fuzz_all(places, lengths, &mut report)
-        && (lengths.seeds == 0 || report.step("simulator", || simulate(places, lengths.seeds)))
+        && (lengths.seeds == 0 || report.step("simulator", || simulate(places, lengths)))
         && (lengths.liveness_sessions == 0
             || report.step("liveness", || measure(places, lengths.liveness_sessions)))
         && (lengths.kill_cycles == 0 || report.step("kill cycles", || kill(places, lengths.kill_cycles)));
@@ -97,28 +102,33 @@ fn fuzz_all(places: &Places, lengths: &Lengths, report: &mut Report) -> bool {
 
 /// The simulator's scenarios over so many seeds each, others in each run: whatever breaks an invariant is told with the command
 /// that plays it again.
-fn simulate(places: &Places, seeds: u64) -> Result<Went> {
-    build(places)?;
+fn simulate(places: &Places, lengths: &Lengths) -> Result<Went> {
+    let (program, seeds) = (simulator(places, lengths.toy_curves)?, lengths.seeds);
     let any = RandomState::new().hash_one("seeds");
     for (scenario, longer) in SCENARIOS {
-        let mut command = simulator(places);
+        let mut command = Command::new(&program);
         command.args(["run", "--scenario", scenario, "--seeds", &range(any, seeds.div_ceil(longer))]);
         run(command.current_dir(&places.root))?;
     }
-    Ok(Went::Well(format!("seeds {} of {} scenarios", range(any, seeds), SCENARIOS.len())))
+    let curves = if lengths.toy_curves { ", with toy curves" } else { "" };
+    Ok(Went::Well(format!("seeds {} of {} scenarios{curves}", range(any, seeds), SCENARIOS.len())))
 }
 
 /// The simulator's figures under steady trouble, which must meet their targets.
 fn measure(places: &Places, sessions: u64) -> Result<Went> {
-    build(places)?;
-    let mut command = simulator(places);
+    let mut command = Command::new(simulator(places, false)?);
     command.args(["liveness", "--sessions", &sessions.to_string()]);
     run(command.current_dir(&places.root))?;
     Ok(Went::Well(format!("{sessions} sessions of each kind")))
 }
 
-fn simulator(places: &Places) -> Command {
-    Command::new(target(places).join("debug/countersign-sim"))
+/// Builds the simulator; says where it is.
+fn simulator(places: &Places, toy_curves: bool) -> Result<PathBuf> {
+    if toy_curves {
+        return TOY_CURVES.simulator(places);
+    }
+    build(places)?;
+    Ok(target(places).join("debug/countersign-sim"))
 }
 
 /// So many seeds, from any on that is short enough to be typed.

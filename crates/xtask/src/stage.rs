@@ -49,9 +49,8 @@ impl Stage {
         // staged, it is a member
         sdk.remove("workspace");
         sdk.remove("dev-dependencies");
-        let workspace = workspace(&read_table(&root.join("Cargo.toml"))?, &actions, &sdk, &names)?;
         files.insert(format!("{SDK}/Cargo.toml"), render(sdk)?);
-        files.insert("Cargo.toml".into(), render(workspace)?);
+        files.insert("Cargo.toml".into(), render(workspace(&actions, &names))?);
         files.insert("Cargo.lock".into(), read(&root.join("actions/Cargo.lock"))?);
         Ok(Self { names, files })
     }
@@ -73,9 +72,18 @@ impl Stage {
         hex::encode(hasher.finalize())
     }
 
-    /// Writes the files into an empty folder.
+    /// Makes a folder hold these files. Those that it holds already stay untouched, so that cargo need not build them again.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        for (path, bytes) in &self.files {
+        let mut there = BTreeMap::new();
+        for part in ["actions", "crates"] {
+            if folder.join(part).is_dir() {
+                gather(folder, part, &mut there)?;
+            }
+        }
+        for path in there.keys().filter(|path| !self.files.contains_key(*path)) {
+            fs::remove_file(folder.join(path))?;
+        }
+        for (path, bytes) in self.files.iter().filter(|(path, bytes)| there.get(*path) != Some(*bytes)) {
             let path = folder.join(path);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
@@ -89,28 +97,18 @@ impl Stage {
     }
 }
 
-/// The manifest of a workspace that holds guests and SDK: the guests' profiles, and what the SDK inherits.
-fn workspace(root: &Table, actions: &Table, sdk: &Table, names: &[String]) -> Result<Table> {
-    let inherited = root.get("workspace").and_then(Value::as_table).context("the root has no workspace")?;
-    let listed = inherited.get("dependencies").and_then(Value::as_table).cloned().unwrap_or_default();
-    let used = sdk.get("dependencies").and_then(Value::as_table).cloned().unwrap_or_default();
-    let dependencies: Table = listed.into_iter().filter(|(name, _)| used.contains_key(name)).collect();
+/// The manifest of a workspace that holds guests and SDK, with the guests' profiles. None of them inherits anything: what the nodes'
+/// workspace says does not reach them.
+fn workspace(actions: &Table, names: &[String]) -> Table {
     let members = names.iter().map(|name| format!("actions/{name}")).chain([SDK.to_owned()]);
-
     let mut workspace = Table::new();
     workspace.insert("resolver".into(), "3".into());
     workspace.insert("members".into(), Value::Array(members.map(Value::String).collect()));
-    workspace.insert("dependencies".into(), dependencies.into());
-    for key in ["package", "lints"] {
-        if let Some(value) = inherited.get(key) {
-            workspace.insert(key.into(), value.clone());
-        }
-    }
     let mut manifest = Table::from_iter([("workspace".to_owned(), Value::Table(workspace))]);
     if let Some(profiles) = actions.get("profile") {
         manifest.insert("profile".into(), profiles.clone());
     }
-    Ok(manifest)
+    manifest
 }
 
 fn member_names(actions: &Table) -> Result<Vec<String>> {
@@ -175,11 +173,7 @@ mod tests {
     fn repository() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         for (path, text) in [
-            (
-                "Cargo.toml",
-                "[workspace]\nmembers = [\"crates/*\"]\n[workspace.package]\nversion = \"1.0.0\"\n\
-                 [workspace.dependencies]\nhex = \"0.4\"\ntokio = \"1\"\n",
-            ),
+            ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n"),
             (
                 "actions/Cargo.toml",
                 "[workspace]\nmembers = [\"b\", \"a\"]\n[profile.release]\nlto = \"fat\"\n",
@@ -192,8 +186,8 @@ mod tests {
             ("actions/b/src/lib.rs", "//! B.\n"),
             (
                 "crates/action-sdk/Cargo.toml",
-                "[package]\nname = \"sdk\"\n[dependencies]\nhex.workspace = true\n\
-                 [dev-dependencies]\ntempfile.workspace = true\n",
+                "[workspace]\n[package]\nname = \"sdk\"\n[dependencies]\nhex = \"0.4\"\n\
+                 [dev-dependencies]\ntempfile = \"3\"\n",
             ),
             ("crates/action-sdk/src/lib.rs", "//! SDK.\n"),
             ("crates/action-sdk/wit/action.wit", "package a:b;\n"),
@@ -219,11 +213,38 @@ mod tests {
         let manifest = read_table(&folder.path().join("Cargo.toml")).expect("a manifest");
         let workspace = &manifest["workspace"];
         assert_eq!(workspace["members"].as_array().map(Vec::len), Some(3));
-        assert!(workspace["dependencies"].get("hex").is_some());
-        assert!(workspace["dependencies"].get("tokio").is_none(), "only what the SDK uses");
         assert_eq!(manifest["profile"]["release"]["lto"].as_str(), Some("fat"));
         let sdk = read_table(&folder.path().join("crates/action-sdk/Cargo.toml")).expect("a manifest");
-        assert!(sdk.get("dev-dependencies").is_none());
+        assert!(sdk.get("workspace").is_none() && sdk.get("dev-dependencies").is_none());
+    }
+
+    #[test]
+    fn what_a_folder_holds_already_stays_as_it_is() {
+        let repository = repository();
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = || Stage::of(repository.path()).expect("a stage").write(folder.path()).expect("written");
+        let changed =
+            |path: &str| fs::metadata(folder.path().join(path)).expect("there").modified().expect("a time");
+        write();
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        let (same, other) = ("crates/action-sdk/src/lib.rs", "actions/a/src/lib.rs");
+        for path in [same, other] {
+            let file = fs::File::options().write(true).open(folder.path().join(path)).expect("there");
+            file.set_modified(old).expect("set");
+        }
+        fs::write(repository.path().join(other), "//! Another A.\n").expect("written");
+        fs::rename(
+            repository.path().join("actions/b/src/lib.rs"),
+            repository.path().join("actions/b/src/c.rs"),
+        )
+        .expect("renamed");
+        write();
+        assert_eq!(changed(same), old);
+        assert_ne!(changed(other), old);
+        let text = |path: &str| fs::read_to_string(folder.path().join(path)).ok();
+        assert_eq!(text(other).as_deref(), Some("//! Another A.\n"));
+        assert_eq!(text("actions/b/src/c.rs").as_deref(), Some("//! B.\n"));
+        assert_eq!(text("actions/b/src/lib.rs"), None);
     }
 
     #[test]
@@ -234,8 +255,8 @@ mod tests {
         write("actions/a/README.md", "Another.\n");
         write(
             "Cargo.toml",
-            "[workspace]\nmembers = [\"crates/*\", \"x\"]\n[workspace.package]\nversion = \"1.0.0\"\n\
-             [workspace.dependencies]\ntokio = \"2\"\nhex = \"0.4\"\n",
+            "[workspace]\nmembers = [\"crates/*\"]\n[workspace.dependencies]\nhex = \"0.4\"\n\
+             [workspace.lints.rust]\nmissing_docs = \"warn\"\n",
         );
         assert_eq!(digest(&repository), before);
         for path in ["actions/a/src/lib.rs", "crates/action-sdk/wit/action.wit", "actions/Cargo.lock"] {

@@ -10,29 +10,31 @@ use anyhow::{Result, bail};
 
 use crate::{
     command::{run, run_keeping},
-    guests, mutants,
+    guests,
     places::Places,
     report::{Report, Went},
     setup::{self, Consent, Scope},
+    testnet,
     toolchain::cargo,
     tools::{NEXTEST, with_anvil},
+    variants::{MUTANTS, TOY_CURVES},
 };
 
-/// Set-up, the actions, all tests, the core's deliberate defects, and all examples in the documentation.
+/// Set-up, the actions, all tests, the scripts of the test network, the core's deliberate defects, and all examples in the documentation.
 pub(crate) fn run_tests(places: &Places, consent: Consent) -> Result<()> {
     let mut report = Report::default();
     if report.step("set-up", || setup::run(places, Scope::Test, consent).map(|()| Went::well())) {
         report.step("actions", || guests::check(places).map(Went::Well));
         report.step("tests", || tests(places));
-        report.step("defects of the core", || mutants::hunt(places).map(|()| Went::well()));
+        report.step("scripts of the test network", || testnet::run_scripts(places));
+        report.step("defects of the core", || MUTANTS.test(places).map(|()| Went::well()));
+        report.step("toy curves", || TOY_CURVES.test(places).map(|()| Went::well()));
         report.step("documentation's examples", || {
             run(cargo().args(["test", "--workspace", "--locked", "--doc"]).current_dir(&places.root))?;
             Ok(Went::well())
         });
-        report.step("tests of the actions", || {
-            let mut command = cargo();
-            command.args(["test", "--locked"]).current_dir(places.actions());
-            run(command.env("CARGO_TARGET_DIR", places.guests().join("native")))?;
+        report.step("tests of the actions and their library", || {
+            run(guests::cargo_natively(places)?.args(["test", "--workspace", "--locked"]))?;
             Ok(Went::well())
         });
     }

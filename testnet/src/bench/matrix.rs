@@ -1,7 +1,7 @@
 //! The whole table: every scheme, an action in Rust, one in JavaScript and one whose reads differ, nodes near and far, few and many in
 //! flight, and where the processors' time goes.
 
-use std::{fs, num::NonZeroUsize, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use countersign_bench::{Ceiling, Load, Row, markdown};
@@ -13,7 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
-    network_in, plot,
+    network_in, places, plot,
     profile::{self, Profile, Sampling},
     usage::processor_ms,
 };
@@ -22,8 +22,8 @@ use super::{
 const ROUND_TRIPS_MS: [u64; 3] = [0, 10, 50];
 /// How many requests are in flight, and of how many.
 const IN_FLIGHT: [(usize, usize); 3] = [(1, 120), (16, 480), (64, 960)];
-/// How long the ceiling is measured, beside each row.
-const CEILING: Duration = Duration::from_millis(600);
+/// How long the ceiling is measured, before and after each row.
+const CEILING: Duration = Duration::from_millis(1_500);
 /// How many requests go ahead, to each node.
 const WARM_UP: usize = 10;
 /// The whole of an action that allows everything.
@@ -153,14 +153,14 @@ pub(super) async fn run(program: &Path, out: &Path) -> Result<()> {
 }
 
 fn text(table: &str, processor: Option<&Processor>) -> String {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores = Ceiling::cores();
     let processor = processor.map_or_else(String::new, Processor::text);
     format!(
         "# What a signature costs\n\n\
          Three of five nodes sign, each a process of its own, all of them and whoever asks on one machine with {cores} cores. The \
          actions in Rust and JavaScript read nothing; the third one reads a price over HTTPS that is another one at each node, which \
-         takes a second round between nodes. The ceiling is what all cores make with nothing but FROST's operations, measured beside \
-         each row. Made by `testnet bench --table docs/figures`; machines differ, so look at the last column.\n\n\
+         takes a second round between nodes. The ceiling is what all cores make with nothing but FROST's operations, measured before \
+         and after each row. Made by `testnet bench --table docs/figures`; machines differ, so look at the last column.\n\n\
          ![Signatures per second](figures.svg)\n\n{table}{processor}"
     )
 }
@@ -233,12 +233,12 @@ impl Place {
             let id = action.publish(&self.network).await?;
             for &scheme in action.schemes() {
                 let key = action.key(scheme, id);
+                let Plan { nodes, threshold, .. } = self.network.plan;
+                let ceiling = Ceiling::new(scheme, nodes, threshold)?;
                 self.warm_up(action, &key).await?;
                 for (in_flight, count) in IN_FLIGHT {
-                    let Plan { nodes, threshold, .. } = self.network.plan;
-                    let ceiling = Ceiling::measure(scheme, nodes, threshold, CEILING)?;
                     let requests = self.requests(action, &key, count)?;
-                    let row = self.load.run(&requests, places(in_flight)?).await?.row(ceiling);
+                    let (_, row) = self.load.beside(&ceiling, CEILING, &requests, places(in_flight)?).await?;
                     let figure = Figure { round_trip_ms: self.round_trip_ms, scheme, action, row };
                     println!("{}", figure.cells().join("  "));
                     figures.push(figure);
@@ -273,8 +273,4 @@ impl Place {
         let one = |_| demonstrations::request(&self.network, key.clone(), action.params(), &self.caller);
         (0..count).map(one).collect()
     }
-}
-
-fn places(count: usize) -> Result<NonZeroUsize> {
-    NonZeroUsize::new(count).context("at least one in flight")
 }

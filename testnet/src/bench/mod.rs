@@ -31,7 +31,7 @@ use usage::processor_ms;
 const LIAR: usize = 4;
 /// How much longer the slow node's messages take, there and back.
 const SLOW: Duration = Duration::from_millis(500);
-/// How long the ceiling is measured.
+/// How long the ceiling is measured, half of it before and half after; and one core alone.
 const CEILING: Duration = Duration::from_secs(2);
 
 /// What to measure.
@@ -182,7 +182,8 @@ impl Bench<'_> {
         self.measure(40, 1).await?;
         let health = usage::health_us(&self.network).await?;
         let plan = &self.network.plan;
-        let ceiling = Ceiling::measure(Scheme::SchnorrSecp256k1, plan.nodes, plan.threshold, CEILING)?;
+        let ceiling = Ceiling::new(Scheme::SchnorrSecp256k1, plan.nodes, plan.threshold)?;
+        let one_ms = ceiling.one_ms(CEILING / 2)?;
         let before = processor_ms(&self.network)?;
         let latencies = self.latencies().await?;
         let spent = processor_ms(&self.network)?.since(before, self.arguments.sequential);
@@ -190,7 +191,8 @@ impl Bench<'_> {
         let sampling =
             self.arguments.profile.then(|| Sampling::start(&self.network, &self.network.plan.folder));
         let sampling = sampling.transpose()?;
-        let row = self.measure(self.arguments.parallel, in_flight).await?.row(ceiling);
+        let requests = self.requests(self.arguments.parallel)?;
+        let (_, row) = self.load().await?.beside(&ceiling, CEILING, &requests, places(in_flight)?).await?;
         let profile = sampling.map(Sampling::end).transpose()?;
         println!("one in flight   {latencies}");
         if self.arguments.round_trip_ms > 0 {
@@ -208,12 +210,12 @@ impl Bench<'_> {
         println!(
             "floor           bare HTTP round trip {:.2} ms; FROST alone {:.2} ms of one core",
             health / 1e3,
-            ceiling.one_ms
+            one_ms
         );
         println!(
             "ceiling         {:.0} signatures/s on {} cores by FROST alone; reached {:.1} %",
-            ceiling.per_second,
-            ceiling.cores,
+            row.ceiling_per_second,
+            Ceiling::cores(),
             100.0 * row.of_ceiling
         );
         if let Some(profile) = profile {
@@ -243,10 +245,17 @@ impl Bench<'_> {
     }
 
     async fn measure(&self, count: usize, in_flight: usize) -> Result<Run> {
+        Ok(self.load().await?.run(&self.requests(count)?, places(in_flight)?).await?)
+    }
+
+    /// Whoever asks the nodes that run.
+    async fn load(&self) -> Result<Load> {
         let running = self.network.nodes.iter().filter(|node| node.process.is_some());
         let nodes = running.map(|node| node.api.parse()).collect::<Result<Vec<Url>, _>>()?;
-        let load = Load::new(nodes, self.network.trust().await?)?;
-        let in_flight = NonZeroUsize::new(in_flight).context("at least one in flight")?;
-        Ok(load.run(&self.requests(count)?, in_flight).await?)
+        Ok(Load::new(nodes, self.network.trust().await?)?)
     }
+}
+
+fn places(count: usize) -> Result<NonZeroUsize> {
+    NonZeroUsize::new(count).context("at least one in flight")
 }

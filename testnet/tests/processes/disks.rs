@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use countersign_testnet::{node::Node, process::Process};
-use countersign_types::{Bytes, ComponentDigest, action::Content};
+use countersign_types::{ActionId, Bytes, ComponentDigest, Decision, action::Content, api::SignResponse};
 use rand_core::{OsRng, RngCore};
 use tokio::time::{Instant, sleep};
 
@@ -125,6 +125,23 @@ async fn starts(network: &mut Running, node: usize) -> Result<bool> {
     }
 }
 
+/// Has a node coordinate a request, and checks that its own share was one of those that make the signature, at the
+/// first attempt: the others alone would sign as well, once a wrong share is found out.
+async fn signs_itself(network: &Running, node: usize, lock: ActionId) -> Result<SignResponse> {
+    let answer = network.signed(node, &network.open_request(lock)?).await?;
+    let said = network.said(&answer.nodes, node).context("it says nothing of itself")?;
+    ensure!(said.decision == Decision::Allow, "{said:?}");
+    let culprit = answer.nodes.iter().find(|said| said.decision == Decision::Misbehaved);
+    ensure!(culprit.is_none(), "{culprit:?}");
+    let member = network.genesis.committee()?.identifier(&network.nodes[node].public_key);
+    let member = member.context("a member")?.get();
+    ensure!(answer.votes.iter().any(|vote| vote.signer == member), "it is no signer: {:?}", answer.votes);
+    let refused = "countersign_further_rounds_total{why=\"misbehaved\"}";
+    let refused = network.rpc.metric(&network.nodes[node].api, refused).await?;
+    ensure!(refused == 0.0, "{refused} attempts failed by what was signed");
+    Ok(answer)
+}
+
 fn new_log(node: &Node, from: usize) -> String {
     node.log().get(from..).unwrap_or_default().to_owned()
 }
@@ -157,7 +174,8 @@ async fn flipped_bytes_never_make_a_wrong_share() -> Result<()> {
             if starts(&mut network, NODE).await? {
                 // what was flipped is not needed, or was found out to be a copy: then all is as it was
                 network.wait_ready().await?;
-                let answer = network.signed(NODE, &network.open_request(lock)?).await?;
+                let answer = signs_itself(&network, NODE, lock).await;
+                let answer = answer.with_context(|| format!("{} at {place}", name.display()))?;
                 ensure!(answer.public_key == key, "{} at {place}: another key", name.display());
                 // however it ends; not killed, so that the others notice at once
                 let _ = network.nodes[NODE].terminate();

@@ -56,6 +56,28 @@ async fn two_of_five_may_be_killed_and_three_may_not() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn any_two_of_five_may_be_killed() -> Result<()> {
+    let mut network = without_chain(5, 3).await?;
+    let lock = network.time_lock().await?;
+    let pairs = (0..5).flat_map(|first| (first + 1..5).map(move |second| [first, second]));
+    for pair in pairs {
+        for node in pair {
+            network.nodes[node].kill()?;
+        }
+        for node in (0..5).filter(|node| !pair.contains(node)) {
+            let signed = network.signed(node, &network.open_request(lock)?).await;
+            signed.with_context(|| format!("nodes {} and {} are gone", pair[0] + 1, pair[1] + 1))?;
+        }
+        for node in pair {
+            network.nodes[node].start()?;
+        }
+        network.wait_ready().await?;
+    }
+    network.no_panic()?;
+    network.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_under_way_survive_two_kills() -> Result<()> {
     let mut network = without_chain(5, 3).await?;
     let lock = network.time_lock().await?;

@@ -46,14 +46,14 @@ export default function run() {
 "#;
 
 /// What each node finds at `prices.test`.
-struct World {
+pub(crate) struct World {
     pages: Vec<Arc<Mutex<Page>>>,
     services: Vec<Option<Service>>,
 }
 
 impl World {
     /// A network without a chain, each of whose nodes sees a page of its own.
-    async fn start(nodes: u16, threshold: u16) -> Result<(Running, Self)> {
+    pub(crate) async fn start(nodes: u16, threshold: u16) -> Result<(Running, Self)> {
         let mut network = made(nodes, threshold)?;
         let mut world = Self { pages: Vec::new(), services: Vec::new() };
         for node in &network.nodes {
@@ -76,7 +76,7 @@ impl World {
         *self.pages[node].lock().unwrap_or_else(PoisonError::into_inner) = page;
     }
 
-    fn show_all(&self, page: &Page) {
+    pub(crate) fn show_all(&self, page: &Page) {
         (0..self.pages.len()).for_each(|node| self.show(node, page.clone()));
     }
 
@@ -87,7 +87,7 @@ impl World {
     }
 }
 
-fn priced(price: &str) -> Page {
+pub(crate) fn priced(price: &str) -> Page {
     Page::json(&json!({ "price": price, "market": "open" }))
 }
 
@@ -95,7 +95,7 @@ fn plain(body: impl Into<Vec<u8>>) -> Page {
     Page { body: body.into(), ..Page::default() }
 }
 
-fn ask_for(network: &Running, action: ActionId) -> Result<SignedRequest> {
+pub(crate) fn ask_for(network: &Running, action: ActionId) -> Result<SignedRequest> {
     request(network, key_spec(action, &json!({})), b"hello".to_vec().into(), &LocalSigner::random())
 }
 

@@ -9,12 +9,15 @@ use countersign_testnet::{
     demonstrations::{Stage, key_spec, one_token, prepare, request, token_config},
     settings::CHAIN_ID,
 };
-use countersign_types::{Bytes, Decision, NodeDecision, SignedRequest};
+use countersign_types::{Bytes, Decision, SignedRequest};
+use serde_json::json;
 
 use crate::support::{Running, says, with_chain};
 
 /// The node with the bad provider.
 const ODD: usize = 3;
+/// How far anvil's final block is behind its newest, with two slots to an epoch.
+const BLOCKS_UNTIL_FINAL: u64 = 4;
 /// How many requests it may take until that node is asked: each asks two of three others, in turn.
 const ROUNDS: usize = 24;
 
@@ -32,16 +35,16 @@ async fn provide(network: &mut Running, url: &str) -> Result<()> {
     network.wait_ready().await
 }
 
-/// Has requests signed until the odd node was asked and answered in time; returns what it said. Where it takes long, another one is
-/// asked in its place, and the session may end before it has said anything.
-async fn abstains(network: &Running, stage: &Stage) -> Result<NodeDecision> {
+/// Has requests signed until the odd node was asked and answered in time. Where it takes long, another one is
+/// asked in its place, and the session may end before it has said anything. Returns its reason.
+async fn abstains(network: &Running, stage: &Stage) -> Result<String> {
     for round in 0..ROUNDS {
         let answer = network.signed(round % ODD, &ask_balance(network, stage)?).await?;
         if let Some(said) = network.said(&answer.nodes, ODD)
             && said.decision != Decision::NoAnswer
         {
             ensure!(said.decision == Decision::Abstain, "{said:?}");
-            return Ok(said.clone());
+            return said.reason.clone().context("it abstains without a reason");
         }
     }
     anyhow::bail!("of {ROUNDS} sessions, none asked the node and had its answer")
@@ -55,18 +58,23 @@ async fn a_node_with_a_bad_provider_abstains_and_the_others_sign() -> Result<()>
 
     let other = Anvil::start(&AnvilConfig { chain_id: CHAIN_ID + 1, ..AnvilConfig::default() })?;
     provide(&mut network, &other.url()).await?;
-    let said = abstains(&network, &stage).await?;
-    says(said.reason.as_deref().unwrap_or_default(), &["31338", "31337"])?;
+    let reason = abstains(&network, &stage).await?;
+    says(&reason, &["provider odd: is on chain 31338, not 31337"])?;
 
-    // another chain that says that it is this one
+    // another chain that says that it is this one, and has a block wherever a pin may be
     let twin = Anvil::start(&AnvilConfig { mining: Mining::EverySeconds(1), ..AnvilConfig::default() })?;
+    let step = network.nodes[ODD].config()?.chains[0].finality_step_blocks;
+    let ahead = network.final_view(&network.nodes[0]).await? + BLOCKS_UNTIL_FINAL + step;
+    let mine = json!({ "jsonrpc": "2.0", "id": 1, "method": "anvil_mine", "params": [ahead] });
+    let mined = network.rpc.post(&twin.url(), &mine).await?;
+    ensure!(mined.status == 200 && !mined.body.contains("error"), "{}", mined.body);
     provide(&mut network, &twin.url()).await?;
-    let said = abstains(&network, &stage).await?;
-    ensure!(said.reason.is_some_and(|reason| reason.contains("31337")), "no reason");
+    let reason = abstains(&network, &stage).await?;
+    says(&reason, &["chain 31337: block ", " in the own view, not "])?;
 
     provide(&mut network, "http://127.0.0.1:9").await?;
-    let said = abstains(&network, &stage).await?;
-    says(said.reason.as_deref().unwrap_or_default(), &["31337"])?;
+    let reason = abstains(&network, &stage).await?;
+    says(&reason, &["provider odd: connection refused"])?;
     // asked itself, it lets the others sign, at a block that they name
     let answer = network.signed(ODD, &ask_balance(&network, &stage)?).await?;
     let said = network.said(&answer.nodes, ODD).map(|said| said.decision);
@@ -105,8 +113,9 @@ async fn a_node_whose_provider_lags_abstains() -> Result<()> {
     for node in &network.nodes[..ODD] {
         network.wait_final_at(node, ahead).await?;
     }
-    let said = abstains(&network, &stage).await?;
-    says(said.reason.as_deref().unwrap_or_default(), &["31337"])?;
+    let stands = network.final_view(&network.nodes[ODD]).await?;
+    let reason = abstains(&network, &stage).await?;
+    says(&reason, &[&format!("own final block is {stands}, behind the pinned block ")])?;
     network.no_panic()?;
     network.stop()
 }

@@ -1,24 +1,26 @@
 //! The command behind `testnet/up`, `testnet/down` and `testnet/status`.
 
 use std::{
+    io::Read,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use countersign_testnet::{
-    independent,
     network::running,
     process::{Process, Record},
 };
-use countersign_types::{Bytes, PublicKey, Scheme, SignedRequest};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{document, says};
+use crate::{
+    shown::{check, every_field_counts},
+    support::{document, says},
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
@@ -40,54 +42,20 @@ fn succeeds(folder: &Path, arguments: &[&str]) -> Result<Output> {
     Ok(output)
 }
 
-/// Checks every signature of a document with what the document itself says.
-fn check(document: &Value) -> Result<()> {
-    ensure!(document["schema"] == 1 && document["ok"] == true, "{document:#}");
-    ensure!(document["network"]["threshold"] == 2);
-    ensure!(document["network"]["members"].as_array().is_some_and(|members| members.len() == 3));
-    ensure!(document["chain"]["id"] == 31337);
-    let shown = document["demonstrations"].as_array().context("demonstrations")?;
-    for scheme in Scheme::ALL {
-        for (expected, status) in [("signed", 200), ("refused", 403)] {
-            let this = |shown: &&Value| shown["scheme"] == json!(scheme) && shown["expected"] == expected;
-            let found = shown.iter().find(this).with_context(|| format!("{scheme}: none {expected}"))?;
-            ensure!(found["status"] == status, "{found:#}");
-        }
-        ensure!(document["network"]["root_keys"][scheme.name()].is_string(), "no root key for {scheme}");
-    }
-    let disagreement = shown.iter().find(|shown| shown["expected"] == "disagreement");
-    let disagreement = disagreement.context("no disagreement")?;
-    ensure!(disagreement["status"] == 409, "{disagreement:#}");
-    let saw = disagreement["problem"]["disagreement"]["saw"].as_array().context("who saw what")?;
-    ensure!(saw.len() == 3, "{disagreement:#}");
-    for demonstration in shown {
-        let name = &demonstration["name"];
-        let request: SignedRequest = serde_json::from_value(demonstration["request"].clone())?;
-        ensure!(demonstration["key_id"] == json!(request.request.key.key_id()), "{name}");
-        ensure!(demonstration["action_id"] == json!(request.request.key.policy.action), "{name}");
-        let nodes = demonstration["nodes"].as_array().context("nodes")?;
-        ensure!(!nodes.is_empty(), "{name} names no node");
-        let signatures = demonstration["signatures"].as_array().context("signatures")?;
-        ensure!(signatures.is_empty() == (demonstration["expected"] != "signed"), "{name}");
-        ensure!(demonstration["problem"].is_null() == (demonstration["expected"] == "signed"), "{name}");
-        let key: PublicKey = serde_json::from_value(demonstration["public_key"].clone())?;
-        for signed in signatures {
-            let message: Bytes = serde_json::from_value(signed["message"].clone())?;
-            let signature: Bytes = serde_json::from_value(signed["signature"].clone())?;
-            independent::verify(request.request.key.scheme, &key.0, &message, &signature)?;
-        }
-    }
-    Ok(())
-}
-
 #[test]
 fn up_once_prints_one_document_and_leaves_nothing_running() -> Result<()> {
     let folder = TempDir::new()?;
     let network = folder.path().join("network");
     let up = ["up", "--nodes", "3", "--threshold", "2", "--once", "--json"];
-    let first = document(&succeeds(&network, &up)?)?;
+    let mut look = command(&network).args(up).stdout(Stdio::piped()).spawn()?;
+    let (mut out, mut text) = (look.stdout.take().context("a pipe")?, vec![0]);
+    out.read_exact(&mut text)?;
+    ensure!(running(&network)?.is_empty(), "it is told while something still runs");
+    out.read_to_end(&mut text)?;
+    ensure!(look.wait()?.success());
+    let first: Value = serde_json::from_slice(&text)?;
     check(&first)?;
-    ensure!(running(&network)?.is_empty(), "something still runs");
+    every_field_counts(&first)?;
 
     // again: the same network, with the same keys
     let second = document(&succeeds(&network, &up)?)?;
@@ -148,6 +116,14 @@ fn a_network_that_was_cut_short_while_it_was_made_is_made_anew() -> Result<()> {
     ensure!(!network.exists(), "a network that is not whole is in its place");
     let status = testnet(&network, &["status"])?;
     says(&String::from_utf8_lossy(&status.stderr), &["no test network"])?;
+
+    // what was made of it is no network, and its passphrases go with one
+    ensure!(made.exists(), "what was made has gone by itself");
+    succeeds(&network, &["down", "--purge"])?;
+    ensure!(!folder.path().join("network.new").exists(), "passphrases are still there");
+
+    let mut up = up_until(folder.path(), "something is made", |_| made.exists())?;
+    up.kill()?;
     check(&document(&succeeds(&network, &["up", "--nodes", "3", "--once", "--json"])?)?)
 }
 

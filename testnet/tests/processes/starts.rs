@@ -1,15 +1,21 @@
 //! Nodes that do not start, and say why.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
     fs,
     net::{TcpListener, UdpSocket},
     path::Path,
+    process::{Command, Output},
 };
 
 use anyhow::{Context, Result, ensure};
-use countersign_testnet::network::Node;
+use countersign_node::{NodeConfig, PassphraseConfig};
+use countersign_testnet::{network::Node, process::Process};
+use countersign_types::NodePublicKey;
+use tempfile::TempDir;
 
-use crate::support::{Running, countersign, document, made, says, without_chain};
+use crate::support::{Running, countersign, document, made, program, says, without_chain};
 
 /// The command's code for input, files and configurations that cannot be used.
 const INVALID: i32 = 8;
@@ -124,6 +130,84 @@ async fn a_database_serves_one_node_of_one_network() -> Result<()> {
     // nothing was lost
     network.start_nodes()?;
     network.wait_ready().await?;
+    network.signed(0, &network.open_request(lock)?).await?;
+    network.no_panic()?;
+    network.stop()
+}
+
+/// The program, with a passphrase in its environment and nowhere else.
+fn with_passphrase(passphrase: &str, arguments: &[&str], path: &Path) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    command
+        .env_remove("RUST_LOG")
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .env("COUNTERSIGN_PASSPHRASE", passphrase);
+    command.args(arguments).arg(path);
+    Ok(command)
+}
+
+fn succeeds(command: &mut Command) -> Result<Output> {
+    let output = command.output()?;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(output)
+}
+
+/// The nodes of a network, made anew in folders of their own, each by a passphrase of its environment, on the ports that they had.
+fn made_by_environment(network: &mut Running, folder: &Path, passphrases: &[&str]) -> Result<()> {
+    const INIT: [&str; 4] = ["--json", "node", "init", "--weak-passphrase"];
+    let genesis = folder.join("genesis.json");
+    let mut keys: BTreeMap<NodePublicKey, NodePublicKey> = BTreeMap::new();
+    for (node, passphrase) in network.nodes.iter_mut().zip(passphrases) {
+        node.folder = folder.join(node.number.to_string());
+        let made = document(&succeeds(&mut with_passphrase(passphrase, &INIT, &node.folder)?)?)?;
+        let key = made["public_key"].as_str().context("a key")?.parse()?;
+        keys.insert(node.public_key, key);
+        node.public_key = key;
+        ensure!(node.config()?.passphrase.file.is_none(), "a file with the passphrase is named");
+    }
+    let members: Vec<String> = keys.values().map(ToString::to_string).collect();
+    let create = ["network", "create", "--threshold", "2", "--member", &members.join(","), "--out"];
+    let output = countersign(create.iter().map(OsStr::new).chain([genesis.as_os_str()]))?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    network.genesis = serde_json::from_str(&fs::read_to_string(&genesis)?)?;
+
+    for (node, passphrase) in network.nodes.iter().zip(passphrases) {
+        let genesis = genesis.to_str().context("a path")?;
+        let join = ["node", "join", "--weak-passphrase", "--genesis", genesis];
+        succeeds(&mut with_passphrase(passphrase, &join, &node.folder)?)?;
+        let template = network.plan.folder.join(format!("nodes/{}/node.toml", node.number));
+        let mut config: NodeConfig = toml::from_str(&fs::read_to_string(template)?)?;
+        config.passphrase = PassphraseConfig::default();
+        config.network.peers =
+            config.network.peers.into_iter().map(|(key, addresses)| (keys[&key], addresses)).collect();
+        node.write_config(&config)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_take_the_passphrase_from_their_environment() -> Result<()> {
+    const PASSPHRASES: [&str; 2] = ["correct horse battery staple", "another one"];
+    const RUN: [&str; 4] = ["--json", "node", "run", "--config"];
+    let mut network = made(2, 2)?;
+    let folder = TempDir::new()?;
+    made_by_environment(&mut network, folder.path(), &PASSPHRASES)?;
+
+    // not without it, nor with another's
+    let file = config_file(&network.nodes[0]);
+    says(&fails(&file)?, &["no passphrase", "COUNTERSIGN_PASSPHRASE"])?;
+    let output = with_passphrase(PASSPHRASES[1], &RUN, &file)?.output()?;
+    ensure!(output.status.code() == Some(INVALID), "{}", output.status);
+    says(&String::from_utf8_lossy(&output.stderr), &["passphrase does not open"])?;
+
+    let logs = network.plan.folder.join("logs");
+    for (node, passphrase) in network.nodes.iter_mut().zip(PASSPHRASES) {
+        let mut run = with_passphrase(passphrase, &RUN, &config_file(node))?;
+        let (name, log) = (format!("node {}", node.number), logs.join(format!("node{}.log", node.number)));
+        node.process = Some(Process::start(&name, &mut run, &log)?);
+    }
+    network.wait_ready().await?;
+    let lock = network.time_lock().await?;
     network.signed(0, &network.open_request(lock)?).await?;
     network.no_panic()?;
     network.stop()

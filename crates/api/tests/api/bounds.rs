@@ -110,28 +110,6 @@ async fn the_largest_component_and_script_can_be_published() {
 }
 
 #[tokio::test]
-async fn a_backend_that_does_not_answer_is_given_up_at_the_deadline() {
-    let router = router(Arc::new(Fake::gated()), &Config { deadline_ms: 20, ..Config::default() })
-        .expect("legal settings");
-    for (method, path, body) in [
-        ("POST", "/v1/requests", request_body()),
-        ("GET", "/v1/requests/{digest}", String::new()),
-        ("GET", "/v1/actions", String::new()),
-        ("POST", "/v1/actions", publication_body()),
-        ("GET", "/v1/actions/{id}", String::new()),
-        ("GET", "/v1/actions/{id}/component", String::new()),
-        ("GET", "/v1/actions/{id}/script", String::new()),
-        ("GET", "/v1/network", String::new()),
-        ("GET", "/readyz", String::new()),
-        ("GET", "/metrics", String::new()),
-    ] {
-        let answer = send(&router, method, &filled(path), body).await;
-        assert_eq!(answer.status, 504, "{path}");
-        assert_eq!(answer.problem().kind, "urn:countersign:problem:deadline");
-    }
-}
-
-#[tokio::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
     let router = router(Arc::new(Fake::default()), &Config { body_timeout_ms: 20, ..Config::default() })
         .expect("legal settings");

@@ -1,11 +1,17 @@
 //! The OpenAPI document, held against the routes and the types.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
-use countersign_types::{Failure, SignedRequest, action::PublishedAction, failure::FailureKind};
+use countersign_api::{Config, Rate, names, router};
+use countersign_types::{
+    Failure, SignedRequest, action::PublishedAction, api::Problem, failure::FailureKind,
+};
 use serde_json::Value;
 
-use crate::fake::{Fake, call, filled, publication_body, request_body};
+use crate::{
+    connections::served,
+    fake::{Fake, call, filled, publication_body, request_body, send},
+};
 
 /// Every route that there is. A new one is added here, so that nobody adds it unnoticed.
 const ROUTES: [(&str, &str); 14] = [
@@ -87,32 +93,134 @@ async fn answers_have_documented_statuses_and_content_types() {
     }
 }
 
-#[tokio::test]
-async fn every_failure_that_a_route_may_have_is_documented_with_its_type() {
+/// Whether a call can fail in this way. Every kind is decided on here for every route, by what the node does and not by what the
+/// document says.
+fn can_fail(method: &str, path: &str, kind: FailureKind) -> bool {
+    // also the result of a request: it may be a failure of the session that runs
+    let signs = path.starts_with("/v1/requests");
+    let publishes = (method, path) == ("POST", "/v1/actions");
+    let lists = (method, path) == ("GET", "/v1/actions");
+    let receipt = path == "/v1/receipts/{digest}";
+    let looks_up = path.starts_with("/v1/actions/{id}");
+    match kind {
+        FailureKind::Invalid => signs || publishes || receipt || looks_up,
+        FailureKind::Unauthorised => signs || publishes || receipt,
+        // an action that is fetched for a request is taken by the rules of one that is published
+        FailureKind::PublisherNotListed | FailureKind::StorageFull | FailureKind::TooLarge => {
+            signs || publishes
+        }
+        FailureKind::NotFound => signs || receipt || looks_up,
+        FailureKind::Busy => path.starts_with("/v1/"),
+        FailureKind::NotReady => signs || receipt || path == "/readyz",
+        FailureKind::Deadline => !["/healthz", "/v1/openapi.json"].contains(&path),
+        FailureKind::Internal => signs || publishes || lists || receipt || looks_up,
+        FailureKind::WrongNetwork
+        | FailureKind::Expired
+        | FailureKind::NotYetIssued
+        | FailureKind::BeforeBoot
+        | FailureKind::Refused
+        | FailureKind::UnknownAction
+        | FailureKind::Disagreement
+        | FailureKind::NonceReused
+        | FailureKind::NotCoordinator
+        | FailureKind::Unavailable
+        | FailureKind::ActionFailed
+        | FailureKind::UnusableSource => signs,
+    }
+}
+
+#[test]
+fn the_document_names_exactly_the_failures_that_a_route_can_have() {
     let document = countersign_api::document();
-    let mut problems = 0;
     for (method, path, operation) in operations(&document) {
         for kind in FailureKind::ALL {
-            let response = &operation["responses"][kind.status().to_string()];
-            let named = response["description"]
-                .as_str()
-                .is_some_and(|text| text.contains(&format!("{}:", kind.name())));
-            if !named {
-                continue;
-            }
-            problems += 1;
-            let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(schema, "#/components/schemas/Problem", "{path} {kind:?}");
-            let failing = Fake::failing(Failure::new(kind, "why"));
-            let answer = call(failing, &method, &filled(&path), body_for(&method, &path)).await;
-            // Views of the node cannot fail by themselves: only the bounds around them do.
-            if answer.status != 200 {
-                let status = answer.status.as_u16().to_string();
-                assert!(!operation["responses"][&status].is_null(), "{path}: {status} is not documented");
+            let problem = Problem::from(Failure::new(kind, "why"));
+            let named = names(&document, &method, &filled(&path), &problem);
+            assert_eq!(named, Some(can_fail(&method, &path, kind)), "{method} {path}: {kind:?}");
+            if named == Some(true) {
+                let response = &operation["responses"][kind.status().to_string()];
+                let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(schema, "#/components/schemas/Problem", "{method} {path}: {kind:?}");
             }
         }
     }
-    assert!(problems > 40, "only {problems} problems are documented");
+}
+
+#[tokio::test]
+async fn what_the_node_answers_with_is_answered_as_the_document_says() {
+    let document = countersign_api::document();
+    let mut failed = 0;
+    for (method, path, _) in operations(&document) {
+        for kind in FailureKind::ALL.into_iter().filter(|kind| can_fail(&method, &path, *kind)) {
+            let failing = Fake::failing(Failure::new(kind, "why"));
+            // which holds every problem against the document
+            let answer = call(failing, &method, &filled(&path), body_for(&method, &path)).await;
+            // views of the node cannot fail by themselves, only the bounds around them do; and a node that is not ready is no more
+            let expected = if path == "/readyz" { FailureKind::NotReady } else { kind };
+            if answer.status != 200 {
+                failed += 1;
+                let answered = answer.problem().into_failure().map(|failure| failure.kind);
+                assert_eq!(answered, Some(expected), "{method} {path}");
+            }
+        }
+    }
+    assert!(failed > 60, "only {failed} failures were answered");
+}
+
+#[tokio::test]
+async fn every_route_that_waits_for_the_node_has_a_deadline() {
+    let document = countersign_api::document();
+    let config = Config { deadline_ms: 1, ..Config::default() };
+    for (method, path, _) in operations(&document) {
+        let router = router(Arc::new(Fake::gated()), &config).expect("legal settings");
+        let answer = send(&router, &method, &filled(&path), body_for(&method, &path)).await;
+        let expected = if can_fail(&method, &path, FailureKind::Deadline) { 504 } else { 200 };
+        assert_eq!(answer.status, expected, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_but_those_of_supervisors_counts_against_the_rate() {
+    let document = countersign_api::document();
+    let once = Rate { per_minute: NonZeroU32::MIN, burst: NonZeroU32::MIN };
+    let served = served(Fake::default(), Config { address_rate: Some(once), ..Config::default() }).await;
+    let (client, base) = (reqwest::Client::new(), format!("http://{}", served.address));
+    client.get(format!("{base}/v1/network")).send().await.expect("an answer");
+    for (method, path, _) in operations(&document) {
+        let busy = can_fail(&method, &path, FailureKind::Busy);
+        let (known, url) = (method.parse().expect("a method"), format!("{base}{}", filled(&path)));
+        let call = client.request(known, url).header("content-type", "application/json");
+        let answer = call.body(body_for(&method, &path)).send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), if busy { 429 } else { 200 }, "{method} {path}");
+        if busy {
+            let problem = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("a problem");
+            let named = names(&document, &method, &filled(&path), &problem);
+            assert_eq!(named, Some(true), "{method} {path}: {problem:?}");
+        }
+    }
+    drop(client);
+    served.stop().await;
+}
+
+#[test]
+fn a_document_names_what_stands_in_it_and_nothing_else() {
+    let document = countersign_api::document();
+    let problem = |kind| Problem::from(Failure::new(kind, "why"));
+    let named = |method, path: &str, problem: &Problem| names(&document, method, &filled(path), problem);
+    let not_found = problem(FailureKind::NotFound);
+    for method in ["GET", "HEAD"] {
+        assert_eq!(named(method, "/v1/actions/{id}", &not_found), Some(true));
+    }
+    assert_eq!(named("GET", "/v1/actions/{id}/script", &not_found), Some(true));
+    assert_eq!(named("GET", "/v1/actions", &not_found), Some(false));
+    assert_eq!(named("POST", "/v1/actions/{id}", &not_found), None, "it has no such method");
+    assert_eq!(named("GET", "/v1/actions/{id}/other", &not_found), None, "there is no such route");
+    // of the same status
+    assert_eq!(named("GET", "/v1/actions/{id}", &problem(FailureKind::UnknownAction)), Some(false));
+    let foreign = Problem { kind: "about:blank".into(), ..not_found.clone() };
+    assert_eq!(named("GET", "/v1/actions/{id}", &foreign), Some(false));
+    let elsewhere = Problem { status: 400, ..not_found };
+    assert_eq!(named("GET", "/v1/actions/{id}", &elsewhere), Some(false));
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use countersign_api::{Backend, Config, SignAnswer};
+use countersign_api::{Backend, Config, SignAnswer, document, names};
 use countersign_fuzzing::receipts::Case;
 use countersign_receipt::Receipt;
 use countersign_types::{
@@ -96,9 +96,8 @@ impl Backend for Fake {
         }
     }
 
-    async fn actions(&self) -> ActionList {
-        let _ = self.enter().await;
-        ActionList { actions: vec![info()] }
+    async fn actions(&self) -> Result<ActionList, Failure> {
+        self.enter().await.map(|()| ActionList { actions: vec![info()] })
     }
 
     async fn action(&self, _id: ActionId) -> Result<ActionInfo, Failure> {
@@ -199,7 +198,7 @@ pub(crate) fn publication_body() -> String {
 fn example(path: &str) -> String {
     let pointer =
         format!("/paths/{}/post/requestBody/content/application~1json/example", path.replace('/', "~1"));
-    countersign_api::document().pointer(&pointer).expect("an example").to_string()
+    document().pointer(&pointer).expect("an example").to_string()
 }
 
 /// A path with an identifier for each parameter.
@@ -223,6 +222,19 @@ impl Answer {
         assert_eq!(problem.status, self.status.as_u16());
         problem
     }
+
+    /// Fails where a route answers with a problem that the document does not name for it.
+    fn check(&self, method: &str, path: &str) {
+        if self.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json") {
+            let problem = self.problem();
+            let named = names(&document(), method, path, &problem);
+            assert_ne!(
+                named,
+                Some(false),
+                "{method} {path} answers with what is not documented: {problem:?}"
+            );
+        }
+    }
 }
 
 /// One call to a fresh router.
@@ -242,9 +254,13 @@ pub(crate) async fn send(router: &Router, method: &str, path: &str, body: impl I
     answer(router, request).await
 }
 
+/// The answer, whose problem, if it is one, is held against the document.
 pub(crate) async fn answer(router: &Router, request: Request<Body>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = router.clone().oneshot(request).await.expect("a router does not fail");
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("a whole body");
-    Answer { status: parts.status, headers: parts.headers, body: body.to_vec() }
+    let answer = Answer { status: parts.status, headers: parts.headers, body: body.to_vec() };
+    answer.check(method.as_str(), &path);
+    answer
 }

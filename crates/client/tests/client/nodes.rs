@@ -158,8 +158,8 @@ impl Backend for Told {
         self.behaviour.info.clone()
     }
 
-    async fn actions(&self) -> ActionList {
-        ActionList { actions: vec![] }
+    async fn actions(&self) -> Result<ActionList, Failure> {
+        Ok(ActionList { actions: vec![] })
     }
 
     async fn action(&self, _id: ActionId) -> Result<ActionInfo, Failure> {

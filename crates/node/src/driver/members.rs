@@ -43,10 +43,6 @@ impl Waiting {
         std::mem::take(&mut self.0)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// When the first has waited for long enough.
     pub(super) fn next_timeout(&self) -> Option<Millis> {
         self.0.iter().map(Ready::until).min()

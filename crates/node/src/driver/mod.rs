@@ -173,9 +173,7 @@ impl Driver {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
-            let idle = self.coordinators.is_empty()
-                && self.waiting.is_empty()
-                && self.parts.participant.open_sessions() == 0;
+            let idle = !self.requests.run() && self.parts.participant.open_sessions() == 0;
             if drain_ends.is_some_and(|ends| idle || Instant::now() >= ends) {
                 return self.stop();
             }

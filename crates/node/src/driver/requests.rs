@@ -73,6 +73,11 @@ impl Requests {
         Posted::Begin
     }
 
+    /// Whether any request runs, or is about to.
+    pub(super) fn run(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// Answers with the stored result, or when the running request is done.
     pub(super) fn look(&mut self, digest: RequestDigest, reply: Reply) {
         if let Some(done) = self.done.get(&digest) {

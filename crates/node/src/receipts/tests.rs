@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::mpsc::Receiver,
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -293,20 +294,58 @@ fn until(holds: impl Fn() -> bool) {
     }
 }
 
+/// A writer on a thread of its own that keeps receipts for half a second.
+struct Writing {
+    scene: Scene,
+    store: Arc<Receipts>,
+    queue: Queue,
+    thread: JoinHandle<()>,
+}
+
+impl Writing {
+    fn start(prune_every: Duration) -> Self {
+        let scene = Scene::new();
+        let store = scene.store(ReceiptBounds { total_bytes: u64::MAX, keep_ms: 500 });
+        let clock = Arc::new(Clock::new(0));
+        let (queue, writer) = Writer::new(Arc::clone(&store), scene.membership.network, clock, prune_every);
+        let thread = std::thread::spawn(move || writer.run());
+        Self { scene, store, queue, thread }
+    }
+
+    fn put(&self, coordinator: u16) {
+        self.queue.put(member(coordinator), Arc::new(self.scene.case.receipt.clone()));
+    }
+
+    fn end(self) {
+        drop(self.queue);
+        self.thread.join().expect("it ends once nobody makes receipts any more");
+    }
+}
+
 #[test]
 fn what_is_written_goes_in_its_time_though_nothing_else_is_written() {
-    let scene = Scene::new();
-    let store = scene.store(ReceiptBounds { total_bytes: u64::MAX, keep_ms: 500 });
-    let clock = Arc::new(Clock::new(0));
-    let every = Duration::from_millis(20);
-    let (queue, writer) =
-        Writer::new(Arc::clone(&store), scene.membership.network, Arc::clone(&clock), every);
-    let thread = std::thread::spawn(move || writer.run());
-    queue.put(member(2), Arc::new(scene.case.receipt.clone()));
-    until(|| store.stored_bytes() > 0);
-    until(|| store.stored_bytes() == 0);
-    drop(queue);
-    thread.join().expect("it ends once nobody makes receipts any more");
+    let writing = Writing::start(Duration::from_millis(20));
+    writing.put(2);
+    until(|| writing.store.stored_bytes() > 0);
+    until(|| writing.store.stored_bytes() == 0);
+    writing.end();
+}
+
+#[test]
+fn what_is_too_old_goes_though_others_are_written_all_the_time() {
+    // longer than between two that are written
+    let writing = Writing::start(Duration::from_millis(50));
+    writing.put(2);
+    until(|| writing.store.stored_bytes() > 0);
+    let one = writing.store.stored_bytes();
+    // each of these in place of the one before
+    let both = |count: u64| {
+        writing.put(3);
+        writing.store.stored_bytes() == count * one
+    };
+    until(|| both(2));
+    until(|| both(1));
+    writing.end();
 }
 
 #[test]

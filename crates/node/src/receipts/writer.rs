@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use countersign_receipt::Receipt;
@@ -20,7 +20,7 @@ use crate::{causes::with_causes, clock::Clock};
 const MAX_UNWRITTEN: usize = 256;
 /// The most bytes of them.
 const MAX_UNWRITTEN_BYTES: usize = 64 << 20;
-/// How often old receipts are dropped where none is written.
+/// How often old receipts are dropped.
 pub(super) const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// How often the log says at most that receipts are displaced, in milliseconds: once an hour.
 const SAID_EVERY_MS: Millis = 60 * 60 * 1000;
@@ -101,16 +101,26 @@ impl Writer {
 
     /// Writes until nobody makes receipts any more. Blocks: for a thread of its own.
     pub(super) fn run(mut self) {
-        // first what has become too old, or too much for another bound, while the node did not run
-        let mut wait = Duration::ZERO;
+        // at once what has become too old, or too much for another bound, while the node did not run
+        let mut prune_at = Instant::now();
         loop {
-            let done = match self.queue.recv_timeout(wait) {
-                Ok(unwritten) => self.write(&unwritten),
-                Err(RecvTimeoutError::Timeout) => self.prune(),
+            // of what waits so much comes first that nothing is lost while a step of dropping goes on
+            let first = match self.queue.recv_timeout(prune_at.saturating_duration_since(Instant::now())) {
+                Ok(unwritten) => Some(unwritten),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            self.count(done.displaced);
-            wait = if done.more { Duration::ZERO } else { self.prune_every };
+            let waiting: Vec<Unwritten> =
+                first.into_iter().chain(self.queue.try_iter().take(MAX_UNWRITTEN)).collect();
+            let mut done: Vec<Dropped> = waiting.iter().map(|unwritten| self.write(unwritten)).collect();
+            if Instant::now() >= prune_at {
+                done.push(self.prune());
+                prune_at = Instant::now() + self.prune_every;
+            }
+            self.count(done.iter().map(|done| done.displaced).sum());
+            if done.iter().any(|done| done.more) {
+                prune_at = Instant::now();
+            }
         }
     }
 

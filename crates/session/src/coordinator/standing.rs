@@ -32,17 +32,41 @@ pub(super) enum Standing {
     Misbehaved { reason: String },
 }
 
+/// What members did again and again: how often, and why at last.
+#[derive(Default)]
+struct Tally(BTreeMap<Identifier, (u32, String)>);
+
+impl Tally {
+    fn add(&mut self, member: Identifier, reason: &str) {
+        let (times, why) = self.0.entry(member).or_default();
+        *times += 1;
+        *why = countersign_types::outcome::cut(reason.to_owned());
+    }
+
+    fn times(&self, member: Identifier) -> u32 {
+        self.0.get(&member).map_or(0, |(times, _)| *times)
+    }
+
+    fn why(&self, member: Identifier) -> Option<&str> {
+        self.0.get(&member).map(|(_, why)| why.as_str())
+    }
+
+    fn members(&self) -> impl Iterator<Item = Identifier> + '_ {
+        self.0.keys().copied()
+    }
+}
+
 /// Where all members stand.
 pub(super) struct Standings {
     of: BTreeMap<Identifier, Standing>,
     /// In which order to ask.
     order: Vec<Identifier>,
-    /// Those that an attempt waited for in vain, how often, and why at last: chosen again only where nobody else is left.
-    slow: BTreeMap<Identifier, (u32, String)>,
+    /// Those that an attempt waited for in vain: chosen again only where nobody else is left.
+    slow: Tally,
     /// How often an attempt was given up because their connection ended.
     lost: BTreeMap<Identifier, u32>,
-    /// Those that did not sign a package, how often, and why at last. They may be right.
-    objecting: BTreeMap<Identifier, (u32, String)>,
+    /// Those that did not sign a package. They may be right.
+    objecting: Tally,
     /// Counts the changes, so that what follows from them is worked out once for each.
     version: u64,
 }
@@ -61,9 +85,9 @@ impl Standings {
         Self {
             of,
             order: known,
-            slow: BTreeMap::new(),
+            slow: Tally::default(),
             lost: BTreeMap::new(),
-            objecting: BTreeMap::new(),
+            objecting: Tally::default(),
             version: 0,
         }
     }
@@ -84,41 +108,41 @@ impl Standings {
 
     /// Why a member that allows gave no share, if it was asked for one in vain.
     pub(super) fn slow(&self, member: Identifier) -> Option<&str> {
-        self.slow.get(&member).map(|(_, reason)| reason.as_str())
+        self.slow.why(member)
     }
 
     /// How often an attempt waited for a member in vain.
     pub(super) fn times_slow(&self, member: Identifier) -> u32 {
-        self.slow.get(&member).map_or(0, |(times, _)| *times)
+        self.slow.times(member)
     }
 
     /// Why a member that allows did not sign the last package that it declined.
     pub(super) fn objection(&self, member: Identifier) -> Option<&str> {
-        self.objecting.get(&member).map(|(_, reason)| reason.as_str())
+        self.objecting.why(member)
     }
 
     /// How often a member did not sign a package.
     pub(super) fn times_objecting(&self, member: Identifier) -> u32 {
-        self.objecting.get(&member).map_or(0, |(times, _)| *times)
+        self.objecting.times(member)
     }
 
     /// How many members have cost an attempt, by what they did or did not do.
     pub(super) fn costly(&self) -> usize {
         let is_costly = |(id, standing): &(&Identifier, &Standing)| {
             let misbehaved = matches!(standing, Standing::Misbehaved { .. });
-            misbehaved || self.slow.contains_key(*id) || self.objecting.contains_key(*id)
+            misbehaved || self.slow.times(**id) > 0 || self.objecting.times(**id) > 0
         };
         self.of.iter().filter(is_costly).count()
     }
 
     /// How many have declined a package.
     pub(super) fn objecting(&self) -> usize {
-        self.objecting.len()
+        self.objecting.0.len()
     }
 
     /// Those that an attempt waited for in vain.
     pub(super) fn late(&self) -> impl Iterator<Item = Identifier> + '_ {
-        self.slow.keys().copied()
+        self.slow.members()
     }
 
     /// Marks up to `count` members that were held back as asked, and returns them.
@@ -283,13 +307,8 @@ impl Standings {
     }
 
     pub(super) fn mark_slow(&mut self, members: BTreeSet<Identifier>, reason: &str) {
-        let reason = countersign_types::outcome::cut(reason.to_owned());
         self.version += 1;
-        for member in members {
-            let (times, why) = self.slow.entry(member).or_default();
-            *times += 1;
-            why.clone_from(&reason);
-        }
+        members.into_iter().for_each(|member| self.slow.add(member, reason));
     }
 
     /// An attempt is given up because a member's connection ended: it is chosen again only where nobody else is left, and after
@@ -306,9 +325,7 @@ impl Standings {
 
     pub(super) fn mark_objecting(&mut self, member: Identifier, reason: &str) {
         self.version += 1;
-        let (times, why) = self.objecting.entry(member).or_default();
-        *times += 1;
-        *why = countersign_types::outcome::cut(reason.to_owned());
+        self.objecting.add(member, reason);
     }
 
     pub(super) fn disconnected(&mut self, member: Identifier) {

@@ -166,3 +166,6 @@ pub(super) fn confirm_digest(network: NetworkId, attempt: AttemptId, roots: B256
 fn refuse_digest(network: NetworkId, attempt: AttemptId) -> B256 {
     signing_hash(network, &sol_types::Refuse { attempt: attempt.0 })
 }
+
+#[cfg(test)]
+mod vectors;

@@ -413,6 +413,41 @@ fn the_deadline_names_who_did_not_answer() {
     assert_eq!(said(&failure.nodes, 5), Some(Decision::Allow));
 }
 
+/// All have run the action, and the time is up before they have signed: nobody is to blame, and asking again may help.
+#[test]
+fn a_deadline_that_passes_while_enough_sign_is_that_and_nothing_else() {
+    let late = [1, 2, 3, 4, 5].map(|number| (number, Says::Slow(DEADLINE_MS - SIGN_MS / 2)));
+    let mut table = Table::new(&late, &[]);
+    table.pass(DEADLINE_MS - 1);
+    assert!(!table.is_done());
+    assert!(
+        table.sent.iter().any(|(_, message)| matches!(message, ToParticipant::Sign { .. })),
+        "none signs"
+    );
+    let failure = failure(table);
+    assert_eq!(failure.kind, FailureKind::Deadline);
+    assert!(failure.detail.starts_with("the deadline passed"), "{failure}");
+    assert_eq!(failure.disagreement, None);
+    for number in 1..=3 {
+        assert_eq!(said(&failure.nodes, number), Some(Decision::Allow), "{number}");
+    }
+}
+
+/// As many may stay silent as are not needed; one more, and it is those that are missing.
+#[test]
+fn a_deadline_with_too_few_that_answer_names_those_that_do_not() {
+    for (silent, kind) in [(2, FailureKind::Deadline), (3, FailureKind::Unavailable)] {
+        let says = [1, 2, 3, 4, 5].map(|number| {
+            (number, if number > 5 - silent { Says::Silent } else { Says::Slow(DEADLINE_MS - SIGN_MS / 2) })
+        });
+        let failure = failure(Table::new(&says, &[]));
+        assert_eq!(failure.kind, kind, "{silent}");
+        for number in 5 - silent + 1..=5 {
+            assert_eq!(said(&failure.nodes, number), Some(Decision::NoAnswer), "{silent}: {number}");
+        }
+    }
+}
+
 #[test]
 fn nodes_that_read_different_values_are_shown_what_each_saw() {
     let reads = [(1, Says::Reads(1)), (2, Says::Reads(1)), (3, Says::Reads(3)), (4, Says::Reads(3))];

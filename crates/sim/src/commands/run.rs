@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use countersign_sim::{Broken, Setting, SettingError};
+use countersign_sim::{Broken, Setting, SettingError, TOY_CURVES};
 
 use super::{Chosen, SeedRange, Threads};
 
@@ -59,7 +59,8 @@ pub(crate) fn run(
             }
         }
     });
-    println!("{}: {}", setting.arguments(), progress.describe(began));
+    let curves = if TOY_CURVES { ", with toy curves" } else { "" };
+    println!("{}{curves}: {}", setting.arguments(), progress.describe(began));
     let failures = progress.failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     for broken in &failures {
         println!("seed {}: {}", broken.seed, broken.violation);

@@ -162,7 +162,7 @@ impl Receipts {
             self.remove(operation, surplus, &mut bytes)?;
         }
         self.insert(operation, id, &label, new.content, &mut bytes)?;
-        let Dropped { displaced, more } = self.drop_some(&mut bytes, now_ms)?;
+        let Dropped { displaced, more } = self.make_room(&mut bytes, MAX_DROPPED)?;
         Ok(Dropped { displaced: displaced + usize::from(surplus.is_some()), more })
     }
 
@@ -182,7 +182,19 @@ impl Receipts {
     /// Drops what is too old, and what is too much. To be called from time to time: nothing is shown that is too old, but it
     /// lies on the disk until then.
     pub fn prune(&self, now_ms: u64) -> Result<Dropped, ReceiptsError> {
-        self.drop_some(&mut self.bytes(), now_ms)
+        let operation = "dropping old receipts";
+        let oldest_kept = self.oldest_kept(now_ms);
+        let mut bytes = self.bytes();
+        let mut old = Vec::new();
+        self.rows.visit(operation, AGES, |key, _| {
+            let age = layout::parse_age(key).filter(|(stored_ms, _)| *stored_ms < oldest_kept);
+            old.extend(age.map(|(_, id)| id));
+            age.is_some() && old.len() < MAX_DROPPED
+        })?;
+        for id in &old {
+            self.remove(operation, *id, &mut bytes)?;
+        }
+        self.make_room(&mut bytes, MAX_DROPPED - old.len())
     }
 
     /// How many bytes are stored.
@@ -194,25 +206,16 @@ impl Receipts {
         now_ms.saturating_sub(self.bounds.keep_ms)
     }
 
-    fn drop_some(&self, bytes: &mut u64, now_ms: u64) -> Result<Dropped, ReceiptsError> {
-        let operation = "dropping old receipts";
-        let oldest_kept = self.oldest_kept(now_ms);
-        let mut old = Vec::new();
-        self.rows.visit(operation, AGES, |key, _| {
-            let age = layout::parse_age(key).filter(|(stored_ms, _)| *stored_ms < oldest_kept);
-            old.extend(age.map(|(_, id)| id));
-            age.is_some() && old.len() < MAX_DROPPED
-        })?;
-        for id in &old {
-            self.remove(operation, *id, bytes)?;
-        }
+    /// Drops up to so many receipts, until there are not too many bytes.
+    fn make_room(&self, bytes: &mut u64, most: usize) -> Result<Dropped, ReceiptsError> {
+        let operation = "making room for receipts";
         let mut displaced = 0;
-        while *bytes > self.bounds.total_bytes && old.len() + displaced < MAX_DROPPED {
+        while *bytes > self.bounds.total_bytes && displaced < most {
             let id = self.next_to_go()?.ok_or(ReceiptsError::Damaged { operation })?;
             self.remove(operation, id, bytes)?;
             displaced += 1;
         }
-        Ok(Dropped { displaced, more: old.len() + displaced == MAX_DROPPED })
+        Ok(Dropped { displaced, more: displaced == most })
     }
 
     /// The oldest receipt of the key that has the most, of the action that has the most.

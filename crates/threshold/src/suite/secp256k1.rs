@@ -1,9 +1,8 @@
 //! FROST(secp256k1, SHA-256), RFC 9591 section 6.5.
 
 use countersign_types::Scheme;
-use frost_secp256k1::Secp256K1Sha256;
 
-use super::{BySuite, Family, Suite};
+use super::{BySuite, Family, Secp256K1Sha256, Suite};
 
 /// SEC 1 tags of compressed points. The decoder also takes tag 5, the compact form, which is a second
 /// encoding of half of the points.

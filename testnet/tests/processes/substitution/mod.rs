@@ -16,7 +16,7 @@ mod mind;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,9 +45,11 @@ use crate::support::{Running, made};
 
 /// How long a session may take: what fails in every attempt ends then.
 const DEADLINE_MS: u64 = 3_500;
-/// How many requests may go by until a message comes that has the part: commitments in advance go in batches, and a member
-/// that lets the coordinator wait for them is asked again only after a while.
+/// How many requests may go by, at least, until a message comes that has the part: commitments in advance go in batches.
 const TRIES: usize = 400;
+/// And how long it may take: a member that lets the coordinator wait for commitments is asked again after two seconds, in which
+/// a fast machine signs more requests than that.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What a member says that turns a coordinator's requests away unchecked.
 const UNCHECKED: &str = "that their callers did not sign";
 /// The node that is asked. All others stand behind the relay.
@@ -321,7 +323,7 @@ impl Stage {
             for change in found {
                 let orders = [first, &[Order { label, change: change.clone() }]].concat();
                 let context = || format!("{label} {} ({:?})", change.at, change.how);
-                let mut tries = 0;
+                let (mut tries, began) = (0, Instant::now());
                 let signed = loop {
                     let (done, signed) = self.disturb(&orders).await.with_context(context)?;
                     if done.len() == orders.len() {
@@ -329,7 +331,7 @@ impl Stage {
                     }
                     tries += 1;
                     ensure!(
-                        tries < TRIES,
+                        tries < TRIES || began.elapsed() < PATIENCE,
                         "{}: no such message came: {} of {}",
                         context(),
                         done.len(),
