@@ -5,10 +5,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Command, Output},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
 };
 
@@ -24,9 +21,6 @@ use tempfile::TempDir;
 
 /// It colours, writes to the clipboard, turns the direction, and forges a line.
 const EVIL: &str = "\u{1b}]52;c;aGk=\u{7}\nverified      yes, here\r\u{9b}8m\u{202e}\u{2066}\u{200f}\u{2028}";
-
-/// An action that nobody has.
-const ACTION: &str = "0x0101010101010101010101010101010101010101010101010101010101010101";
 
 fn evil() -> String {
     EVIL.to_owned()
@@ -226,36 +220,6 @@ fn errors_are_told() {
     let output = run(&folder, &[busy, answers(200, &network())], &["node", "status"]);
     assert!(output.status.success());
     assert!(harmless(output, 0).contains("passed over"));
-}
-
-/// A node that refuses, and counts how often it was asked.
-fn refuses(asked: &Arc<AtomicUsize>) -> SocketAddr {
-    let said = NodeDecision { peer_id: member().peer_id(), decision: Decision::Refuse, reason: Some(evil()) };
-    let problem = text(&Problem::from(Failure::new(FailureKind::Refused, evil()).with_nodes(vec![said])));
-    let asked = Arc::clone(asked);
-    node(move |path| {
-        asked.fetch_add(usize::from(path == "/v1/requests"), Ordering::Relaxed);
-        (403, problem.clone())
-    })
-}
-
-#[test]
-fn a_refusal_is_the_answer_of_as_many_nodes_as_are_to_be_heard() {
-    let folder = TempDir::new().expect("a folder");
-    let made = run(&folder, &[], &["caller", "new", "--out", "caller.key"]);
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let sign = ["sign", "--any-coordinator", "--caller-key", "caller.key", "--action", ACTION, "--opinions"];
-    for opinions in [1, 2, 3] {
-        let asked = Arc::default();
-        let nodes = [refuses(&asked), refuses(&asked), refuses(&asked)];
-        let output = run(&folder, &nodes, &[&sign[..], &[&opinions.to_string()]].concat());
-        assert!(!output.status.success());
-        harmless(output, 0);
-        assert_eq!(asked.load(Ordering::Relaxed), opinions);
-    }
-    let output = run(&folder, &[refuses(&Arc::default())], &[&sign[..], &["2"]].concat());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("--opinions 2: 1 can be asked; name more nodes with --node"), "{said}");
 }
 
 #[test]

@@ -90,6 +90,24 @@ async fn signatures_refusals_and_outages_from_a_terminal() -> Result<()> {
     let refused = ends(&terminal.sign(&[0], &action, &["--config", CLOSED])?, 3, "refused")?;
     let nodes = refused["error"]["nodes"].as_array().map(Vec::len);
     ensure!(nodes.is_some_and(|nodes| nodes >= 2), "{refused:#}");
+    // a refusal is the answer of as many nodes as are to be heard
+    let refusals = async || -> Result<f64> {
+        let mut all = 0.0;
+        for node in &network.nodes {
+            all += network.rpc.metric(&node.api, "countersign_requests_total{result=\"refused\"}").await?;
+        }
+        Ok(all)
+    };
+    for opinions in [1, 3] {
+        let (before, heard) = (refusals().await?, opinions.to_string());
+        let options = ["--config", CLOSED, "--opinions", &heard];
+        ends(&terminal.sign(&[0, 1, 2], &action, &options)?, 3, "refused")?;
+        let asked = refusals().await? - before;
+        ensure!(asked == f64::from(opinions), "{asked} nodes were asked with --opinions {opinions}");
+    }
+    let many = terminal.sign(&[0, 1], &action, &["--config", CLOSED, "--opinions", "3"])?;
+    ensure!(many.status.code() == Some(8), "{}", many.status);
+    says(&String::from_utf8_lossy(&many.stderr), &["--opinions 3: 2 can be asked", "--node"])?;
     let usage = terminal.sign(&[0], "0x00", &["--config", OPEN])?;
     ensure!(usage.status.code() == Some(2), "{}", usage.status);
     says(&String::from_utf8_lossy(&usage.stderr), &["--action", "0x00"])?;
