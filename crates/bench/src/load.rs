@@ -53,7 +53,7 @@ impl Run {
     }
 
     /// As a row of a table, beside a ceiling in signatures per second.
-    pub fn row(&self, ceiling: f64) -> Row {
+    fn row(&self, ceiling: f64) -> Row {
         let [p50_ms, p90_ms, p99_ms] = [0.5, 0.9, 0.99].map(|share| self.latencies.quantile(share));
         let per_second = self.per_second();
         Row {

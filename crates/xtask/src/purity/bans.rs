@@ -11,12 +11,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::ALLOWED;
 use crate::{command::shown, places::Places, toolchain::cargo};
 
 /// A use of everything that is banned.
 const USES: &str = include_str!("banned.rs");
-/// The pure crates' folders.
-const FOLDERS: [&str; 3] = ["crates/agreement", "crates/session", "crates/threshold"];
 /// The crate of which something is banned besides the standard library.
 const DEPENDENCY: &str = "rand_core";
 
@@ -29,7 +28,8 @@ pub(super) fn check(places: &Places) -> Result<()> {
 
 /// The settings, which are the same for all.
 fn settings(places: &Places) -> Result<String> {
-    let [first, others @ ..] = FOLDERS.map(|folder| places.root.join(folder).join("clippy.toml"));
+    let folder = |name: &str| places.root.join("crates").join(name.trim_start_matches("countersign-"));
+    let [first, others @ ..] = ALLOWED.map(|(name, _)| folder(name).join("clippy.toml"));
     let settings = read(&first)?;
     for other in others {
         ensure!(read(&other)? == settings, "{} and {} differ", first.display(), other.display());

@@ -115,10 +115,6 @@ const FIXED: [(&str, &str); 5] = [
     ("/ToCoordinator/Signed/verdict", "the coordinator asks its own node for it"),
 ];
 
-/// Where an earlier value is a package as the coordinator sent it: a member that comes late may still give its share for that one.
-const WHOLE: [&str; 5] =
-    ["", "/ToParticipant", "/ToParticipant/Propose", "/ToParticipant/Sign", "/ToParticipant/Sign/package"];
-
 struct Stage {
     network: Running,
     _relay: Relay,
@@ -134,6 +130,8 @@ struct Stage {
     right: Tail,
     /// Which members' commitments in advance the relay has changed: it may be found out in any later session.
     handed_out: BTreeSet<String>,
+    /// The packages that the coordinator has sent.
+    sent: BTreeSet<B256>,
     /// The packages that the relay made of others.
     changed: BTreeSet<B256>,
 }
@@ -171,7 +169,7 @@ impl Stage {
         let tail = |node: &Node| Ok(Tail::new(&node.wire_log())?);
         let tails = network.nodes[COORDINATOR + 1..].iter().map(tail).collect::<Result<Vec<_>>>()?;
         let right = tail(&network.nodes[COORDINATOR])?;
-        let (contents, outcomes, handed_out, changed) = Default::default();
+        let (contents, outcomes, handed_out, sent, changed) = Default::default();
         let mut stage = Self {
             network,
             _relay: relay,
@@ -184,6 +182,7 @@ impl Stage {
             tails,
             right,
             handed_out,
+            sent,
             changed,
         };
         // undisturbed: what is right
@@ -284,9 +283,11 @@ impl Stage {
     /// What is right is what the coordinator's own node signs, which no relay stands before, and what is behind a signature
     /// that the caller has checked: an outcome tells the caller of the block, or the price, of the time.
     fn learn(&mut self) -> Result<()> {
-        for line in self.right.lines()? {
-            if let (Way::Sent, Event::Signed { outcome, .. }) = (line.way, line.event) {
+        for line in self.right.lines()?.into_iter().filter(|line| line.way == Way::Sent) {
+            if let Event::Signed { outcome, .. } = line.event {
                 self.outcomes.insert(outcome);
+            } else if let Event::Sign(sent) | Event::Propose { eager: Some(sent), .. } = line.event {
+                self.sent.insert(sent.package);
             }
         }
         Ok(())
@@ -308,14 +309,18 @@ impl Stage {
 
     /// Checks the shares that came of what the relay did.
     fn shares(&mut self, done: &[Done]) -> Result<()> {
+        // a line is written before its message leaves
+        self.learn()?;
         let id = self.network.genesis.network_id();
         let changed = done.iter().filter_map(|one| {
-            let change = &one.order.change;
-            let verbatim = change.how == How::Earlier && WHOLE.contains(&change.at.as_str());
-            let harmless = verbatim || self.harmless(change).is_some();
+            let harmless = self.harmless(&one.order.change).is_some();
             let package = one.after.package(id).filter(|_| !harmless)?;
+            if one.before.package(id) != Some(package) {
+                // one of the coordinator's that is sent again, or late, may be signed as it was meant to be
+                return (!self.sent.contains(&package)).then_some(package);
+            }
             // records' signatures are no part of a package's hash: the original may come later, where more goes wrong
-            (one.before.package(id) != Some(package) || done.len() == 1).then_some(package)
+            (done.len() == 1).then_some(package)
         });
         let changed: Vec<B256> = changed.collect();
         self.changed.extend(changed);
