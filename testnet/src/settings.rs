@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use countersign_types::Address;
+use countersign_types::{Address, MAX_MEMBERS};
 use serde::{Deserialize, Serialize};
 
 /// The dev chain's id.
@@ -27,16 +27,13 @@ pub struct Plan {
     pub program: PathBuf,
 }
 
-/// The most nodes of a test network.
-const MAX_NODES: u16 = 32;
-
 impl Plan {
     /// Checks that the plan makes a committee.
     pub fn check(&self) -> Result<()> {
         let nodes = self.nodes;
         ensure!(
-            (2..=MAX_NODES).contains(&nodes),
-            "a test network has 2 to {MAX_NODES} nodes, got --nodes {nodes}"
+            (2..=MAX_MEMBERS).contains(&usize::from(nodes)),
+            "a test network has 2 to {MAX_MEMBERS} nodes, got --nodes {nodes}"
         );
         let least = nodes / 2 + 1;
         ensure!(

@@ -147,8 +147,8 @@ problems! {
     DocumentProblems: &[Busy];
     /// The node says whether it can sign.
     ReadyProblems: &[NotReady, Deadline];
-    /// Whoever measures asks as often as it likes.
-    MetricsProblems: &[Deadline];
+    /// Whoever measures asks as often as it likes, with few others at once.
+    MetricsProblems: &[Busy, Deadline];
 }
 
 /// One response for each status, naming the types of its problems.

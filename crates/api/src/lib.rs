@@ -14,6 +14,7 @@ mod places;
 mod problem;
 mod rates;
 mod routes;
+mod schema;
 mod serve;
 mod taken;
 mod tls;

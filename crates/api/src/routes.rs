@@ -32,10 +32,14 @@ use crate::{
     observe,
     places::{Asker, Place, Places},
     problem::{Failed, no_method, no_route},
+    schema::ReceiptBody,
 };
 
 /// How long a browser may take a page's right to ask for granted.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+/// How many read the metrics at once, all together and from one address: they are written anew for each.
+const METRICS: usize = 4;
+const METRICS_OF_ADDRESS: usize = 2;
 /// Not a type that a browser runs.
 const SCRIPT_TYPE: &str = "text/plain; charset=utf-8";
 
@@ -117,6 +121,7 @@ struct Api {
     calls: Arc<Places>,
     transfers: Arc<Places>,
     receipts: Arc<Places>,
+    metrics: Arc<Places>,
     /// The bytes of requests and publications that are arriving.
     request_bytes: Arc<Places>,
     publication_bytes: Arc<Places>,
@@ -135,6 +140,7 @@ impl Api {
             calls: Places::new("calls are answered", calls, of_address),
             transfers: Places::new("components are received or sent", transfers, transfers_of_address),
             receipts: Places::new("receipts are sent", transfers, transfers_of_address),
+            metrics: Places::new("metrics are read", METRICS, METRICS_OF_ADDRESS),
             request_bytes: bytes("bytes of requests arrive", MAX_REQUEST_BODY_BYTES, calls, of_address),
             publication_bytes: bytes(
                 "bytes of publications arrive",
@@ -235,7 +241,7 @@ async fn request(
         ("expires_at" = Option<u64>, Query, description = "until when the signature counts, in milliseconds since 1970"),
         ("signature" = Option<String>, Query, description = "by one of the request's callers"),
     ),
-    responses((status = 200, description = "the receipt", body = Object), ReceiptProblems),
+    responses((status = 200, description = "the receipt", body = ReceiptBody), ReceiptProblems),
 )]
 async fn receipt(
     State(api): State<Arc<Api>>,
@@ -389,7 +395,8 @@ async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Failed> {
     tag = "operation",
     responses((status = 200, description = "the metrics", body = String, content_type = "text/plain"), MetricsProblems),
 )]
-async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, Failed> {
+async fn metrics(State(api): State<Arc<Api>>, asker: Asker) -> Result<Response, Failed> {
+    let _place = api.metrics.take(asker)?;
     let text = api.in_time(api.backend.metrics()).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

@@ -36,6 +36,12 @@ pub enum BenchError {
         /// The most.
         most: usize,
     },
+    /// The answers of a row are longer than any nodes' together.
+    #[error("the answers have more than {most} bytes together")]
+    TooMuch {
+        /// The most.
+        most: usize,
+    },
     /// A node's answer does not verify.
     #[error("the answer of {node} does not verify")]
     NotVerified {

@@ -24,6 +24,8 @@ use crate::{BenchError, Ceiling, Latencies, Row};
 const TIMEOUT: Duration = Duration::from_secs(40);
 /// The most bytes of an answer.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// The most bytes of all answers of a row, which are held until it has ended.
+const MAX_HELD_BYTES: usize = 1 << 30;
 /// The most characters of what a node says that are told.
 const MAX_SAID: usize = 400;
 
@@ -93,7 +95,7 @@ impl Load {
             .iter()
             .map(|request| serde_json::to_vec(request).map(Bytes::from).map_err(BenchError::Request))
             .collect::<Result<_, _>>()?;
-        let next = Arc::new(AtomicUsize::new(0));
+        let (next, held) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let started = Instant::now();
         let mut workers = JoinSet::new();
         for worker in 0..in_flight.get() {
@@ -104,6 +106,7 @@ impl Load {
                 node,
                 Arc::clone(&bodies),
                 Arc::clone(&next),
+                Arc::clone(&held),
             ));
         }
         let mut sent = Vec::with_capacity(requests.len());
@@ -149,6 +152,7 @@ async fn ask_all(
     node: usize,
     bodies: Arc<[Bytes]>,
     next: Arc<AtomicUsize>,
+    held: Arc<AtomicUsize>,
 ) -> Result<Vec<Sent>, BenchError> {
     let mut sent = Vec::new();
     loop {
@@ -156,6 +160,9 @@ async fn ask_all(
         let Some(body) = bodies.get(request) else { return Ok(sent) };
         let started = Instant::now();
         let body = ask(&http, &base, body.clone()).await?;
+        if held.fetch_add(body.len(), Ordering::Relaxed) + body.len() > MAX_HELD_BYTES {
+            return Err(BenchError::TooMuch { most: MAX_HELD_BYTES });
+        }
         sent.push(Sent { taken: started.elapsed(), node, request, body });
     }
 }

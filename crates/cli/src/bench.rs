@@ -99,6 +99,7 @@ fn failed(error: BenchError) -> Exit {
         BenchError::NotVerified { .. }
         | BenchError::Unreadable { .. }
         | BenchError::TooLong { .. }
+        | BenchError::TooMuch { .. }
         | BenchError::NoNode { .. } => Exit::not_verified(error),
         BenchError::Http(_) => Exit::unavailable(error),
         BenchError::Nothing

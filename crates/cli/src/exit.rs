@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use countersign_client::ClientError;
+use countersign_client::{ClientError, NodeFailure};
 use countersign_receipt::Evidence;
 use countersign_types::{Failure, FailureKind, action::ManifestError};
 
@@ -137,21 +137,30 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// What nodes did of which none counts alone: it is as each says where all say the same, and for now not to be had otherwise.
+    fn of_all(error: &ClientError, nodes: &[NodeFailure]) -> Self {
+        let says = |node: &NodeFailure| match node.error.failure() {
+            _ if node.error.is_lie() => Self::new(9, "not-verified", error),
+            Some(failure) => Self::of_failure(failure, error.to_string()),
+            None => Self::new(4, "unavailable", error),
+        };
+        let mut said: Vec<Self> = nodes.iter().map(says).collect();
+        let one_code = said.windows(2).all(|pair| pair[0].code == pair[1].code);
+        if !one_code {
+            said.retain(|exit| exit.code == 4);
+        }
+        // whoever says more than that it is silent
+        said.sort_by_key(|exit| exit.failure.is_some());
+        said.pop().unwrap_or_else(|| Self::new(4, "unavailable", error))
+    }
+}
+
 impl From<ClientError> for Exit {
     fn from(error: ClientError) -> Self {
         match &error {
             ClientError::Failed { failure, .. } => Self::of_failure(failure, error.to_string()),
-            ClientError::NoAnswer { nodes, .. } => {
-                let lie = nodes.iter().any(|node| node.error.is_lie());
-                let last = nodes.iter().rev().find_map(|node| node.error.failure().cloned());
-                let mut exit = match (lie, &last) {
-                    (true, _) => Self::new(9, "not-verified", &error),
-                    (false, Some(failure)) => Self::of_failure(failure, error.to_string()),
-                    (false, None) => Self::new(4, "unavailable", &error),
-                };
-                exit.failure = last.map(Box::new);
-                exit
-            }
+            ClientError::NoAnswer { nodes, .. } => Self::of_all(&error, nodes),
             ClientError::Http(_) => Self::new(1, "unexpected", &error),
             ClientError::Request(request) if request.is_unauthorised() => {
                 Self::new(6, "unauthorised", &error)
@@ -167,5 +176,40 @@ impl From<ClientError> for Exit {
             | ClientError::Publication(_)
             | ClientError::Trust(_) => Self::new(8, "invalid", &error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use countersign_client::NodeError;
+
+    use super::*;
+
+    fn code_of(errors: Vec<NodeError>) -> (u8, &'static str) {
+        let node = "http://localhost:8470".parse::<countersign_client::Url>().expect("an address");
+        let nodes = errors.into_iter().map(|error| NodeFailure { node: node.clone(), error }).collect();
+        let exit = Exit::from(ClientError::NoAnswer { waited: Duration::ZERO, nodes });
+        (exit.code, exit.kind)
+    }
+
+    #[test]
+    fn one_node_alone_does_not_say_how_a_call_ends() {
+        let says = |kind| NodeError::Failure(Failure::new(kind, "so it says"));
+        let silent = || NodeError::Timeout { waited: Duration::ZERO };
+        let lie = || NodeError::Unfounded { expected: 2, got: 1 };
+        for kind in [FailureKind::Refused, FailureKind::Unauthorised, FailureKind::UnknownAction] {
+            for answers in [vec![says(kind), silent()], vec![silent(), says(kind)], vec![lie(), says(kind)]] {
+                assert_eq!(code_of(answers), (4, "unavailable"), "{kind:?}");
+            }
+            let alike = code_of(vec![says(kind), says(kind)]);
+            assert_eq!(alike, code_of(vec![says(kind)]));
+            assert_eq!(alike.1, kind.name());
+        }
+        assert_eq!(code_of(vec![lie(), silent()]), (4, "unavailable"));
+        assert_eq!(code_of(vec![lie(), lie()]), (9, "not-verified"));
+        assert_eq!(code_of(vec![says(FailureKind::Busy), silent(), lie()]), (4, "busy"));
+        assert_eq!(code_of(Vec::new()), (4, "unavailable"));
     }
 }

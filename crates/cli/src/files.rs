@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use clap::Subcommand;
 use countersign_client::{LocalSigner, RequestSigner};
+use countersign_node::{backup, forbid_core_dumps};
 use countersign_types::{B256, Bytes, NodeKey};
 use rand_core::{OsRng, RngCore};
 use serde::de::DeserializeOwned;
@@ -19,6 +19,9 @@ use crate::{exit::Exit, output::Output};
 
 /// The mode of a file that only its owner may read.
 const PRIVATE: u32 = 0o600;
+
+/// The bytes of a secret key.
+const KEY_BYTES: usize = 32;
 
 /// Keys of callers and publishers.
 #[derive(Subcommand)]
@@ -61,35 +64,22 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
 }
 
 fn make_key(path: &Path) -> Result<LocalSigner, Exit> {
+    forbid_core_dumps();
     let (key, secret) = loop {
-        let mut bytes = Zeroizing::new([0; 32]);
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         OsRng.fill_bytes(bytes.as_mut_slice());
         // as good as never refused: zero, or not below the group's order
         if let Ok(key) = NodeKey::from_bytes(*bytes) {
             break (key, bytes);
         }
     };
-    let text = Zeroizing::new(format!("{}\n", Bytes::copy_from_slice(secret.as_slice())));
-    write_new(path, &text, PRIVATE)?;
+    write_new(path, &key_text(&secret), PRIVATE)?;
     LocalSigner::from_bytes(*key.to_bytes()).map_err(Exit::invalid)
 }
 
-/// Writes a file that must not exist.
+/// Writes a file that must not exist, whole or not at all.
 pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Exit> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| {
-            let path = path.display();
-            Exit::invalid_input(if error.kind() == io::ErrorKind::AlreadyExists {
-                format!("{path} exists and is not overwritten: name another file")
-            } else {
-                format!("cannot write {path}: {error}")
-            })
-        })
+    backup::write_new_with_mode(path, text.as_bytes(), mode).map_err(Exit::invalid)
 }
 
 /// Reads a file of secret keys, which only its owner can read.
@@ -106,13 +96,41 @@ pub(crate) fn private_text(path: &Path) -> Result<Zeroizing<String>, Exit> {
 
 /// Reads a secret key: 0x and 64 hexadecimal digits, in a file that only its owner can read.
 pub(crate) fn signer(path: &Path) -> Result<LocalSigner, Exit> {
+    forbid_core_dumps();
     let text = private_text(path)?;
-    let bytes: Option<[u8; 32]> =
-        text.trim().parse::<Bytes>().ok().and_then(|bytes| bytes.as_ref().try_into().ok());
-    let bytes = bytes.map(Zeroizing::new).ok_or_else(|| {
+    let secret = key_bytes(text.trim()).ok_or_else(|| {
         Exit::invalid_input(format!("{} is no key: expected 0x and 64 hexadecimal digits", path.display()))
     })?;
-    LocalSigner::from_bytes(*bytes).map_err(Exit::invalid)
+    LocalSigner::from_bytes(*secret).map_err(Exit::invalid)
+}
+
+/// A secret key as it stands in its file, with a line end. There is room for all of it from the start, so that no copy stays
+/// behind in an outgrown buffer.
+fn key_text(secret: &[u8; KEY_BYTES]) -> Zeroizing<String> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Zeroizing::new(String::with_capacity(2 + 2 * KEY_BYTES + 1));
+    text.push_str("0x");
+    for byte in secret {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from(DIGITS[usize::from(digit)]));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// A secret key's bytes, without a copy that is not wiped. The 0x may be left out.
+fn key_bytes(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    let digits: &[u8; 2 * KEY_BYTES] = digits.as_bytes().try_into().ok()?;
+    let mut secret = Zeroizing::new([0u8; KEY_BYTES]);
+    for (byte, pair) in secret.iter_mut().zip(digits.as_chunks::<2>().0) {
+        for digit in pair {
+            let value = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
+            *byte = (*byte << 4) | value;
+        }
+    }
+    Some(secret)
 }
 
 /// Reads a JSON file.
@@ -141,4 +159,42 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
 /// A nonce or another 32 bytes from the command line.
 pub(crate) fn bytes32(text: &str) -> Result<B256, String> {
     text.parse().map_err(|_| format!("expected 0x and 64 hexadecimal digits (32 bytes), got {text:.80}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_was_written() {
+        let mut secret = [0xab; KEY_BYTES];
+        (secret[0], secret[KEY_BYTES - 1]) = (0x01, 0xf0);
+        let text = key_text(&secret);
+        assert_eq!(*text, format!("0x01{}f0\n", "ab".repeat(KEY_BYTES - 2)));
+        let bare = text.trim().trim_start_matches("0x");
+        for text in [text.trim().to_owned(), bare.to_owned(), format!("0X{}", bare.to_uppercase())] {
+            assert_eq!(key_bytes(&text).expect("a key").as_slice(), secret, "{text}");
+        }
+        let (short, long) = (&bare[1..], format!("{bare}0"));
+        let (signed, wide) = (format!("+{short}"), format!("\u{e9}{}", &bare[2..]));
+        for text in ["", "0x", short, &long, &signed, &wide, &format!("0x0x{}", &bare[2..])] {
+            assert!(key_bytes(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_new_and_alone_in_its_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        write_new(&path, "whole", 0o644).expect("new");
+        let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode & !0o644, 0, "{mode:o}");
+        let error = write_new(&path, "another", PRIVATE).expect_err("it is there");
+        assert!(error.message.contains("exists and is not overwritten"), "{error}");
+        assert_eq!(fs::read_to_string(&path).expect("readable"), "whole");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "something else is left");
+
+        let nowhere = write_new(&folder.path().join("none/file"), "whole", PRIVATE).expect_err("no folder");
+        assert!(nowhere.message.starts_with("cannot write") && !nowhere.causes.is_empty(), "{nowhere:?}");
+    }
 }

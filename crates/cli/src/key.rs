@@ -41,7 +41,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct SpecArguments {
     /// A JSON file with the whole spec: what `countersign key show --json` prints as "spec".
-    #[arg(long, conflicts_with_all = ["action", "config", "payloads", "owner", "salt"])]
+    #[arg(long, conflicts_with_all = ["scheme", "action", "config", "payloads", "owner", "salt"])]
     spec: Option<PathBuf>,
     /// The signature scheme: schnorr-secp256k1 (RFC 9591; a contract verifies it), bip340 (Taproot) or ed25519.
     #[arg(long, default_value_t = Scheme::SchnorrSecp256k1)]

@@ -153,11 +153,16 @@ fn shown(key: &NodePublicKey, output: &mut Output, next: impl FnOnce() -> String
     })
 }
 
+/// What compiles actions: this program, as a child.
+pub(crate) fn compiler(config: &countersign_action::Config) -> Result<Compiler, Exit> {
+    let program = env::current_exe().map_err(Exit::unexpected)?;
+    Ok(Compiler::new(program, vec![COMPILE.into()], config))
+}
+
 fn serve(config: &std::path::Path, output: &mut Output) -> Result<(), Exit> {
     let config = NodeConfig::load(config).map_err(Exit::invalid)?;
     logging::start(&config.log).map_err(Exit::invalid)?;
-    let program = env::current_exe().map_err(Exit::unexpected)?;
-    let compiler = Compiler::new(program, vec![COMPILE.into()], &config.actions.host);
+    let compiler = compiler(&config.actions.host)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

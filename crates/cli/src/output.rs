@@ -37,7 +37,7 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> Result<(), Exit> {
         if self.json {
-            print(&serde_json::to_string_pretty(value).map_err(Exit::unexpected)?);
+            print(&terminal::json(&serde_json::to_string_pretty(value).map_err(Exit::unexpected)?));
         } else {
             print(&terminal::lines(&text()));
         }
@@ -70,7 +70,7 @@ impl Output {
                 "disagreement": failure.and_then(|failure| failure.disagreement.as_ref()),
                 "evidence": exit.evidence,
             }});
-            print(&format!("{document:#}"));
+            print(&terminal::json(&format!("{document:#}")));
         }
         self.say(format!("error: {}", exit.message));
         for cause in &exit.causes {

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     exit::Exit,
     files,
+    node::compiler,
     output::{Output, facts, table},
     sign::{NODE, NodeArguments, node_url, now_ms, runtime},
     trust::TrustArguments,
@@ -120,7 +121,8 @@ fn verify(arguments: &VerifyArguments, output: &mut Output) -> Result<(), Exit> 
     let trust = arguments.network.trust()?;
     let attested = trust.attested(&receipt).map_err(Exit::not_verified)?;
     let holds = trust.complete(&receipt, attested.clone());
-    let replayed = if arguments.action.no_replay {
+    // of what no member signed nothing is run: it is anybody's program
+    let replayed = if arguments.action.no_replay || attested.votes.is_empty() {
         Ok(false)
     } else {
         run_again(&arguments.action, arguments.network.genesis()?, &receipt, &attested)
@@ -211,7 +213,8 @@ fn not_at_hand(receipt: &Receipt) -> Exit {
     ))
 }
 
-/// Runs the action again, compiled here.
+/// Runs the action again. One dishonest member's vote is enough to come here, so it is compiled as nodes compile strangers'
+/// components: in a process with limits of its own.
 async fn replay(
     receipt: &Receipt,
     attested: &Attested,
@@ -220,7 +223,8 @@ async fn replay(
 ) -> Result<(), Exit> {
     let config = Config::default();
     let engine = Engine::new(&config).map_err(Exit::unexpected)?;
-    let host = Host::new(&config, engine, Compilation::InProcess, None).map_err(Exit::unexpected)?;
+    let compilation = Compilation::Child(compiler(&config)?);
+    let host = Host::new(&config, engine, compilation, None).map_err(Exit::unexpected)?;
     let action = host.prepare(component).await.map_err(Exit::invalid)?;
     let script = script.map(Script::new).transpose().map_err(Exit::invalid)?;
     let script = host.compile_script(&action, script.as_ref()).await.map_err(Exit::invalid)?;
@@ -230,7 +234,7 @@ async fn replay(
         Err(error @ ReplayError::Engine { .. }) => Err(other_engine(receipt, &error)),
         Err(error @ ReplayError::NotRun(_)) => Err(Exit::unexpected(error)),
         Err(ReplayError::Evidence(evidence)) => Err(Exit::evidence(evidence)),
-        Err(error @ ReplayError::Changed { .. }) => Err(Exit::not_verified(error)),
+        Err(error @ (ReplayError::Changed { .. } | ReplayError::NoVotes)) => Err(Exit::not_verified(error)),
     }
 }
 
@@ -293,10 +297,29 @@ fn utc(ms: u64) -> String {
     at.map_or_else(|| format!("{ms} ms since 1970"), |at| format!("{at:.3}"))
 }
 
-/// Bytes as text, where they are one.
+/// Bytes as the command takes them: as text where they are one, else in hexadecimal.
 fn text(bytes: &Bytes) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.is_empty() && terminal::is_plain(text) => text.to_owned(),
+        Ok(text) if !text.is_empty() && terminal::is_plain(text) => format!("text:{text}"),
         Ok(_) | Err(_) => bytes.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_the_text_of_their_digits_are_told_apart() {
+        let shown = |bytes: &'static [u8]| text(&Bytes::from_static(bytes));
+        assert_eq!(shown(b"hello"), "text:hello");
+        assert_eq!(shown(b"0xfead"), "text:0xfead");
+        assert_eq!(shown(&[0xfe, 0xad]), "0xfead");
+        assert_eq!(shown(b""), "0x");
+        assert_eq!(shown(b"two\nlines"), "0x74776f0a6c696e6573");
+        for bytes in [&b"hello"[..], b"0xfead", &[0xfe, 0xad], b""] {
+            let read = crate::files::bytes(&shown(bytes)).expect("the command takes it");
+            assert_eq!(&read[..], bytes);
+        }
     }
 }

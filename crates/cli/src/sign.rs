@@ -239,7 +239,8 @@ fn show(answer: &SignResponse, verified: bool, output: &mut Output) -> Result<()
                 ]
             })
             .collect();
-        format!("{}\n{}", facts(&lines), table(&["node", "said", "because"], rows))
+        let said = "what the answering node says of the members (not verified):";
+        format!("{}\n{said}\n{}", facts(&lines), table(&["node", "said", "because"], rows))
     })
 }
 

@@ -16,7 +16,7 @@ use countersign_types::{
     failure::{Disagreement, Saw},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// It colours, writes to the clipboard, turns the direction, and forges a line.
@@ -86,14 +86,26 @@ fn run(folder: &TempDir, nodes: &[SocketAddr], arguments: &[&str]) -> Output {
     command.output().expect("the program runs")
 }
 
+/// Whether a terminal would obey it.
+fn is_order(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
+    (c.is_control() && c != '\n') || turns || matches!(c, '\u{61c}' | '\u{2028}' | '\u{2029}')
+}
+
+/// The one document that a command with `--json` prints, in which nothing is an order either.
+fn document(output: &Output) -> Value {
+    let text = std::str::from_utf8(&output.stdout).expect("text");
+    assert!(!text.contains(is_order), "{text:?}");
+    for escaped in [r"\u001b]52", r"\u009b8m", r"\u202e"] {
+        assert!(text.contains(escaped), "what was said is not told: {text}");
+    }
+    serde_json::from_str(text).expect("one JSON document")
+}
+
 /// Both outputs, in which nothing is an order and so many lines say whether something is verified.
 fn harmless(output: Output, verified: usize) -> String {
     let both = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
-    let order = |c: char| {
-        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
-        (c.is_control() && c != '\n') || turns || matches!(c, '\u{61c}' | '\u{2028}' | '\u{2029}')
-    };
-    assert!(!both.contains(order), "{both:?}");
+    assert!(!both.contains(is_order), "{both:?}");
     let said = both.lines().filter(|line| line.trim_start().starts_with("verified")).count();
     assert_eq!(said, verified, "{both}");
     assert!(both.contains(r"\u{1b}]52"), "what was said is not shown: {both}");
@@ -185,10 +197,10 @@ fn an_answer_is_shown_and_says_once_whether_it_is_verified() {
     assert!(output.status.success());
     let said = harmless(output, 1);
     assert!(said.contains("verified      no: post the request"), "{said}");
+    assert!(said.contains("what the answering node says of the members (not verified):"), "{said}");
 
-    let json = run(&folder, &[answers(200, &answer())], &["--json", "result", &request]);
-    let same: SignResponse = serde_json::from_slice(&json.stdout).expect("one JSON document");
-    assert_eq!(same, answer(), "programs are told what was said");
+    let output = run(&folder, &[answers(200, &answer())], &["--json", "result", &request]);
+    assert_eq!(document(&output), json!(answer()), "programs are told what was said");
 }
 
 #[test]
@@ -196,9 +208,16 @@ fn actions_and_networks_are_shown() {
     let folder = TempDir::new().expect("a folder");
     let list = answers(200, &ActionList { actions: vec![info()] });
     harmless(run(&folder, &[list], &["action", "list"]), 0);
-    let id = info().action_id.to_string();
-    harmless(run(&folder, &[answers(200, &info())], &["action", "show", &id]), 0);
-    harmless(run(&folder, &[answers(200, &network())], &["node", "status"]), 0);
+    let output = run(&folder, &[list], &["--json", "action", "list"]);
+    assert_eq!(document(&output)["actions"], json!([info()]));
+
+    let (id, node) = (info().action_id.to_string(), answers(200, &info()));
+    harmless(run(&folder, &[node], &["action", "show", &id]), 0);
+    assert_eq!(document(&run(&folder, &[node], &["--json", "action", "show", &id])), json!(info()));
+
+    let node = answers(200, &network());
+    harmless(run(&folder, &[node], &["node", "status"]), 0);
+    assert_eq!(document(&run(&folder, &[node], &["--json", "node", "status"])), json!(network()));
 }
 
 #[test]
@@ -210,7 +229,15 @@ fn errors_are_told() {
         let output = run(&folder, &[problem], &["result", &request]);
         assert!(!output.status.success());
         harmless(output, 0);
+        let output = run(&folder, &[problem], &["--json", "result", &request]);
+        document(&output);
+        harmless(output, 0);
     }
+    let said = failure(FailureKind::Disagreement);
+    let problem = answers(said.kind.status(), &Problem::from(said));
+    let told = document(&run(&folder, &[problem], &["--json", "result", &request]));
+    assert_eq!(told["error"]["nodes"][0]["reason"], EVIL);
+    assert_eq!(told["error"]["disagreement"]["what"], EVIL);
     // what is wrong with an answer repeats of it
     let other = json!({ "type": evil(), "title": "", "status": 400, "detail": "" });
     harmless(run(&folder, &[answers(400, &other)], &["result", &request]), 0);
@@ -229,4 +256,5 @@ fn files_are_no_better() {
     let output = run(&folder, &[], &["network", "show", "--genesis", "evil.json"]);
     assert!(!output.status.success());
     harmless(output, 0);
+    document(&run(&folder, &[], &["--json", "network", "show", "--genesis", "evil.json"]));
 }

@@ -101,8 +101,9 @@ impl Client {
 
     /// Hears so many nodes before it takes a refusal, or another verdict of an action, for the answer: at most as many as there are,
     /// one by default. Each further one costs another run on all nodes. Fewer liars than that cannot talk the client out of
-    /// signatures that another node, which it reaches, gives before the deadline. A node that it cannot reach is asked again until
-    /// one other has given a verdict, or as many have said that they know no such action.
+    /// signatures that another node, which it reaches, gives before the deadline; and where fewer nodes than that give a verdict by
+    /// then, there is no answer ([`ClientError::NoAnswer`]). A node that it cannot reach is asked again until as many others have given
+    /// a verdict, or said that they know no such action.
     #[must_use]
     pub fn with_opinions(mut self, nodes: usize) -> Self {
         self.opinions = nodes;

@@ -114,8 +114,7 @@ impl Course {
             }
             Meaning::Silence => State::Again { at: now + pause, silent: true },
         };
-        let verdicts = self.nodes.iter().filter(|place| place.state == State::Decided).count();
-        if verdicts >= self.opinions {
+        if self.say(State::Decided) >= self.opinions {
             self.decided_at.get_or_insert(now);
         }
     }
@@ -146,10 +145,13 @@ impl Course {
     }
 
     /// Whose word the call ends with where there is no answer: a verdict before "not here", and that before one node's view.
-    /// A view, and of a request for signatures "not here" too, counts only if nobody else may still have an answer. None: there is
-    /// only the list of what each did.
+    /// A view, and of a request for signatures "not here" too, counts only if nobody else may still have an answer, and a verdict
+    /// on it only if as many nodes give one as are to be heard. None: there is only the list of what each did.
     pub(crate) fn word(&self) -> Option<usize> {
         let last = |state| self.nodes.iter().rposition(|place| place.state == state);
+        if self.work == Work::Sign && (1..self.opinions).contains(&self.say(State::Decided)) {
+            return None;
+        }
         let is_silent = self.is_under_way() && !self.is_settled();
         let waits = is_silent || (0..self.nodes.len()).any(|node| self.again(node).is_some());
         let not_here = last(State::NotHere).filter(|_| self.work != Work::Sign || !waits);
@@ -162,12 +164,16 @@ impl Course {
     /// For signatures that takes more: who is silent may be signing. So it is settled only once nobody is under way, and by as
     /// many nodes as are to be heard; one node's view settles nothing, as the client has checked the request.
     fn is_settled(&self) -> bool {
-        let say = |state| self.nodes.iter().filter(|place| place.state == state).count();
-        let (decided, not_here) = (say(State::Decided), say(State::NotHere));
+        let (decided, not_here) = (self.say(State::Decided), self.say(State::NotHere));
         match self.work {
-            Work::Sign => !self.is_under_way() && (decided > 0 || not_here >= self.opinions),
-            Work::Look | Work::Transfer => decided + not_here + say(State::OneView) > 0,
+            Work::Sign => !self.is_under_way() && decided.max(not_here) >= self.opinions,
+            Work::Look | Work::Transfer => decided + not_here + self.say(State::OneView) > 0,
         }
+    }
+
+    /// How many nodes are in this state.
+    fn say(&self, state: State) -> usize {
+        self.nodes.iter().filter(|place| place.state == state).count()
     }
 
     fn is_under_way(&self) -> bool {

@@ -115,6 +115,16 @@ impl Case {
         }
     }
 
+    /// Has the signers vote over the package as it is now.
+    pub fn votes_again(&mut self) {
+        let network = self.genesis.network_id();
+        let package = self.receipt.package.hash(network);
+        for (member, part) in &mut self.receipt.signers {
+            let vote = Vote { package, ..part.vote.vote };
+            part.vote = vote.sign(network, world().identity(*member));
+        }
+    }
+
     /// The receipt of what three of the members say that has happened.
     pub fn of(scheme: Scheme, story: Story) -> Self {
         let Story { manifest, config, params, engine, time_ms, reads, verdict, callers, attempt } = story;

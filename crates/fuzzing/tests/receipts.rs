@@ -224,3 +224,29 @@ fn a_receipt_is_told_in_words() {
     assert_eq!(said.signed[0].content.as_ref(), b"released");
     assert_eq!(said.signers.iter().map(|signer| signer.member.get()).collect::<Vec<_>>(), [1, 2, 3]);
 }
+
+#[test]
+fn who_did_not_say_what_it_saw_is_not_said_to_have() {
+    let mut case = Case::of(Scheme::Ed25519, Story::identical());
+    let package = &mut case.receipt.package;
+    let member = |number| Identifier::new(number).expect("not zero");
+    let fourth = member(4);
+    package.records.insert(fourth, package.records[&member(1)].clone());
+    package.base.insert(fourth);
+    case.votes_again();
+    let trust = case.trust();
+    let checked = trust.check(&case.receipt).expect("the signers signed just this");
+    for read in trust.explain(&case.receipt, &checked).reads {
+        let saw: Vec<u16> = read.saw.iter().map(|(member, _)| member.get()).collect();
+        assert_eq!(saw, [1, 2, 3], "{}", read.read);
+    }
+}
+
+#[test]
+fn a_manifest_that_no_node_takes_is_named() {
+    let mut story = Story::priced();
+    story.manifest.name = "No name".into();
+    let case = Case::of(Scheme::Ed25519, story);
+    let error = case.trust().check(&case.receipt).expect_err("no action has such a manifest");
+    assert!(matches!(error, CheckError::Manifest(_)), "{error}");
+}

@@ -129,14 +129,15 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// The file is not a configuration. The line itself is not shown: it may hold a provider's credentials.
+    /// The file is not a configuration. Neither the line nor a value in it is shown: it may be a passphrase or hold a provider's
+    /// credentials.
     #[error("{} is not a valid configuration: line {line}: {problem}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
         /// Where, from 1.
         line: usize,
-        /// What is wrong.
+        /// The key, where it is known, and what is wrong.
         problem: String,
     },
     /// The node has no genesis yet.
@@ -159,8 +160,55 @@ impl ConfigError {
     fn parse(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
-        Self::Parse { path: path.into(), line, problem: error.message().to_owned() }
+        let mut problem = without_values(error.message());
+        if let Some(key) = key_of(error) {
+            problem = format!("{key}: {problem}");
+        }
+        Self::Parse { path: path.into(), line, problem }
     }
+}
+
+/// What is wrong, without the values that serde quotes. What is left are words of this program and keys.
+fn without_values(message: &str) -> String {
+    // a name as it stands, which may hold what seems to be its end
+    if let Some(quoted) = message.strip_prefix("unknown variant `") {
+        let after = quoted.rfind("`, expected ").map_or("", |end| &quoted[end + 1..]);
+        return format!("unknown variant{after}");
+    }
+    // a number that is out of range is shown, one in the place of something else may be a passphrase
+    for number in ["integer", "floating point"] {
+        if let Some(quoted) = message.strip_prefix(&format!("invalid type: {number} `")) {
+            let after = quoted.split_once('`').map_or("", |(_, after)| after);
+            return format!("invalid type: {number}{after}");
+        }
+    }
+    let (mut told, mut rest) = (String::new(), message);
+    while let Some((before, quoted)) = rest.split_once("string \"") {
+        told.push_str(before);
+        told.push_str("a string");
+        rest = after_string(quoted);
+    }
+    told + rest
+}
+
+/// What follows a string that [`fmt::Debug`](std::fmt::Debug) wrote, from behind its opening quotation mark.
+fn after_string(quoted: &str) -> &str {
+    let mut is_escaped = false;
+    let end = quoted.find(|c: char| {
+        let ends = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        ends
+    });
+    end.map_or("", |end| &quoted[end + 1..])
+}
+
+/// The key whose value is wrong, as "in `api.listen`". The error shows it where it cannot show the line.
+fn key_of(error: &toml::de::Error) -> Option<String> {
+    let mut without_line = error.clone();
+    without_line.set_input(None);
+    let shown = without_line.to_string();
+    let key = shown.strip_prefix(error.message())?.trim();
+    (!key.is_empty()).then(|| key.to_owned())
 }
 
 impl NodeConfig {
@@ -298,6 +346,47 @@ mod tests {
             assert!(error.contains("line 7"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_names_key_and_line_and_quotes_no_value() {
+        let url = "[[chains]]\nchain_id = 1\nproviders = [\"https://rpc.example/v3/hunter2\"]";
+        let wrong = [
+            ("passphrase = \"hunter2\"", "passphrase"),
+            ("passphrase = \"\"\"hunter2\"\"\"", "passphrase"),
+            (r#"passphrase = "a \"hunter2\\\" string \"hunter2\\""#, "passphrase"),
+            ("passphrase = \"unknown variant `hunter2`, expected `hunter2\"", "passphrase"),
+            ("passphrase = 27182818", "passphrase"),
+            ("passphrase = 2718.2818", "passphrase"),
+            (url, "chains.providers"),
+            ("[api]\nmax_transfers = 'hunter2'", "api.max_transfers"),
+            ("[log]\nformat = 'hunter2'", "log.format"),
+            ("[log]\nformat = 'text`, expected `hunter2'", "log.format"),
+        ];
+        for (lines, key) in wrong {
+            let text = format!("data = 'd'\ngenesis = 'g'\n{lines}\n");
+            let error = NodeConfig::parse(Path::new("node.toml"), &text).expect_err("no configuration");
+            let told = error.to_string();
+            let place = format!("line {}: in `{key}`: ", 2 + lines.lines().count());
+            assert!(told.contains(&place) && told.contains("expected"), "{told}");
+            for secret in ["hunter2", "2718", "rpc.example"] {
+                assert!(!format!("{told} {error:?}").contains(secret), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_in_an_error() {
+        let low = "invalid value: integer `0`, expected a nonzero u32";
+        let unknown = "unknown field `listn`, expected `listen`";
+        for message in [low, unknown, "missing field `data`"] {
+            assert_eq!(without_values(message), message);
+        }
+        let told = without_values(r#"invalid type: string "a\"b\\", expected a map"#);
+        assert_eq!(told, "invalid type: a string, expected a map");
+        assert_eq!(without_values(r#"invalid value: string "it never ends\""#), "invalid value: a string");
+        let told = without_values("unknown variant `a`, expected `b` or `c`");
+        assert_eq!(told, "unknown variant, expected `b` or `c`");
     }
 
     #[test]

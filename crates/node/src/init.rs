@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,10 @@ use countersign_store::{CreateError, IdentityFile, IdentityFileError, Store};
 use countersign_types::{Genesis, GenesisError, NetworkId, NodePublicKey};
 use secrecy::SecretString;
 
-use crate::config::{ConfigError, IDENTITY_FILE, NodeConfig, load_genesis};
+use crate::{
+    backup::{WriteError, write_new},
+    config::{ConfigError, IDENTITY_FILE, NodeConfig, load_genesis},
+};
 
 /// The configuration file in a node's folder.
 pub const CONFIG_FILE: &str = "node.toml";
@@ -43,6 +46,9 @@ pub enum InitError {
         /// Why.
         source: io::Error,
     },
+    /// The configuration cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The sealed identity.
     #[error("the sealed identity cannot be used")]
     Identity(#[from] IdentityFileError),
@@ -88,7 +94,7 @@ pub fn init(
     let key = IdentityFile::create(&identity, passphrase, kdf)?;
     let config = folder.join(CONFIG_FILE);
     if !config.exists() {
-        write_private(&config, example(passphrase_file)?.as_bytes())?;
+        write_new(&config, example(passphrase_file)?.as_bytes())?;
     }
     let public = folder.join(PUBLIC_KEY_FILE);
     fs::write(&public, format!("{}\n", key.public_key()))
@@ -132,16 +138,4 @@ fn example(passphrase_file: Option<&Path>) -> Result<String, InitError> {
     let absolute = std::path::absolute(file).map_err(|source| InitError::Io { path: file.into(), source })?;
     let line = format!("file = {}", toml::Value::String(absolute.display().to_string()));
     Ok(CONFIG_EXAMPLE.replacen(PASSPHRASE_LINE, &line, 1))
-}
-
-fn write_private(path: &Path, content: &[u8]) -> Result<(), InitError> {
-    use io::Write;
-
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(content))
-        .map_err(|source| InitError::Io { path: path.into(), source })
 }

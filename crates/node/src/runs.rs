@@ -177,7 +177,7 @@ impl Runs {
         outcome(replay.end, &run.request.request().key).ok()
     }
 
-    /// Whether this node can run the action in this session: it has the action, and accepts the pins.
+    /// P8: whether this node can run the action in this session: it has the action, and accepts the pins.
     async fn check(&self, run: &Run) -> Result<Arc<Ready>, Failure> {
         let ready = self.library.ready(run.context.action).await?;
         let pinned: BTreeSet<u64> = run.context.pins.iter().map(|pin| pin.chain_id).collect();

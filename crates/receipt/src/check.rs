@@ -8,7 +8,8 @@ use countersign_agreement::{
 use countersign_threshold::{AggregateError, RootError, RootPublic, SignatureShare};
 use countersign_types::{
     ActionId, Context, Identifier, KeyId, NetworkId, Outcome, OutcomeHash, PackageHash, PublicKey,
-    RequestDigest, RequestError, SessionId, ValidRequest, outcome::OutcomeError, read::RecordedRead,
+    RequestDigest, RequestError, SessionId, ValidRequest, action::ManifestError, outcome::OutcomeError,
+    read::RecordedRead,
 };
 
 use crate::{
@@ -73,6 +74,9 @@ pub enum CheckError {
         /// The manifest's.
         got: ActionId,
     },
+    /// The manifest is one that no node takes.
+    #[error("the manifest does not count: {0}")]
+    Manifest(#[from] ManifestError),
     /// The terms pin other chains than the manifest lists.
     #[error("the terms pin the chains {got:?}, the manifest lists {expected:?}")]
     Pins {
@@ -337,6 +341,7 @@ impl Trust {
         if manifest.action_id() != expected {
             return Err(CheckError::Action { expected, got: manifest.action_id() });
         }
+        manifest.validate()?;
         let session = terms.id(network);
         if package.session != session {
             return Err(CheckError::Session { expected: session, got: package.session });

@@ -1,9 +1,9 @@
 //! A receipt that holds, as data for people: what was asked, read, decided and signed.
 
-use countersign_agreement::AgreedEntry;
+use countersign_agreement::{AgreedEntry, Package};
 use countersign_types::{
-    ActionId, Address, Bytes, EngineId, Identifier, KeyId, NetworkId, Outcome, Pin, PublicKey, RecordEntry,
-    RequestDigest, Scheme, SessionId, Signature,
+    ActionId, Address, Bytes, EngineId, Identifier, KeyId, NetworkId, Outcome, Pin, PublicKey, Record,
+    RecordEntry, RequestDigest, Scheme, SessionId, Signature,
     read::{ReadValue, RecordedRead},
     terminal,
 };
@@ -66,7 +66,7 @@ pub struct ExplainedRead {
     pub rule: String,
     /// What they agreed on, cut.
     pub agreed: String,
-    /// What each member saw; all the same under the rule `identical`.
+    /// What each member says that it saw, of those that signed it or a vote over it; all the same under the rule `identical`.
     pub saw: Vec<(Identifier, String)>,
 }
 
@@ -142,7 +142,7 @@ fn reads(receipt: &Receipt, checked: &Checked) -> Vec<ExplainedRead> {
         .flat_map(|((position, entry), read)| match entry {
             AgreedEntry::Identical { .. } => {
                 let agreed = shown(read);
-                let saw = receipt.package.records.keys().map(|member| (*member, agreed.clone())).collect();
+                let saw = attested(receipt).map(|(member, _)| (member, agreed.clone())).collect();
                 vec![ExplainedRead {
                     read: read.read().to_string(),
                     field: None,
@@ -166,13 +166,22 @@ fn reads(receipt: &Receipt, checked: &Checked) -> Vec<ExplainedRead> {
         .collect()
 }
 
+/// The records that are their members' own word. A coordinator may name others as readers of what is the same for everybody:
+/// that is not signed, and nothing rests on it.
+fn attested(receipt: &Receipt) -> impl Iterator<Item = (Identifier, &Record)> {
+    let Package { records, signatures, .. } = &receipt.package;
+    let is_own =
+        |member: &Identifier| receipt.signers.contains_key(member) || signatures.contains_key(member);
+    records.iter().filter(move |(member, _)| is_own(member)).map(|(member, record)| (*member, record))
+}
+
 /// What each member saw of one field.
 fn saw(receipt: &Receipt, position: usize, index: usize) -> Vec<(Identifier, String)> {
-    let seen = |(member, record): (&Identifier, &countersign_types::Record)| {
+    let seen = |(member, record): (Identifier, &Record)| {
         let RecordEntry::Fields { fields, .. } = record.entries.get(position)? else { return None };
-        Some((*member, cut(&fields.get(index)?.value.to_string())))
+        Some((member, cut(&fields.get(index)?.value.to_string())))
     };
-    receipt.package.records.iter().filter_map(seen).collect()
+    attested(receipt).filter_map(seen).collect()
 }
 
 fn shown(read: &RecordedRead) -> String {

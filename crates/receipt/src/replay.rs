@@ -22,6 +22,9 @@ pub enum ReplayError {
         /// This program's.
         own: EngineId,
     },
+    /// No member voted, so there is nothing that the action could bear out, and no reason to run a stranger's program.
+    #[error("the receipt holds no vote: there is nothing to hold a replay against")]
+    NoVotes,
     /// The action was not run to its end here, which says nothing about the receipt.
     #[error("the action was not run to its end here, which says nothing about the receipt: {0}")]
     NotRun(#[source] Abort),
@@ -71,6 +74,9 @@ impl Attested {
         action: &Action,
         script: Option<&CompiledScript>,
     ) -> Result<Replay, ReplayError> {
+        if self.votes.is_empty() {
+            return Err(ReplayError::NoVotes);
+        }
         let own = host.engine().engine_id();
         if receipt.terms.engine != own {
             return Err(ReplayError::Engine { receipt: receipt.terms.engine, own });

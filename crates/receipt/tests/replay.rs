@@ -150,3 +150,13 @@ async fn another_engine_or_action_is_no_evidence() {
     let other = replayed(&host, &action, &case(story)).await;
     assert!(matches!(other, Err(ReplayError::NotRun(_))), "{other:?}");
 }
+
+#[tokio::test]
+async fn nothing_runs_for_a_receipt_that_no_member_signed() {
+    let host = host();
+    let action = host.prepare(&time_lock()).await.expect("it compiles");
+    let mut unsigned = case(story(host.engine().engine_id(), b"hello"));
+    unsigned.receipt.signers.clear();
+    let run = replayed(&host, &action, &unsigned).await;
+    assert!(matches!(run, Err(ReplayError::NoVotes)), "{run:?}");
+}

@@ -213,11 +213,12 @@ impl fmt::Display for EvmValue {
             Self::Balance(wei) => write!(f, "{wei} wei"),
             Self::Nonce(nonce) => nonce.fmt(f),
             Self::CodeHash(hash) | Self::Storage(hash) => hash.fmt(f),
-            Self::Logs(logs) => write!(f, "{} logs", logs.len()),
+            Self::Logs(logs) => write!(f, "{} logs (digest {})", logs.len(), self.digest().0),
             Self::Receipt(None) => f.write_str("no such transaction"),
             Self::Receipt(Some(receipt)) => {
                 let how = if receipt.success { "succeeded" } else { "failed" };
-                write!(f, "{how} in block {} with {} logs", receipt.block_number, receipt.logs.len())
+                let (block, logs, digest) = (receipt.block_number, receipt.logs.len(), self.digest().0);
+                write!(f, "{how} in block {block} with {logs} logs (digest {digest})")
             }
         }
     }
@@ -288,5 +289,26 @@ mod tests {
     fn an_absent_receipt_is_not_an_empty_one() {
         let empty = Receipt { success: false, block_number: 0, block_hash: B256::ZERO, logs: vec![] };
         assert_ne!(EvmValue::Receipt(None).digest(), EvmValue::Receipt(Some(empty)).digest());
+    }
+
+    #[test]
+    fn as_many_other_logs_differ_in_words() {
+        let log = |data| Log {
+            address: Address::ZERO,
+            topics: vec![],
+            data,
+            block_number: 2,
+            tx_hash: B256::ZERO,
+            index: 0,
+        };
+        let logs = |data: &'static [u8]| vec![log(Bytes::from_static(data))];
+        let (one, other) = (EvmValue::Logs(logs(b"1")), EvmValue::Logs(logs(b"2")));
+        assert_eq!(one.to_string(), format!("1 logs (digest {})", one.digest().0));
+        assert_ne!(one.to_string(), other.to_string());
+        let empty = Receipt { success: true, block_number: 2, block_hash: B256::ZERO, logs: vec![] };
+        let receipt =
+            |data: &'static [u8]| EvmValue::Receipt(Some(Receipt { logs: logs(data), ..empty.clone() }));
+        let (one, other) = (receipt(b"1"), receipt(b"2"));
+        assert_ne!(one.to_string(), other.to_string());
     }
 }

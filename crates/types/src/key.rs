@@ -103,7 +103,7 @@ pub struct Policy {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KeyOptions {
-    /// Whether a read may rest on one node's word.
+    /// Whether a read may rest on one node's word. There are no such reads in this version, so it must be false.
     #[serde(default)]
     pub leader_attested: bool,
     /// Which blocks reads may be pinned to.
@@ -157,6 +157,9 @@ pub enum KeySpecError {
         /// The kind.
         kind: PayloadKind,
     },
+    /// Reads on one node's word.
+    #[error("options.leader_attested must be false: in this version no read rests on one node's word")]
+    LeaderAttested,
     /// Too long a config.
     #[error("the policy's config has at most {MAX_CONFIG_BYTES} bytes, got {got}")]
     Config {
@@ -175,6 +178,9 @@ impl KeySpec {
         let is_for = |kind: &&PayloadKind| self.scheme.is_secp256k1() || !kind.is_ethereum();
         if let Some(kind) = self.payloads.iter().find(|kind| !is_for(kind)) {
             return Err(KeySpecError::Kind { scheme: self.scheme, kind: *kind });
+        }
+        if self.options.leader_attested {
+            return Err(KeySpecError::LeaderAttested);
         }
         if self.policy.config.len() > MAX_CONFIG_BYTES {
             return Err(KeySpecError::Config { got: self.policy.config.len() });
@@ -256,6 +262,12 @@ pub(crate) mod tests {
             let spec = KeySpec { payloads, ..spec() };
             assert!(matches!(spec.validate(), Err(KeySpecError::Payloads { .. })));
         }
+    }
+
+    #[test]
+    fn a_key_whose_reads_would_rest_on_one_node_is_refused() {
+        let options = KeyOptions { leader_attested: true, ..KeyOptions::default() };
+        assert_eq!(KeySpec { options, ..spec() }.validate(), Err(KeySpecError::LeaderAttested));
     }
 
     #[test]

@@ -12,12 +12,18 @@ pub fn is_plain(text: &str) -> bool {
 
 /// A text on one line.
 pub fn line(text: &str) -> Cow<'_, str> {
-    shown(text, is_order)
+    shown(text, is_order, |c| c.escape_default().to_string())
 }
 
 /// A text whose own line ends stay: for what we wrote ourselves, around what [`line()`] has given.
 pub fn lines(text: &str) -> Cow<'_, str> {
-    shown(text, |c| c != '\n' && is_order(c))
+    shown(text, |c| c != '\n' && is_order(c), |c| c.escape_default().to_string())
+}
+
+/// A JSON document, laid out with line ends and spaces, which stay. Everything else that gives orders stands in its strings,
+/// where an escape (RFC 8259 section 7) says the same.
+pub fn json(text: &str) -> Cow<'_, str> {
+    shown(text, |c| c != '\n' && is_order(c), json_escape)
 }
 
 /// Control characters, line and paragraph separators, and what turns the direction of a text.
@@ -26,14 +32,18 @@ fn is_order(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn shown(text: &str, is_order: impl Fn(char) -> bool) -> Cow<'_, str> {
+fn json_escape(c: char) -> String {
+    c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+fn shown(text: &str, is_order: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> Cow<'_, str> {
     if !text.contains(&is_order) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_order(c) {
-            shown.extend(c.escape_default());
+            shown.push_str(&escape(c));
         } else {
             shown.push(c);
         }
@@ -73,5 +83,21 @@ mod tests {
     #[test]
     fn only_our_own_line_ends_stay() {
         assert_eq!(lines("one\ntwo\r\n\u{1b}three"), "one\ntwo\\r\n\\u{1b}three");
+    }
+
+    #[test]
+    fn a_document_gives_no_orders_and_stays_the_same() {
+        let orders: String = ('\0'..=char::MAX).filter(|c| is_order(*c)).collect();
+        let document = serde_json::json!({ orders.as_str(): [orders.as_str(), "a price of 3 €", "👩‍🚀", {}] });
+        for text in [document.to_string(), format!("{document:#}")] {
+            assert!(text.contains('\u{9b}'), "serde_json escapes it by itself");
+            let shown = json(&text);
+            assert!(!shown.contains(|c: char| c != '\n' && is_order(c)), "{shown:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), document);
+        }
+        let escaped = [r#""\u007f\u009b\u202e\u2028""#, r#""\u061c\u2066""#];
+        assert_eq!(["\"\u{7f}\u{9b}\u{202e}\u{2028}\"", "\"\u{61c}\u{2066}\""].map(json), escaped);
+        assert!(matches!(json("{\n  \"a\": 1\n}"), Cow::Borrowed(_)));
+        assert_eq!(json_escape('🚀'), r"\ud83d\ude80");
     }
 }

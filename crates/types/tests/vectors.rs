@@ -102,12 +102,17 @@ fn key_specs() -> Vec<KeySpec> {
             PayloadKind::TypedData,
             PayloadKind::Raw,
         ],
-        options: KeyOptions { leader_attested: true, finality: Finality::Finalized },
+        options: KeyOptions { leader_attested: false, finality: Finality::Finalized },
         owner: caller().public_key().address(),
         salt: B256::repeat_byte(0x33),
         ..plain.clone()
     };
-    vec![plain, full]
+    // none that this version takes: its hash says how the field is encoded
+    let attested = KeySpec {
+        options: KeyOptions { leader_attested: true, finality: Finality::Finalized },
+        ..full.clone()
+    };
+    vec![plain, full, attested]
 }
 
 fn caller() -> NodeKey {

@@ -150,13 +150,16 @@ impl Profile {
             };
             let part = part(place, symbol);
             match shares.iter_mut().find(|share| share.part == part) {
-                Some(share) => share.share += percent / 100.0,
-                None => shares.push(Share { part, share: percent / 100.0 }),
+                Some(share) => share.share += percent,
+                None => shares.push(Share { part, share: percent }),
             }
         }
         if shares.is_empty() {
             bail!("perf has seen nothing: may this user sample processes (kernel.perf_event_paranoid)?");
         }
+        // perf rounds the percentage of each of thousands of functions
+        let all: f64 = shares.iter().map(|share| share.share).sum();
+        shares.iter_mut().for_each(|share| share.share /= all);
         shares.sort_by(|one, other| other.share.total_cmp(&one.share));
         Ok(Self(shares))
     }
@@ -198,6 +201,10 @@ mod tests {
                       \u{20}   20.00%  [.] something_else\n\n";
         let profile = Profile::of(report).expect("samples");
         assert_eq!(profile.to_string(), "curves 40 %, kernel 20 %, rest 20 %, hashes 10 %, memory 10 %");
+        // however perf rounds, the parts are parts of a whole
+        let report = "  30.00%  [.] k256::a\n  60.00%  [k] b\n  30.00%  [.] k256::c\n";
+        let shares: Vec<(&str, f64)> = Profile::of(report).expect("samples").shares().collect();
+        assert_eq!(shares, [("curves", 0.5), (KERNEL, 0.5)]);
         assert!(Profile::of("# nothing\n").is_err());
     }
 }

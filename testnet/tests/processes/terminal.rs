@@ -1,6 +1,6 @@
 //! The command `countersign` against a network that runs.
 
-use std::{ffi::OsStr, path::PathBuf, process::Output};
+use std::{ffi::OsStr, fs, path::PathBuf, process::Output};
 
 use anyhow::{Result, ensure};
 use countersign_testnet::demonstrations::key_spec;
@@ -63,24 +63,32 @@ async fn signatures_refusals_and_outages_from_a_terminal() -> Result<()> {
 
     // the same key, computed offline
     let root_keys = network.nodes[0].folder.join("data/root-keys.json");
-    let offline = countersign([
-        "--json".as_ref(),
-        "key".as_ref(),
-        "show".as_ref(),
-        "--genesis".as_ref(),
-        genesis.as_os_str(),
-        "--root-keys".as_ref(),
-        root_keys.as_os_str(),
-        "--action".as_ref(),
-        action.as_ref(),
-        "--config".as_ref(),
-        OPEN.as_ref(),
-    ])?;
-    let offline = document(&offline)?;
+    let key = |spec: &[&str]| {
+        let mut arguments: Vec<&OsStr> = ["--json", "key", "show", "--genesis"].map(OsStr::new).into();
+        arguments.extend([genesis.as_os_str(), "--root-keys".as_ref(), root_keys.as_os_str()]);
+        arguments.extend(spec.iter().map(OsStr::new));
+        countersign(arguments)
+    };
+    let offline = document(&key(&["--action", &action, "--config", OPEN])?)?;
     ensure!(offline["public_key"] == signed["public_key"], "{offline:#}");
     ensure!(offline["key_id"] == signed["key_id"], "{offline:#}");
     let spec = key_spec(action.parse()?, &json!({ "not_before": 1_700_000_000 }));
     ensure!(offline["key_id"] == json!(spec.key_id()), "{offline:#}");
+
+    // and from the spec that it shows, kept in a file, which says everything
+    let file = network.plan.folder.join("spec.json");
+    fs::write(&file, offline["spec"].to_string())?;
+    let file = file.to_string_lossy().into_owned();
+    ensure!(document(&key(&["--spec", &file])?)? == offline);
+    for further in [["--scheme", "ed25519"], ["--config", OPEN], ["--payload", "raw"]] {
+        let usage = key(&[["--spec", &file], further].concat())?;
+        ensure!(usage.status.code() == Some(2), "{further:?}: {}", usage.status);
+    }
+    let mut attested = offline["spec"].clone();
+    attested["options"]["leader_attested"] = json!(true);
+    fs::write(&file, attested.to_string())?;
+    let refused = ends(&key(&["--spec", &file])?, 8, "invalid")?;
+    says(&refused.to_string(), &["options.leader_attested must be false"])?;
 
     // what the node keeps of it
     let digest = signed["request"].as_str().unwrap_or_default().to_owned();

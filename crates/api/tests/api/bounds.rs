@@ -74,6 +74,26 @@ async fn transfers_of_components_have_places_of_their_own() {
 }
 
 #[tokio::test]
+async fn metrics_are_read_by_a_few_at_once() {
+    let backend = Arc::new(Fake::gated());
+    let router = router(backend.clone(), &Config::default()).expect("legal settings");
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let router = router.clone();
+            tokio::spawn(async move { send(&router, "GET", "/metrics", "").await.status })
+        })
+        .collect();
+    backend.reached(4).await;
+    let problem = send(&router, "GET", "/metrics", "").await.problem();
+    assert_eq!(problem.kind, "urn:countersign:problem:busy");
+    backend.open();
+    for reader in readers {
+        assert_eq!(reader.await.expect("no panic"), 200);
+    }
+    assert_eq!(send(&router, "GET", "/metrics", "").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_component_holds_its_place_until_it_is_taken() {
     use tower::ServiceExt;
 

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
 use countersign_api::{Config, Rate, names, router};
+use countersign_fuzzing::receipts::Case;
 use countersign_types::{
-    Failure, SignedRequest, action::PublishedAction, api::Problem, failure::FailureKind,
+    Failure, Scheme, SignedRequest, action::PublishedAction, api::Problem, failure::FailureKind,
 };
 use serde_json::Value;
 
@@ -110,7 +111,7 @@ fn can_fail(method: &str, path: &str, kind: FailureKind) -> bool {
             signs || publishes
         }
         FailureKind::NotFound => signs || receipt || looks_up,
-        FailureKind::Busy => path.starts_with("/v1/"),
+        FailureKind::Busy => path.starts_with("/v1/") || path == "/metrics",
         FailureKind::NotReady => signs || receipt || path == "/readyz",
         FailureKind::Deadline => !["/healthz", "/v1/openapi.json"].contains(&path),
         FailureKind::Internal => signs || publishes || lists || receipt || looks_up,
@@ -187,7 +188,7 @@ async fn every_route_but_those_of_supervisors_counts_against_the_rate() {
     let (client, base) = (reqwest::Client::new(), format!("http://{}", served.address));
     client.get(format!("{base}/v1/network")).send().await.expect("an answer");
     for (method, path, _) in operations(&document) {
-        let busy = can_fail(&method, &path, FailureKind::Busy);
+        let busy = path.starts_with("/v1/");
         let (known, url) = (method.parse().expect("a method"), format!("{base}{}", filled(&path)));
         let call = client.request(known, url).header("content-type", "application/json");
         let answer = call.body(body_for(&method, &path)).send().await.expect("an answer");
@@ -287,6 +288,8 @@ fn every_reference_leads_to_a_schema_and_every_body_has_one() {
         "RootKeys",
         "MemberInfo",
         "Pin",
+        "Receipt",
+        "SessionTerms",
     ] {
         assert!(schemas.contains(name), "{name} is not among {schemas:?}");
     }
@@ -318,6 +321,9 @@ fn schemas_have_the_fields_of_the_bodies() {
     assert_eq!(fields("SignedRequest"), of(&example));
     assert_eq!(fields("Request"), of(&example["request"]));
     assert_eq!(fields("KeySpec"), of(&example["request"]["key"]));
+    let receipt = serde_json::to_value(Case::honest(Scheme::Ed25519).receipt).expect("a receipt");
+    assert_eq!(fields("Receipt"), of(&receipt));
+    assert_eq!(fields("SessionTerms"), of(&receipt["terms"]));
     let schema = &document["components"]["schemas"]["Request"];
     assert_eq!(schema["additionalProperties"], false, "an unknown field is refused");
     assert_eq!(document["components"]["schemas"]["Problem"]["properties"]["type"]["type"], "string");

@@ -140,10 +140,29 @@ fn as_many_verdicts_are_heard_as_was_asked_for() {
     assert_eq!(play(Work::Sign, 2, &[verdict(), answer(), answer()]).by, Some(1));
     let went = play(Work::Sign, 2, &[verdict(), verdict(), answer()]);
     assert_eq!((went.by, went.order()), (None, vec![0, 1]));
-    // where there are not as many nodes, or they cannot be reached, those that there are will do
-    let went = play(Work::Sign, 9, &[verdict(), says(Meaning::Silence)]);
-    assert_eq!((went.word, went.order()), (Some(0), vec![0, 1]));
-    assert!(went.ended < S, "{:?}", went.ended);
+    // where there are not as many nodes, all that there are
+    let went = play(Work::Sign, 9, &[verdict(), verdict()]);
+    assert_eq!((went.word, went.order()), (Some(1), vec![0, 1]));
+}
+
+#[test]
+fn fewer_verdicts_than_are_to_be_heard_are_no_answer() {
+    let verdict = || says(Meaning::Verdict);
+    // one that cannot be reached is asked until the deadline
+    let back = || vec![(MS, Some(Meaning::Silence)), (MS, Some(Meaning::Silence)), (MS, ANSWERS)];
+    assert_eq!(play(Work::Sign, 2, &[verdict(), back()]).by, Some(1));
+    let went = play(Work::Sign, 2, &[verdict(), says(Meaning::Silence)]);
+    assert_eq!((went.by, went.word), (None, None));
+    assert!(went.ended > DEADLINE - 2 * S, "{:?}", went.ended);
+    // nor is what the others say, which the one verdict speaks against
+    for other in [Meaning::NotHere, Meaning::OneView, Meaning::Nonsense] {
+        let went = play(Work::Sign, 2, &[verdict(), says(other)]);
+        assert_eq!((went.by, went.word), (None, None), "{other:?}");
+    }
+    assert_eq!(play(Work::Sign, 2, &[verdict(), says(Meaning::Nonsense), verdict()]).word, Some(2));
+    // what was decided before is looked up at one node
+    let went = play(Work::Look, 2, &[verdict(), says(Meaning::Silence)]);
+    assert_eq!(went.word, Some(0));
 }
 
 #[test]
@@ -229,7 +248,7 @@ fn a_verdict_that_fewer_give_than_are_to_be_heard_waits_for_slow_nodes() {
     let went = play(Work::Sign, 2, &[says(Meaning::Verdict), answers_after(12 * S), answers_after(15 * S)]);
     assert_eq!((went.by, went.ended), (Some(1), 12 * S + MS));
     let went = play(Work::Sign, 2, &[says(Meaning::Verdict), hangs()]);
-    assert_eq!((went.ended, went.word), (DEADLINE, Some(0)));
+    assert_eq!((went.ended, went.word), (DEADLINE, None));
 }
 
 #[test]

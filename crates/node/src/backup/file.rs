@@ -1,15 +1,16 @@
-//! The files of backups: sealed bytes, written whole or not at all.
+//! The files of backups, and others that are new: written whole or not at all.
 
 use std::{
-    fs::File,
+    fs::{File, Permissions},
     io::{self, Read, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use countersign_backup::MAX_SEALED_BYTES;
 use tempfile::Builder;
 
-/// Why a backup's file was not written.
+/// Why a new file was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// It is there already.
@@ -44,10 +45,19 @@ pub enum ReadError {
 /// Writes a new file of mode 0600, durably: under a name of its own first, so that there is never a part of it under
 /// this one, and never in the place of another.
 pub fn write_new(path: &Path, content: &[u8]) -> Result<(), WriteError> {
+    write_new_with_mode(path, content, 0o600)
+}
+
+/// The same of another mode, less the process's umask.
+pub fn write_new_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
     let failed = |source| WriteError::Io { path: path.into(), source };
     let folder = folder_of(path);
-    let mut beside =
-        Builder::new().prefix(".countersign-").suffix(".partial").tempfile_in(folder).map_err(failed)?;
+    let mut beside = Builder::new()
+        .prefix(".countersign-")
+        .suffix(".partial")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)
+        .map_err(failed)?;
     beside.write_all(content).and_then(|()| beside.as_file().sync_all()).map_err(failed)?;
     beside.persist_noclobber(path).map_err(|tempfile::PersistError { error, .. }| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
@@ -78,7 +88,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::fs;
 
     use super::*;
 

@@ -12,7 +12,7 @@ mod take;
 mod tests;
 mod within;
 
-pub use file::{ReadError, WriteError, read, write_new};
+pub use file::{ReadError, WriteError, read, write_new, write_new_with_mode};
 pub use restore::{Known, RestoreError, Restored, restore};
 pub use take::{TakeError, take};
 pub use within::outside;

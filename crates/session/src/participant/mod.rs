@@ -452,7 +452,7 @@ impl<R> Participant<R> {
         }
     }
 
-    /// Takes the result of a replay: where it allows, the nonces are consumed and the shares made.
+    /// Takes the result of a replay, S10: where it allows, the nonces are consumed and the shares made.
     pub fn replayed(
         &mut self,
         run: &Run,

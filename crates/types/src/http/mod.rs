@@ -152,12 +152,6 @@ impl Field {
     }
 }
 
-impl fmt::Display for HttpRead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GET {}", self.url)
-    }
-}
-
 /// What a GET brought: all of it that an action can ever see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpResponse {

@@ -2,8 +2,7 @@
 
 mod agreed;
 mod recorded;
-
-use std::fmt;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,32 +54,6 @@ impl Read {
     }
 }
 
-impl fmt::Display for Read {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Evm(read) => words(read, f),
-            Self::Http(read) => read.fmt(f),
-        }
-    }
-}
-
-fn words(read: &EvmRead, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match read {
-        EvmRead::Call { to, data, .. } => {
-            write!(f, "call of {to} with {} bytes of calldata", data.len())?;
-        }
-        EvmRead::Balance { address, .. } => write!(f, "balance of {address}")?,
-        EvmRead::Nonce { address, .. } => write!(f, "nonce of {address}")?,
-        EvmRead::CodeHash { address, .. } => write!(f, "code hash of {address}")?,
-        EvmRead::Storage { address, slot, .. } => write!(f, "storage slot {slot} of {address}")?,
-        EvmRead::Logs { from_block, to_block, .. } => {
-            write!(f, "logs of the blocks {from_block} to {to_block}")?;
-        }
-        EvmRead::Receipt { tx_hash, .. } => write!(f, "receipt of the transaction {tx_hash}")?,
-    }
-    write!(f, " on chain {}", read.chain_id())
-}
-
 /// What an access brought, as the action sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -89,44 +62,4 @@ pub enum ReadValue {
     Evm(EvmValue),
     /// From a host: the response as it came, or, where the nodes agree field by field, what was made of the fields.
     Http(HttpResponse),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Address, B256, Bytes, http::Agree};
-
-    #[test]
-    fn a_read_is_told_in_words() {
-        let (chain_id, address) = (10, Address::repeat_byte(0x11));
-        let account = "0x1111111111111111111111111111111111111111";
-        let slot = B256::repeat_byte(1);
-        let (addresses, topics) = (vec![], vec![]);
-        let cases = [
-            (
-                EvmRead::Call { chain_id, to: address, data: Bytes::from(vec![0; 36]), from: Address::ZERO },
-                format!("call of {account} with 36 bytes of calldata on chain 10"),
-            ),
-            (EvmRead::Balance { chain_id, address }, format!("balance of {account} on chain 10")),
-            (EvmRead::Nonce { chain_id, address }, format!("nonce of {account} on chain 10")),
-            (EvmRead::CodeHash { chain_id, address }, format!("code hash of {account} on chain 10")),
-            (
-                EvmRead::Storage { chain_id, address, slot },
-                format!("storage slot {slot} of {account} on chain 10"),
-            ),
-            (
-                EvmRead::Logs { chain_id, addresses, topics, from_block: 1, to_block: 2 },
-                "logs of the blocks 1 to 2 on chain 10".to_owned(),
-            ),
-            (
-                EvmRead::Receipt { chain_id, tx_hash: slot },
-                format!("receipt of the transaction {slot} on chain 10"),
-            ),
-        ];
-        for (read, expected) in cases {
-            assert_eq!(Read::Evm(read).to_string(), expected);
-        }
-        let read = HttpRead::new("https://a.example/p?q=1", vec![], 0, 0, Agree::Identical).expect("a read");
-        assert_eq!(Read::Http(read).to_string(), "GET https://a.example/p?q=1");
-    }
 }
