@@ -172,7 +172,9 @@ pub fn next_steps(network: &Network, shown: &[Demonstration]) -> String {
          {program} sign \\\n    --node {node} --genesis {folder}/genesis.json \\\n    \
          --action {} \\\n    --config 'text:{config}' \\\n    \
          --params text:anything --caller-key {folder}/keys/alice.key\n\n\
-         How the network is:   testnet/status\n\
+         With less to type:    eval \"$(./testnet/status --env)\"\n\
+         How the network is:   ./testnet/status\n\
+         To stop it:           ./testnet/down\n\
          The HTTP interface:   curl -s {node}/v1/openapi.json\n\
          Logs:                 {folder}/logs\n",
         first.action_id

@@ -237,9 +237,9 @@ async fn request(
     tag = "requests",
     params(
         ("digest" = RequestDigest, Path, description = "the request's digest"),
-        ("node" = Option<String>, Query, description = "the address of this node, for which it is signed"),
+        ("node" = Option<String>, Query, pattern = "^0x[0-9a-fA-F]{40}$", description = "the address of this node, for which it is signed"),
         ("expires_at" = Option<u64>, Query, description = "until when the signature counts, in milliseconds since 1970"),
-        ("signature" = Option<String>, Query, description = "by one of the request's callers"),
+        ("signature" = Option<String>, Query, pattern = "^0x[0-9a-fA-F]{130}$", description = "by one of the request's callers"),
     ),
     responses((status = 200, description = "the receipt", body = ReceiptBody), ReceiptProblems),
 )]

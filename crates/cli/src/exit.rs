@@ -33,13 +33,19 @@ impl fmt::Display for Exit {
 
 impl Exit {
     fn new(code: u8, kind: &'static str, error: &(dyn Error + 'static)) -> Self {
-        let mut causes = Vec::new();
+        let message = error.to_string();
+        let mut causes: Vec<String> = Vec::new();
         let mut source = error.source();
         while let Some(cause) = source {
-            causes.push(cause.to_string());
+            let told = causes.last().unwrap_or(&message);
+            let text = cause.to_string();
+            // some name their cause themselves
+            if !told.ends_with(&text) {
+                causes.push(text);
+            }
             source = cause.source();
         }
-        Self { code, kind, message: error.to_string(), causes, failure: None, evidence: None }
+        Self { code, kind, message, causes, failure: None, evidence: None }
     }
 
     /// Input, a file or a configuration that cannot be used.
@@ -181,9 +187,12 @@ impl From<ClientError> for Exit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{io, time::Duration};
 
     use countersign_client::NodeError;
+    use countersign_node::backup::WriteError;
+    use countersign_receipt::{CheckError, VoteError};
+    use countersign_types::Identifier;
 
     use super::*;
 
@@ -192,6 +201,16 @@ mod tests {
         let nodes = errors.into_iter().map(|error| NodeFailure { node: node.clone(), error }).collect();
         let exit = Exit::from(ClientError::NoAnswer { waited: Duration::ZERO, nodes });
         (exit.code, exit.kind)
+    }
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let member = Identifier::new(3).expect("not zero");
+        let told = Exit::not_verified(CheckError::Vote { member, source: VoteError::Signature });
+        assert!(told.message.ends_with("the member did not sign it") && told.causes.is_empty(), "{told:?}");
+        let (path, source) = ("file".into(), io::ErrorKind::StorageFull.into());
+        let kept = Exit::invalid(WriteError::Io { path, source });
+        assert_eq!(kept.causes, [io::Error::from(io::ErrorKind::StorageFull).to_string()]);
     }
 
     #[test]

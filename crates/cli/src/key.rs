@@ -52,7 +52,7 @@ pub(crate) struct SpecArguments {
     /// The action's config for this key: 0x.., text:.., or @file.
     #[arg(long, value_parser = files::bytes, default_value = "0x")]
     config: Bytes,
-    /// A kind of payload that the key signs; once for each kind.
+    /// A kind of payload that the key signs: bytes, personal-message, typed-data or raw; once for each kind.
     #[arg(long = "payload", value_delimiter = ',', default_value = "bytes")]
     payloads: Vec<PayloadKind>,
     /// Who may ask; anybody by default.

@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     files,
     output::{Output, facts, table},
-    trust::GENESIS,
+    trust::{GENESIS, ROOT_KEYS},
 };
 
 /// The mode of a file that everybody may read.
@@ -44,7 +44,7 @@ pub(crate) enum Command {
         #[arg(long, env = GENESIS, default_value = "genesis.json")]
         genesis: PathBuf,
         /// The root keys, to be checked.
-        #[arg(long)]
+        #[arg(long, env = ROOT_KEYS)]
         root_keys: Option<PathBuf>,
     },
 }

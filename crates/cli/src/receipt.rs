@@ -60,16 +60,16 @@ pub(crate) struct VerifyArguments {
 /// Where the action is that the receipt is about. What is on disk goes before what a node has.
 #[derive(Args)]
 struct ActionArguments {
-    /// Its component.
+    /// The action's component, from disk.
     #[arg(long, group = "at-hand")]
     component: Option<PathBuf>,
-    /// Its script.
+    /// The action's script, from disk.
     #[arg(long, group = "at-hand")]
     script: Option<PathBuf>,
     /// Leave the action out: check everything else.
     #[arg(long, group = "at-hand")]
     no_replay: bool,
-    /// A node's HTTP address, to fetch it from; give several, and the next one is asked where one does not answer.
+    /// A node's HTTP address, to fetch the action from; give several, and the next one is asked where one does not answer.
     #[arg(long = "node", env = NODE, value_delimiter = ',', value_parser = node_url)]
     nodes: Vec<Url>,
 }

@@ -226,7 +226,12 @@ fn show(answer: &SignResponse, verified: bool, output: &mut Output) -> Result<()
         }
         lines.push((
             "verified",
-            if verified { "yes, here" } else { "no: post the request to have it verified" }.into(),
+            if verified {
+                "yes, here"
+            } else {
+                "no, it is the node's word: countersign receipt get, and receipt verify, check it"
+            }
+            .into(),
         ));
         let rows = answer
             .nodes

@@ -10,6 +10,8 @@ use crate::{exit::Exit, files};
 
 /// The variable that names the genesis file.
 pub(crate) const GENESIS: &str = "COUNTERSIGN_GENESIS";
+/// The variable that names the root keys.
+pub(crate) const ROOT_KEYS: &str = "COUNTERSIGN_ROOT_KEYS";
 
 /// Which network is trusted.
 #[derive(Args)]
@@ -18,7 +20,7 @@ pub(crate) struct TrustArguments {
     #[arg(long, env = GENESIS, default_value = "genesis.json")]
     genesis: PathBuf,
     /// The root keys: `root-keys.json` of any node. They count only with the activations of all members.
-    #[arg(long, env = "COUNTERSIGN_ROOT_KEYS", default_value = "root-keys.json")]
+    #[arg(long, env = ROOT_KEYS, default_value = "root-keys.json")]
     root_keys: PathBuf,
 }
 

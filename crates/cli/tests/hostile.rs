@@ -196,7 +196,7 @@ fn an_answer_is_shown_and_says_once_whether_it_is_verified() {
     let output = run(&folder, &[answers(200, &answer())], &["result", &request]);
     assert!(output.status.success());
     let said = harmless(output, 1);
-    assert!(said.contains("verified      no: post the request"), "{said}");
+    assert!(said.contains("verified      no, it is the node's word"), "{said}");
     assert!(said.contains("what the answering node says of the members (not verified):"), "{said}");
 
     let output = run(&folder, &[answers(200, &answer())], &["--json", "result", &request]);

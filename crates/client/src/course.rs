@@ -144,7 +144,8 @@ impl Course {
         self.nodes[node].state = State::Has;
     }
 
-    /// Whose word the call ends with where there is no answer: a verdict before "not here", and that before one node's view.
+    /// Whose word the call ends with where there is no answer: a verdict before "not here", and that before one node's view, or
+    /// after it where something is looked up: who sees that it may not be shown says more than who has none.
     /// A view, and of a request for signatures "not here" too, counts only if nobody else may still have an answer, and a verdict
     /// on it only if as many nodes give one as are to be heard. None: there is only the list of what each did.
     pub(crate) fn word(&self) -> Option<usize> {
@@ -156,7 +157,11 @@ impl Course {
         let waits = is_silent || (0..self.nodes.len()).any(|node| self.again(node).is_some());
         let not_here = last(State::NotHere).filter(|_| self.work != Work::Sign || !waits);
         let view = last(State::OneView).filter(|_| !waits);
-        last(State::Decided).or(not_here).or(view)
+        let other = match self.work {
+            Work::Sign => not_here.or(view),
+            Work::Look | Work::Transfer => view.or(not_here),
+        };
+        last(State::Decided).or(other)
     }
 
     /// Whether what nodes said is answer enough not to wait for those that are silent or cannot be reached.

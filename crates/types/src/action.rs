@@ -85,6 +85,7 @@ impl Default for Limits {
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// A name for people: lower-case letters, digits and hyphens, 1 to [`MAX_NAME_BYTES`].
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9-]{1,64}$"))]
     pub name: String,
     /// The keccak-256 of the component.
     pub component: ComponentDigest,
@@ -94,9 +95,11 @@ pub struct Manifest {
     pub script: B256,
     /// The hosts that it may fetch from: sorted, distinct, at most [`MAX_HOSTS`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 16))]
     pub hosts: Vec<String>,
     /// The chains that it reads, by EIP-155 id: sorted, distinct, at most [`MAX_CHAINS`].
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 8))]
     pub chains: Vec<u64>,
     /// What one run may use.
     #[serde(default)]

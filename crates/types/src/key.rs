@@ -27,6 +27,9 @@ pub enum PayloadKind {
 }
 
 impl PayloadKind {
+    /// Every kind, in the order in which specs list them.
+    pub const ALL: [Self; 4] = [Self::Bytes, Self::PersonalMessage, Self::TypedData, Self::Raw];
+
     /// The kind's name in specs, bodies and hashes.
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,12 +59,9 @@ impl FromStr for PayloadKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Bytes, Self::PersonalMessage, Self::TypedData, Self::Raw]
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .ok_or_else(|| {
-                format!("unknown payload kind {text:?}, expected bytes, personal-message, typed-data or raw")
-            })
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            format!("unknown payload kind {text:?}, expected bytes, personal-message, typed-data or raw")
+        })
     }
 }
 
@@ -124,6 +124,7 @@ pub struct KeySpec {
     /// Which action decides, and with what settings.
     pub policy: Policy,
     /// The kinds of payload that this key signs: sorted, distinct, at least one.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 4))]
     pub payloads: Vec<PayloadKind>,
     /// Beyond the defaults.
     #[serde(default)]

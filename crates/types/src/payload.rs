@@ -152,8 +152,7 @@ mod tests {
     use crate::key::tests::spec;
 
     fn all_kinds() -> KeySpec {
-        let payloads =
-            vec![PayloadKind::Bytes, PayloadKind::PersonalMessage, PayloadKind::TypedData, PayloadKind::Raw];
+        let payloads = PayloadKind::ALL.to_vec();
         KeySpec { payloads, ..spec() }
     }
 

@@ -60,12 +60,13 @@ pub struct Request {
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexBytes))]
     pub params: Bytes,
     /// Who asks: sorted, distinct, one to [`MAX_CALLERS`].
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 8))]
     pub callers: Vec<Caller>,
     /// Which nodes may coordinate it, by their addresses: sorted, distinct; none: every member may. A member that may
     /// coordinate a request can have other bytes signed than whoever was asked would, where they depend on the moment; no other
     /// member can.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::HexAddress>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::HexAddress>, max_items = 24))]
     pub coordinators: Vec<Address>,
     /// Fresh for each request of these callers.
     #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::Hex32))]
@@ -234,6 +235,7 @@ pub struct SignedRequest {
     /// What is asked.
     pub request: Request,
     /// One signature for each caller.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 8))]
     pub signatures: Vec<CallerSignature>,
 }
 

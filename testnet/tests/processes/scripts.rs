@@ -97,7 +97,9 @@ fn up_detached_runs_until_down() -> Result<()> {
 fn a_committee_that_cannot_be_is_refused_before_anything_is_made() -> Result<()> {
     let folder = TempDir::new()?;
     let network = folder.path().join("network");
-    for (nodes, threshold, named) in [("7", "3", "4 to 7"), ("3", "4", "2 to 3"), ("1", "1", "2 to 32")] {
+    for (nodes, threshold, named) in
+        [("7", "3", "4 to 7"), ("3", "4", "2 to 3"), ("1", "1", "2 to 24"), ("25", "13", "2 to 24")]
+    {
         let up = testnet(&network, &["up", "--nodes", nodes, "--threshold", threshold, "--once"])?;
         ensure!(up.status.code() == Some(1), "{}", up.status);
         says(&String::from_utf8_lossy(&up.stderr), &[named])?;

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 use countersign_api::{Config, Rate, names, router};
 use countersign_fuzzing::receipts::Case;
 use countersign_types::{
-    Failure, Scheme, SignedRequest, action::PublishedAction, api::Problem, failure::FailureKind,
+    Failure, MAX_CALLERS, MAX_MEMBERS, PayloadKind, Scheme, SignedRequest,
+    action::{MAX_CHAINS, MAX_HOSTS, MAX_NAME_BYTES, PublishedAction},
+    api::Problem,
+    failure::FailureKind,
 };
 use serde_json::Value;
 
@@ -327,6 +330,29 @@ fn schemas_have_the_fields_of_the_bodies() {
     let schema = &document["components"]["schemas"]["Request"];
     assert_eq!(schema["additionalProperties"], false, "an unknown field is refused");
     assert_eq!(document["components"]["schemas"]["Problem"]["properties"]["type"]["type"], "string");
+}
+
+#[test]
+fn schemas_have_the_bounds_of_the_bodies() {
+    let document = countersign_api::document();
+    let field = |path: &str| {
+        let (schema, field) = path.split_once('.').expect("a field");
+        &document["components"]["schemas"][schema]["properties"][field]
+    };
+    let bounds = [
+        ("Request.callers", 1, MAX_CALLERS),
+        ("SignedRequest.signatures", 1, MAX_CALLERS),
+        ("Request.coordinators", 0, MAX_MEMBERS),
+        ("KeySpec.payloads", 1, PayloadKind::ALL.len()),
+        ("Manifest.hosts", 0, MAX_HOSTS),
+        ("Manifest.chains", 0, MAX_CHAINS),
+    ];
+    for (path, least, most) in bounds {
+        let field = field(path);
+        assert_eq!(field["minItems"].as_u64().unwrap_or(0), least, "{path}");
+        assert_eq!(field["maxItems"], most, "{path}");
+    }
+    assert_eq!(field("Manifest.name")["pattern"], format!("^[a-z0-9-]{{1,{MAX_NAME_BYTES}}}$"));
 }
 
 #[test]

@@ -256,6 +256,9 @@ fn the_word_that_a_call_ends_with_is_the_one_that_says_most() {
     let end = |first, second| sign(&[says(first), says(second)]).word;
     assert_eq!(end(Meaning::OneView, Meaning::NotHere), Some(1));
     assert_eq!(end(Meaning::NotHere, Meaning::OneView), Some(0));
+    let looked_up = |first, second| play(Work::Look, 1, &[says(first), says(second)]).word;
+    assert_eq!(looked_up(Meaning::OneView, Meaning::NotHere), Some(0));
+    assert_eq!(looked_up(Meaning::NotHere, Meaning::OneView), Some(1));
     assert_eq!(end(Meaning::OneView, Meaning::Verdict), Some(1));
     assert_eq!(end(Meaning::Nonsense, Meaning::OneView), Some(1));
     assert_eq!(end(Meaning::Nonsense, Meaning::Nonsense), None);

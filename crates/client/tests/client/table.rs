@@ -180,8 +180,8 @@ async fn whoever_does_not_show_a_receipt_does_not_end_the_search_for_one() {
     let telling = |receipt| Behaviour { receipt, ..Behaviour::honest(&world) };
     let digest = world.request(1).request.digest();
     for (first, second, expected) in [
-        (FailureKind::Unauthorised, FailureKind::NotFound, FailureKind::NotFound),
-        (FailureKind::NotFound, FailureKind::Unauthorised, FailureKind::NotFound),
+        (FailureKind::Unauthorised, FailureKind::NotFound, FailureKind::Unauthorised),
+        (FailureKind::NotFound, FailureKind::Unauthorised, FailureKind::Unauthorised),
         (FailureKind::Unauthorised, FailureKind::Unauthorised, FailureKind::Unauthorised),
     ] {
         let nodes = [Node::start(telling(first)).await, Node::start(telling(second)).await];

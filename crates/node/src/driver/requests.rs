@@ -86,7 +86,10 @@ impl Requests {
         match self.running.get_mut(&digest) {
             Some(running) => wait(running, reply),
             None => {
-                let detail = format!("this node has no result of request {digest}: post it again to run it");
+                let detail = format!(
+                    "this node has no signature of request {digest}, and runs it no more: another node coordinated it, or it was \
+                     refused, failed or is over"
+                );
                 answer(reply, Err(Failure::new(FailureKind::NotFound, detail)));
             }
         }
