@@ -35,7 +35,7 @@ const UNFINISHED: [&str; 3] = ["nodes", "genesis.json", settings::FILE];
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The folder of a node, by its number from 1.
+/// The folder of a node, by its number from 1, which is that of the member.
 pub(crate) fn node_folder(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("nodes/{number}"))
 }
@@ -140,6 +140,7 @@ fn fill(plan: &Plan, settings: &Settings) -> Result<()> {
         countersign(plan, &["node", "init", "--weak-passphrase", "--passphrase-file"], &[&file, &folder])?;
         keys.push(fs::read_to_string(folder.join("public-key"))?.trim().parse()?);
     }
+    let keys = in_order(&plan.folder, keys)?;
     let members: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let genesis = plan.folder.join("genesis.json");
     let (threshold, chain) = (settings.threshold.to_string(), CHAIN_ID.to_string());
@@ -170,6 +171,21 @@ fn fill(plan: &Plan, settings: &Settings) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Renames the folders of nodes, whose keys these are by number, so that node n is member n of the genesis, which sorts members by
+/// key. Returns the keys in their order.
+fn in_order(folder: &Path, keys: Vec<NodePublicKey>) -> Result<Vec<NodePublicKey>> {
+    let unsorted = |number: usize| folder.join(format!("nodes/unsorted-{number}"));
+    let mut numbered: Vec<(NodePublicKey, usize)> = keys.into_iter().zip(1..).collect();
+    numbered.sort();
+    for (_, number) in &numbered {
+        fs::rename(node_folder(folder, *number), unsorted(*number))?;
+    }
+    for ((_, made), number) in numbered.iter().zip(1..) {
+        fs::rename(unsorted(*made), node_folder(folder, number))?;
+    }
+    Ok(numbered.into_iter().map(|(key, _)| key).collect())
 }
 
 fn node_config(settings: &Settings, keys: &[NodePublicKey], ports: &Ports) -> Result<NodeConfig> {
@@ -254,6 +270,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
 mod tests {
     use std::process::Stdio;
 
+    use countersign_types::{Committee, NodeKey};
+
     use super::*;
 
     #[test]
@@ -299,6 +317,27 @@ mod tests {
         drop(child.stdin.take());
         child.wait().expect("cat ends");
         assert_eq!(remove_unfinished(&folder).expect("nobody is at work"), Some(beside));
+    }
+
+    #[test]
+    fn nodes_are_numbered_as_the_members_of_the_genesis() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path();
+        let key = |number: u8| NodeKey::from_bytes([number; 32]).expect("a scalar").public_key();
+        let keys: Vec<NodePublicKey> = (1..=5).map(key).collect();
+        for (key, number) in keys.iter().zip(1..) {
+            let node = node_folder(folder, number);
+            fs::create_dir_all(&node).expect("made");
+            fs::write(node.join("public-key"), key.to_string()).expect("written");
+        }
+        let sorted = in_order(folder, keys.clone()).expect("renamed");
+        let committee = Committee::new(keys, 3).expect("a committee");
+        assert_eq!(sorted, committee.members());
+        for (key, number) in sorted.iter().zip(1..) {
+            let path = node_folder(folder, number).join("public-key");
+            assert_eq!(fs::read_to_string(path).expect("it is there"), key.to_string());
+        }
+        assert_eq!(fs::read_dir(folder.join("nodes")).expect("a folder").count(), 5);
     }
 
     /// Passphrases may lie in it.

@@ -24,12 +24,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::told::Told;
 
+/// Where a network lies unless another folder is named.
+const FOLDER: &str = ".testnet";
+
 /// A test network on this machine: real nodes, a real dev chain, on loopback only.
 #[derive(Parser)]
 #[command(name = "testnet", version, max_term_width = 100)]
 struct Arguments {
     /// Where the network lies.
-    #[arg(long, global = true, default_value = ".testnet")]
+    #[arg(long, global = true, default_value = FOLDER)]
     folder: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -50,7 +53,7 @@ enum Command {
         /// Print one JSON document.
         #[arg(long)]
         json: bool,
-        /// Print variables for a shell instead: eval "$(testnet/status --env)".
+        /// Print variables for a shell instead: eval "$(testnet/status --env)". Of a network that is stopped too, with a warning.
         #[arg(long, conflicts_with = "json")]
         env: bool,
     },
@@ -200,6 +203,9 @@ async fn start(plan: Plan, json: bool) -> Result<(Network, String)> {
     steps.say("nodes started; waiting for connections and key generation");
     network.wait_ready().await?;
     steps.say("root key generated, activated by all");
+    steps.say(
+        "publishing four actions, which every node compiles, and waiting until alice's tokens are final",
+    );
     let stage = demonstrations::prepare(&network).await?;
     steps.say("actions published and replicated, two of them scripts; alice holds 10 tokens");
     let shown = demonstrations::run(&network, &stage, |shown| steps.say(&line(shown))).await?;
@@ -257,9 +263,16 @@ fn settings(folder: &Path) -> Result<Settings> {
 }
 
 fn environment(folder: &Path) -> Result<()> {
-    let program = program()?;
+    let (program, settings) = (program()?, settings(folder)?);
     let programs = program.parent().context("a program lies in a folder")?;
-    print(shell::exports(folder, programs, &settings(folder)?)?.trim_end());
+    print(shell::exports(folder, programs, &settings)?.trim_end());
+    if network::running(folder)?.is_empty() {
+        let named = (folder != std::path::absolute(FOLDER)?).then_some(folder);
+        say(&format!(
+            "warning: the network is stopped, so none of its nodes answers: start it again with `{}`",
+            shell::starts(named, &settings)
+        ));
+    }
     Ok(())
 }
 

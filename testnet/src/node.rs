@@ -18,7 +18,7 @@ const WIRE_LOG_MIB: u64 = 4096;
 
 /// One node: its folder, and its process while it runs.
 pub struct Node {
-    /// From 1.
+    /// From 1; that of the member, in a network that was made by this version.
     pub number: usize,
     /// Its folder.
     pub folder: PathBuf,

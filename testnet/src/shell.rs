@@ -37,6 +37,17 @@ pub fn exports(folder: &Path, programs: &Path, settings: &Settings) -> Result<St
     Ok(lines)
 }
 
+/// The command that starts a network again, with the committee that it has; of another folder than the default, with its name.
+pub fn starts(folder: Option<&Path>, settings: &Settings) -> String {
+    let folder = folder.map(|folder| format!(" --folder {}", quoted(&folder.display().to_string())));
+    format!(
+        "./testnet/up --detach --nodes {} --threshold {}{}",
+        settings.nodes.len(),
+        settings.threshold,
+        folder.unwrap_or_default()
+    )
+}
+
 /// A word that no shell reads anything into.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -47,6 +58,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::settings::Ports;
 
     #[test]
     fn a_shell_reads_quoted_words_as_they_are() {
@@ -55,5 +67,16 @@ mod tests {
                 Command::new("sh").args(["-c", &format!("printf %s {}", quoted(word))]).output().expect("sh");
             assert_eq!(String::from_utf8_lossy(&said.stdout), word);
         }
+    }
+
+    #[test]
+    fn what_starts_a_network_names_the_committee_that_it_has() {
+        let nodes = vec![Ports { api: 1, peers: 2, prices: 3 }; 7];
+        let settings = Settings { threshold: 5, chain_port: 4, approvals_port: 5, nodes, token: None };
+        assert_eq!(starts(None, &settings), "./testnet/up --detach --nodes 7 --threshold 5");
+        assert_eq!(
+            starts(Some(Path::new("/my networks/a")), &settings),
+            "./testnet/up --detach --nodes 7 --threshold 5 --folder '/my networks/a'"
+        );
     }
 }

@@ -13,6 +13,7 @@
 
 mod abort;
 mod action;
+mod advice;
 mod artefacts;
 mod bindings;
 pub mod compile;

@@ -29,6 +29,12 @@ impl ReadFailure {
     pub fn unusable(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), answered: true }
     }
+
+    /// The same failure of a fetch, with the host in front of it. Nothing more of the URL is told: a path or a query may hold what a
+    /// caller said.
+    pub(crate) fn of_host(self, host: &str) -> Self {
+        Self { reason: format!("{host}: {}", self.reason), ..self }
+    }
 }
 
 impl From<WrongValue> for ReadFailure {

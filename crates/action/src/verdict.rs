@@ -4,6 +4,7 @@ use countersign_types::{Limits, Payload, Verdict, outcome::cut, payload::MAX_PAY
 
 use crate::{
     abort::Abort,
+    advice::advised,
     bindings::{
         countersign::action::outcome::{self as wit, Decision, Refusal},
         runner::ScriptEnd,
@@ -14,7 +15,7 @@ use crate::{
 pub(crate) fn from_wit(result: Result<Decision, ScriptEnd>, limits: &Limits) -> Result<Verdict, Abort> {
     match result {
         Err(ScriptEnd::Refused(Refusal { reason })) => Ok(Verdict::Refuse { reason: cut(reason) }),
-        Err(ScriptEnd::Failed(text)) => Err(Abort::script(text)),
+        Err(ScriptEnd::Failed(text)) => Err(Abort::script(advised(text))),
         Ok(Decision { sign, response }) => {
             if sign.is_empty() {
                 return Err(Abort::InvalidResult { reason: "a decision signs at least one payload".into() });

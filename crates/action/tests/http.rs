@@ -140,6 +140,7 @@ async fn a_response_without_the_fields_ends_the_run_here_with_the_reason() {
         let live = guest.live(OneAnswer(answer())).await;
         let Err(Abort::Read { position: 0, failure }) = &live.end else { panic!("{:?}", live.end) };
         assert!(failure.reason.contains(expected), "{}", failure.reason);
+        assert!(failure.reason.starts_with("a.example: "), "it says whose answer: {}", failure.reason);
         assert!(live.reads.is_empty());
     }
 }
@@ -161,7 +162,7 @@ async fn a_response_that_no_reader_may_give_ends_the_run_here() {
         for answer in &responses {
             let live = guest.live(OneAnswer(answer.clone())).await;
             let Err(Abort::Read { failure, .. }) = &live.end else { panic!("{name}: {:?}", live.end) };
-            assert!(failure.reason.starts_with("the reader answered with"), "{}", failure.reason);
+            assert!(failure.reason.contains(".example: the reader answered with"), "{}", failure.reason);
         }
     }
     let largest = "x".repeat(64 << 10);

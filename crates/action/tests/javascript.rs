@@ -124,4 +124,9 @@ async fn a_mistake_ends_the_run_with_its_place() {
     let live = guest.live(nobody()).await;
     let Err(Abort::Script { text }) = &live.end else { panic!("{:?}", live.end) };
     assert!(text.starts_with("action.js:2:"), "{text}");
+    let source = "export default function run() {\n  return new TextEncoder().encode(\"a\");\n}";
+    let live = Guest::script(runner.component, source).await.live(nobody()).await;
+    let Err(Abort::Script { text }) = &live.end else { panic!("{:?}", live.end) };
+    assert!(text.starts_with("action.js:2:"), "{text}");
+    assert!(text.ends_with("TextEncoder is not defined; \"countersign\" has utf8(text)"), "{text}");
 }

@@ -11,11 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_types::{
-    ActionId, Failure, ReceiptAccess, RequestDigest, SignedRequest,
+    ActionId, CallerSignature, Failure, ReceiptAccess, RequestDigest, SignedRequest,
     action::PublishedAction,
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
 };
+use serde::Deserialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,7 +32,7 @@ use crate::{
     download::download,
     observe,
     places::{Asker, Place, Places},
-    problem::{Failed, no_method, no_route},
+    problem::{Failed, no_method, no_route, quoted},
     schema::ReceiptBody,
 };
 
@@ -190,8 +191,8 @@ impl Api {
 
 /// Asks for signatures. The answer comes when they are made, or when it is clear that they are not.
 ///
-/// The request's digest is the idempotency key: the same request again, here or at another node, gives the
-/// stored or running result.
+/// The request's digest is the idempotency key: the same request again, at this node, gives the stored or running result.
+/// Another node that it names runs it anew.
 #[utoipa::path(
     post,
     path = "/v1/requests",
@@ -414,11 +415,48 @@ impl<S: Send + Sync> FromRequestParts<S> for Access {
         if parts.uri.query().is_none_or(str::is_empty) {
             return Ok(Self(None));
         }
-        let Query(access) = Query::from_request_parts(parts, state).await.map_err(|rejection| {
-            Failed::new(FailureKind::Invalid, format!("the query is wrong: {}", rejection.body_text()))
-        })?;
-        Ok(Self(Some(access)))
+        let wrong =
+            |reason: String| Failed::new(FailureKind::Invalid, format!("the query is wrong: {reason}"));
+        let Query(query) = Query::<AccessQuery>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| wrong(rejection.body_text()))?;
+        query.parse().map(|access| Self(Some(access))).map_err(wrong)
     }
+}
+
+/// The parameters of the query as texts: each is parsed by itself, so that what is wrong is told with its name and what it should be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessQuery {
+    node: Option<String>,
+    expires_at: Option<String>,
+    signature: Option<String>,
+}
+
+impl AccessQuery {
+    /// What it says, or why it says nothing.
+    fn parse(self) -> Result<ReceiptAccess, String> {
+        let Self { node, expires_at, signature } = self;
+        Ok(ReceiptAccess {
+            node: parameter("node", node, "the address of this node, 0x and 40 hexadecimal digits")?,
+            expires_at: parameter("expires_at", expires_at, "milliseconds since 1970")?,
+            signature: CallerSignature(parameter(
+                "signature",
+                signature,
+                "a caller's signature over ReadReceipt, 0x and 130 hexadecimal digits",
+            )?),
+        })
+    }
+}
+
+/// One of the parameters that show a caller's right.
+fn parameter<T: FromStr>(name: &str, given: Option<String>, expected: &str) -> Result<T, String> {
+    let Some(text) = given else {
+        return Err(format!(
+            "{name} is missing: expected {expected}; node, expires_at and signature go together"
+        ));
+    };
+    text.parse().map_err(|_| format!("{name} is {:?}, expected {expected}", quoted(&text)))
 }
 
 impl<T, S> FromRequestParts<S> for Id<T>

@@ -99,6 +99,9 @@ pub struct ChainStatus {
 /// One endpoint's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProviderStatus {
+    /// Its place among the chain's providers in the configuration, from 1. Two endpoints may share operator, scheme, host and port:
+    /// their places tell them apart.
+    pub position: usize,
     /// Who runs it.
     pub operator: String,
     /// Scheme, host and port.
@@ -132,12 +135,11 @@ struct Look {
 impl Chain {
     pub(crate) fn new(config: &ChainConfig, client: &Client) -> Result<Self, ConfigProblem> {
         let mut operators: Vec<Operator> = Vec::new();
-        for provider in &config.providers {
-            let endpoint = Endpoint::new(config, provider, client.clone())?;
-            match operators.iter_mut().find(|operator| operator.name == provider.operator) {
+        for endpoint in Endpoint::all(config, client)? {
+            match operators.iter_mut().find(|operator| operator.name == endpoint.operator()) {
                 Some(operator) => operator.endpoints.push(endpoint),
                 None => {
-                    operators.push(Operator { name: provider.operator.clone(), endpoints: vec![endpoint] });
+                    operators.push(Operator { name: endpoint.operator().into(), endpoints: vec![endpoint] });
                 }
             }
         }
@@ -231,6 +233,7 @@ impl Chain {
     pub(crate) fn status(&self) -> ChainStatus {
         let endpoints = self.operators.iter().flat_map(|operator| &operator.endpoints);
         let status = |endpoint: &Endpoint| ProviderStatus {
+            position: endpoint.position(),
             operator: endpoint.operator().into(),
             endpoint: endpoint.origin().into(),
             state: endpoint.state(),
@@ -311,4 +314,34 @@ impl Chain {
 
 fn is_fork(before: &Pin, now: &Pin) -> bool {
     before.number == now.number && before.hash != now.hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ProviderConfig, rpc};
+
+    #[test]
+    fn endpoints_are_told_apart_by_their_place_and_shown_without_their_path() {
+        let provider = |operator: &str, url: &str| ProviderConfig::new(operator, url);
+        let config = ChainConfig::new(
+            1,
+            vec![
+                provider("alpha", "https://rpc.example/first-secret"),
+                provider("beta", "https://rpc.example/?key=second-secret"),
+                provider("alpha", "https://rpc.example/third-secret"),
+            ],
+        );
+        let chain = Chain::new(&config, &rpc::client().expect("a client")).expect("it can work");
+        let shown: Vec<_> = chain
+            .status()
+            .providers
+            .into_iter()
+            .map(|provider| (provider.position, provider.operator, provider.endpoint))
+            .collect();
+        let of = |position: usize, operator: &str| {
+            (position, operator.to_owned(), "https://rpc.example".to_owned())
+        };
+        assert_eq!(shown, [of(1, "alpha"), of(3, "alpha"), of(2, "beta")]);
+    }
 }

@@ -58,6 +58,7 @@ pub enum ProviderState {
 /// One endpoint. Before it is used, and again after every failure to connect, it says its chain's id.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    position: usize,
     operator: String,
     origin: String,
     chain_id: u64,
@@ -75,12 +76,20 @@ enum Condition {
 }
 
 impl Endpoint {
-    pub(crate) fn new(
+    /// All endpoints of a chain, in the order of its configuration.
+    pub(crate) fn all(chain: &ChainConfig, client: &Client) -> Result<Vec<Self>, ConfigProblem> {
+        let numbered = chain.providers.iter().zip(1..);
+        numbered.map(|(provider, position)| Self::new(chain, provider, position, client.clone())).collect()
+    }
+
+    fn new(
         chain: &ChainConfig,
         provider: &ProviderConfig,
+        position: usize,
         client: Client,
     ) -> Result<Self, ConfigProblem> {
         Ok(Self {
+            position,
             operator: provider.operator.clone(),
             origin: provider.url.origin(),
             chain_id: chain.chain_id,
@@ -89,6 +98,11 @@ impl Endpoint {
             condition: RwLock::new(Condition::Unchecked),
             checking: Mutex::new(()),
         })
+    }
+
+    /// Its place among the chain's providers, from 1.
+    pub(crate) fn position(&self) -> usize {
+        self.position
     }
 
     pub(crate) fn operator(&self) -> &str {

@@ -72,8 +72,7 @@ impl ClockDifference {
 /// The configuration cannot work.
 pub async fn examine(config: &ChainConfig) -> Result<Examined, ConfigProblem> {
     let client = rpc::client().map_err(|error| ConfigProblem::Client(error.to_string()))?;
-    let endpoints = config.providers.iter().map(|provider| Endpoint::new(config, provider, client.clone()));
-    let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+    let endpoints = Endpoint::all(config, &client)?;
     let mut providers = join_all(endpoints.iter().map(look)).await;
     let said = providers.iter().filter_map(|provider| provider.said.as_ref().ok());
     if let Some(lowest) = said.map(|said| said.finalized.number).min() {

@@ -130,6 +130,12 @@ fn against_blocks(newest: &[(u64, u64)], now_s: u64) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use countersign_chain::{ConfigProblem, Examined, ExaminedProvider, Said};
+    use countersign_types::{B256, Pin};
+    use futures::{FutureExt, future::ready};
+
     use super::*;
     use crate::State;
 
@@ -149,6 +155,7 @@ mod tests {
             (vec![-FAILED_MS], State::Failed),
             // one that lies, against one and against two
             (vec![0, 1_000_000_000], State::Ok),
+            (vec![0, -1_000_000_000], State::Ok),
             (vec![0, 100, -1_000_000_000], State::Ok),
             (vec![0, FAILED_MS, FAILED_MS], State::Failed),
         ] {
@@ -159,6 +166,29 @@ mod tests {
         assert_eq!(against_clocks(&[within]).state, State::Ok);
         assert!(against_clocks(&[exactly(61_000)]).says.contains("61 s behind"));
         assert!(against_clocks(&[exactly(-61_000)]).says.contains("61 s ahead of"));
+    }
+
+    #[tokio::test]
+    async fn of_a_chains_newest_blocks_the_oldest_counts() {
+        let now = now_s();
+        let provider = |timestamp| {
+            let latest = Pin { chain_id: 1, number: 9, hash: B256::ZERO, timestamp };
+            ExaminedProvider {
+                operator: "operator".into(),
+                endpoint: "http://127.0.0.1:1".into(),
+                said: Ok(Said { finalized: latest, latest: Some(latest) }),
+                common: None,
+                clock: None,
+            }
+        };
+        for (newest, state) in [([now + 600, now - 10], State::Ok), ([now + 601, now + 600], State::Failed)] {
+            let providers = newest.map(provider).to_vec();
+            let seen: Result<_, ConfigProblem> = Ok(Arc::new(Examined { providers }));
+            let look: Look = ready(seen).boxed().shared();
+            let task = tasks(&[ChainConfig::new(1, Vec::new())], &[look]).pop().expect("that of the blocks");
+            let check = task.run(Duration::from_secs(20)).await;
+            assert_eq!(check.state, state, "{check:?}");
+        }
     }
 
     #[test]

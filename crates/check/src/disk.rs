@@ -203,6 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn a_wire_log_counts_where_it_lies_on_the_disk_of_the_data() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config: NodeConfig = toml::from_str("data = 'd'\ngenesis = 'g'").expect("a configuration");
+        config.data = folder.path().into();
+        config.debug.wire_log_mib = 3;
+        // /proc is a filesystem of its own
+        for (log, most) in
+            [(folder.path().join("wire.jsonl"), Some(2 * 3 * MIB)), (PathBuf::from("/proc/wire.jsonl"), None)]
+        {
+            config.debug.wire_log = Some(log);
+            let part = parts(&config).into_iter().find(|part| part.what == "wire log");
+            assert_eq!(part.map(|part| part.most), most);
+        }
+    }
+
+    #[test]
     fn what_is_used_is_what_lies_there() {
         let folder = tempfile::tempdir().expect("a folder");
         let deep = folder.path().join("a/b");

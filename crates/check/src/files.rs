@@ -102,8 +102,12 @@ fn harm(kind: Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use countersign_chain::{ChainConfig, ProviderConfig};
+
     use super::*;
-    use crate::State;
+    use crate::{State, tasks::side_by_side};
 
     fn judged(kind: Kind, mode: u32, owner: u32, me: u32) -> State {
         judge(kind, Path::new("/x"), mode, owner, me).state
@@ -122,6 +126,25 @@ mod tests {
             assert_eq!(judged(kind, mode, 1, 1), State::Ok);
             assert_eq!(judged(kind, mode, 1, 0), State::Ok, "root reads everything");
             assert_eq!(judged(kind, mode, 1, 2), State::Failed, "another user's");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_configuration_with_a_providers_credential_is_looked_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("node.toml");
+        fs::write(&path, "").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a mode");
+        let mut config: NodeConfig = toml::from_str("data = 'd'\ngenesis = 'g'").expect("a configuration");
+        let subject = path.display().to_string();
+        for (url, told) in
+            [("https://rpc.example", None), ("https://rpc.example/v3/key", Some(State::Warning))]
+        {
+            let bare = ProviderConfig::new("a", "https://a.example");
+            config.chains = vec![ChainConfig::new(1, vec![bare, ProviderConfig::new("b", url)])];
+            let checks = side_by_side(tasks(&path, &config), Duration::from_secs(20)).await;
+            let found = checks.iter().find(|check| check.subject.as_ref() == Some(&subject));
+            assert_eq!(found.map(|check| check.state), told, "{url}: {checks:?}");
         }
     }
 

@@ -141,8 +141,38 @@ fn judge(look: &Look, enough: bool) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use countersign_types::{B256, EngineId, NodeKey, api::NetworkInfo};
+
     use super::*;
-    use crate::State;
+    use crate::{State, fixture::joined, tasks::side_by_side};
+
+    /// What the node says, and with which of the other members it is connected.
+    fn running(known: &Known, connected: &[bool]) -> Arc<Life> {
+        let network = known.network.as_ref().expect("a network");
+        let member = |(public_key, connected): (NodePublicKey, &bool)| MemberInfo {
+            identifier: network.committee.identifier(&public_key).expect("a member").get(),
+            public_key,
+            peer_id: public_key.peer_id(),
+            address: public_key.address(),
+            connected: *connected,
+            version: None,
+            engine: None,
+        };
+        Arc::new(Life::Answers(Box::new(NetworkInfo {
+            network: network.id,
+            genesis: network.genesis.clone(),
+            epoch: 1,
+            root_keys: None,
+            members: known.others().zip(connected).map(member).collect(),
+            node: known.own.expect("an identity"),
+            version: countersign_node::VERSION.into(),
+            engine: EngineId(B256::ZERO),
+            ready: true,
+            not_ready: None,
+        })))
+    }
 
     fn look(connected: Option<bool>, reached: &[bool]) -> Look {
         let dialled = reached.iter().enumerate().map(|(index, reached)| {
@@ -179,6 +209,20 @@ mod tests {
             let look = look(connected, reached);
             assert_eq!(judge(&look, true).state, State::Warning, "{connected:?} {reached:?}");
             assert_eq!(judge(&look, false).state, State::Failed, "{connected:?} {reached:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn this_node_and_those_that_are_there_have_to_be_enough() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (config, mut known) = joined(folder.path());
+        let network = known.network.as_mut().expect("a network");
+        network.genesis.members.push(NodeKey::from_bytes([8; 32]).expect("a scalar").public_key());
+        network.committee = network.genesis.committee().expect("two of three sign");
+        for (connected, gone) in [([true, false], State::Warning), ([false, false], State::Failed)] {
+            let tasks = tasks(&config, &known, &running(&known, &connected));
+            let checks = side_by_side(tasks, Duration::from_secs(20)).await;
+            assert_eq!(checks[1].state, gone, "{checks:?}");
         }
     }
 

@@ -18,13 +18,16 @@ use crate::{
     exit::Exit,
     files,
     output::{Output, facts, table},
-    sign::{NodeArguments, now_ms, runtime},
+    sign::{NodeArguments, now_ms},
 };
 
 /// Actions.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Compute an action's id from its manifest and its component or script. Asks nobody.
+    #[command(
+        after_help = "Example:\n  countersign action id --manifest manifest.toml --component action.wasm"
+    )]
     Id(ManifestArguments),
     /// Publish an action to a node, which hands it to the others.
     #[command(
@@ -41,8 +44,14 @@ pub(crate) enum Command {
         publisher_key: PathBuf,
     },
     /// List the actions that a node stores.
+    #[command(
+        after_help = "Example:\n  countersign action list --node http://127.0.0.1:8470 --genesis genesis.json"
+    )]
     List(NodeArguments),
     /// Show one action.
+    #[command(
+        after_help = "Example:\n  countersign action show 0x.. --node http://127.0.0.1:8470 --genesis genesis.json"
+    )]
     Show {
         #[command(flatten)]
         node: NodeArguments,
@@ -143,12 +152,12 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             let client = node.client()?;
             let publish = PublishAction { manifest, publisher: signer.address(), issued_at: now_ms()? };
             let signed = sign_publication(publish, client.network_id(), &signer).map_err(Exit::unexpected)?;
-            let info = runtime()?.block_on(client.publish(signed, content))?;
+            let info = node.waiting()?.block_on(output, client.publish(signed, content))?;
             show(&info, output)
         }
         Command::List(node) => {
             let client = node.client()?;
-            let list = runtime()?.block_on(client.actions())?;
+            let list = node.waiting()?.block_on(output, client.actions())?;
             output.result(&list, || {
                 let row = |info: &ActionInfo| {
                     vec![
@@ -162,7 +171,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
         }
         Command::Show { node, action } => {
             let client = node.client()?;
-            let info = runtime()?.block_on(client.action(action))?;
+            let info = node.waiting()?.block_on(output, client.action(action))?;
             show(&info, output)
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     files,
     key::SpecArguments,
     output::{Output, table},
-    sign::{NodeArguments, now_ms, runtime},
+    sign::{NodeArguments, now_ms},
 };
 
 /// The most signatures of one row: their requests wait in memory, and must not end before they are sent.
@@ -59,15 +59,16 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit> {
     if let Some(many) = arguments.in_flight.iter().find(|many| many.get() > MAX_IN_FLIGHT) {
-        return Err(Exit::invalid_input(format!("--in-flight {many}: at most {MAX_IN_FLIGHT}")));
+        return Err(Exit::usage(format!("--in-flight {many}: at most {MAX_IN_FLIGHT}")));
     }
     let caller = files::signer(&arguments.caller_key)?;
     let spec = arguments.spec.spec()?;
     let scheme = spec.scheme;
     let client = arguments.node.client()?;
     let genesis = arguments.node.genesis()?;
-    let runtime = runtime()?;
-    let trust = runtime.block_on(client.trust())?;
+    let waiting = arguments.node.waiting()?;
+    let trust = waiting.block_on(output, client.trust())?;
+    let runtime = waiting.into_runtime();
     let asked = Asked { client, spec, params: arguments.params, caller };
     let load = Load::new(arguments.node.nodes().to_vec(), trust).map_err(failed)?;
     let nodes = arguments.node.nodes().len();

@@ -48,6 +48,15 @@ impl Exit {
         Self { code, kind, message, causes, failure: None, evidence: None }
     }
 
+    fn in_words(code: u8, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { code, kind, message: message.into(), causes: Vec::new(), failure: None, evidence: None }
+    }
+
+    /// A command line whose parts do not fit together.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::in_words(2, "usage", message)
+    }
+
     /// Input, a file or a configuration that cannot be used.
     pub(crate) fn invalid(error: impl Error + 'static) -> Self {
         Self::new(8, "invalid", &error)
@@ -55,14 +64,7 @@ impl Exit {
 
     /// The same, in words.
     pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
-        Self {
-            code: 8,
-            kind: "invalid",
-            message: message.into(),
-            causes: Vec::new(),
-            failure: None,
-            evidence: None,
-        }
+        Self::in_words(8, "invalid", message)
     }
 
     /// Something that does not prove what it should.
@@ -77,26 +79,12 @@ impl Exit {
 
     /// Something that is not there.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self {
-            code: 7,
-            kind: "not-found",
-            message: message.into(),
-            causes: Vec::new(),
-            failure: None,
-            evidence: None,
-        }
+        Self::in_words(7, "not-found", message)
     }
 
     /// A node with which not all is well: what was printed says what.
     pub(crate) fn unwell(message: impl Into<String>) -> Self {
-        Self {
-            code: 10,
-            kind: "unwell",
-            message: message.into(),
-            causes: Vec::new(),
-            failure: None,
-            evidence: None,
-        }
+        Self::in_words(10, "unwell", message)
     }
 
     /// Something that does not answer now.
@@ -141,24 +129,23 @@ impl Exit {
             evidence: None,
         }
     }
-}
 
-impl Exit {
-    /// What nodes did of which none counts alone: it is as each says where all say the same, and for now not to be had otherwise.
+    /// What nodes did of which none counts alone: what each of them says where all say the same, and no answer otherwise.
     fn of_all(error: &ClientError, nodes: &[NodeFailure]) -> Self {
+        const UNAVAILABLE: u8 = 4;
+        let unavailable = || Self::new(UNAVAILABLE, "unavailable", error);
         let says = |node: &NodeFailure| match node.error.failure() {
             _ if node.error.is_lie() => Self::new(9, "not-verified", error),
             Some(failure) => Self::of_failure(failure, error.to_string()),
-            None => Self::new(4, "unavailable", error),
+            None => unavailable(),
         };
-        let mut said: Vec<Self> = nodes.iter().map(says).collect();
-        let one_code = said.windows(2).all(|pair| pair[0].code == pair[1].code);
-        if !one_code {
-            said.retain(|exit| exit.code == 4);
-        }
-        // whoever says more than that it is silent
-        said.sort_by_key(|exit| exit.failure.is_some());
-        said.pop().unwrap_or_else(|| Self::new(4, "unavailable", error))
+        let said: Vec<Self> = nodes.iter().map(says).collect();
+        let is_one = said.windows(2).all(|pair| pair[0].code == pair[1].code);
+        said.into_iter()
+            .filter(|exit| is_one || exit.code == UNAVAILABLE)
+            // whoever says more than that it is silent
+            .max_by_key(|exit| exit.failure.is_some())
+            .unwrap_or_else(unavailable)
     }
 }
 

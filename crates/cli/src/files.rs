@@ -9,7 +9,7 @@ use std::{
 use clap::Subcommand;
 use countersign_client::{LocalSigner, RequestSigner};
 use countersign_node::{backup, forbid_core_dumps};
-use countersign_types::{B256, Bytes, NodeKey};
+use countersign_types::{Address, B256, Bytes, NodeKey};
 use rand_core::{OsRng, RngCore};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::{exit::Exit, output::Output};
 
 /// The mode of a file that only its owner may read.
-const PRIVATE: u32 = 0o600;
+pub(crate) const PRIVATE: u32 = 0o600;
 
 /// The bytes of a secret key.
 const KEY_BYTES: usize = 32;
@@ -27,12 +27,14 @@ const KEY_BYTES: usize = 32;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Draw a fresh secp256k1 key into a new file of mode 0600, and print its address.
+    #[command(after_help = "Example:\n  countersign caller new --out caller.key")]
     New {
         /// The file to write.
         #[arg(long)]
         out: PathBuf,
     },
     /// Print the address of a key file.
+    #[command(after_help = "Example:\n  countersign caller address caller.key")]
     Address {
         /// The key file.
         file: PathBuf,
@@ -104,17 +106,13 @@ pub(crate) fn signer(path: &Path) -> Result<LocalSigner, Exit> {
     LocalSigner::from_bytes(*secret).map_err(Exit::invalid)
 }
 
-/// A secret key as it stands in its file, with a line end. There is room for all of it from the start, so that no copy stays
-/// behind in an outgrown buffer.
+/// A secret key as it stands in its file, with a line end. It is made where it stays, so that no copy is left behind.
 fn key_text(secret: &[u8; KEY_BYTES]) -> Zeroizing<String> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = Zeroizing::new([0; 2 * KEY_BYTES]);
+    hex::encode_to_slice(secret, digits.as_mut_slice()).expect("two digits for a byte");
     let mut text = Zeroizing::new(String::with_capacity(2 + 2 * KEY_BYTES + 1));
     text.push_str("0x");
-    for byte in secret {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from(DIGITS[usize::from(digit)]));
-        }
-    }
+    text.extend(digits.iter().copied().map(char::from));
     text.push('\n');
     text
 }
@@ -122,14 +120,8 @@ fn key_text(secret: &[u8; KEY_BYTES]) -> Zeroizing<String> {
 /// A secret key's bytes, without a copy that is not wiped. The 0x may be left out.
 fn key_bytes(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
-    let digits: &[u8; 2 * KEY_BYTES] = digits.as_bytes().try_into().ok()?;
-    let mut secret = Zeroizing::new([0u8; KEY_BYTES]);
-    for (byte, pair) in secret.iter_mut().zip(digits.as_chunks::<2>().0) {
-        for digit in pair {
-            let value = u8::try_from(char::from(*digit).to_digit(16)?).ok()?;
-            *byte = (*byte << 4) | value;
-        }
-    }
+    let mut secret = Zeroizing::new([0; KEY_BYTES]);
+    hex::decode_to_slice(digits, secret.as_mut_slice()).ok()?;
     Some(secret)
 }
 
@@ -159,6 +151,11 @@ pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
 /// A nonce or another 32 bytes from the command line.
 pub(crate) fn bytes32(text: &str) -> Result<B256, String> {
     text.parse().map_err(|_| format!("expected 0x and 64 hexadecimal digits (32 bytes), got {text:.80}"))
+}
+
+/// An account from the command line.
+pub(crate) fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|_| format!("expected 0x and 40 hexadecimal digits (20 bytes), got {text:.80}"))
 }
 
 #[cfg(test)]

@@ -1,20 +1,24 @@
 //! `countersign key`: public keys and addresses, offline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_client::{BitcoinNetwork, bitcoin_address, ethereum_address, solana_address};
 use countersign_types::{
     ActionId, Address, B256, Bytes, KeyId, KeyOptions, KeySpec, PayloadKind, Policy, PublicKey, Scheme,
 };
-use serde_json::{Value, json};
+use serde_json::{Value, from_value, json};
 
 use crate::{
     exit::Exit,
     files,
     output::{Output, facts},
+    receipt,
     trust::TrustArguments,
 };
+
+/// How many characters of a config people are shown.
+const CONFIG_SHOWN: usize = 120;
 
 /// Keys.
 #[derive(Subcommand)]
@@ -24,7 +28,8 @@ pub(crate) enum Command {
     /// Keys are children of the network's root keys by addition, not by BIP-32 or SLIP-10: no seed phrase gives them,
     /// and ordinary wallets cannot derive them.
     #[command(
-        after_help = "Example:\n  countersign key show --genesis genesis.json --root-keys root-keys.json \\\n    --action 0x.. --config 'text:{\"minimum\":\"1\"}'"
+        after_help = "Examples:\n  countersign key show --genesis genesis.json --root-keys root-keys.json \\\n    --action 0x.. --config 'text:{\"minimum\":\"1\"}'\n  \
+                      countersign key show --genesis genesis.json --root-keys root-keys.json --spec key.json"
     )]
     Show {
         #[command(flatten)]
@@ -40,7 +45,7 @@ pub(crate) enum Command {
 /// A key's spec: from a file, or from its parts.
 #[derive(Args)]
 pub(crate) struct SpecArguments {
-    /// A JSON file with the whole spec: what `countersign key show --json` prints as "spec".
+    /// A JSON file with the whole spec: what `countersign key show --json` prints, or what stands there as "spec".
     #[arg(long, conflicts_with_all = ["scheme", "action", "config", "payloads", "owner", "salt"])]
     spec: Option<PathBuf>,
     /// The signature scheme: schnorr-secp256k1 (RFC 9591; a contract verifies it), bip340 (Taproot) or ed25519.
@@ -55,8 +60,8 @@ pub(crate) struct SpecArguments {
     /// A kind of payload that the key signs: bytes, personal-message, typed-data or raw; once for each kind.
     #[arg(long = "payload", value_delimiter = ',', default_value = "bytes")]
     payloads: Vec<PayloadKind>,
-    /// Who may ask; anybody by default.
-    #[arg(long, default_value_t = Address::ZERO)]
+    /// Who may ask, an account: 0x and 40 hexadecimal digits; anybody by default.
+    #[arg(long, default_value_t = Address::ZERO, value_parser = files::address)]
     owner: Address,
     /// Different salts give different keys: 0x and 64 hexadecimal digits.
     #[arg(long, default_value_t = B256::ZERO, value_parser = files::bytes32)]
@@ -66,7 +71,7 @@ pub(crate) struct SpecArguments {
 impl SpecArguments {
     pub(crate) fn spec(self) -> Result<KeySpec, Exit> {
         let spec = match (self.spec, self.action) {
-            (Some(path), _) => files::json_file(&path, "key spec")?,
+            (Some(path), _) => spec_file(&path)?,
             (None, Some(action)) => {
                 let mut payloads = self.payloads;
                 payloads.sort();
@@ -85,6 +90,18 @@ impl SpecArguments {
         spec.validate().map_err(Exit::invalid)?;
         Ok(spec)
     }
+}
+
+/// A spec from a file, where it stands alone or in the document that `key show --json` prints.
+fn spec_file(path: &Path) -> Result<KeySpec, Exit> {
+    let document: Value = files::json_file(path, "key spec")?;
+    let spec = document.get("spec").cloned().unwrap_or(document);
+    from_value(spec).map_err(|error| {
+        Exit::invalid_input(format!(
+            "{} is no key spec, and nothing that `key show --json` printed: {error}",
+            path.display()
+        ))
+    })
 }
 
 pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
@@ -149,14 +166,102 @@ impl Shown {
             "derived",
             "by addition to the root key: no seed phrase gives it, no wallet derives it".into(),
         ));
-        lines.push(("action", self.spec.policy.action.to_string()));
+        lines.extend(committed(&self.spec));
         lines
+    }
+}
+
+/// What a key commits to besides its scheme: another word of it, and it is another key with other addresses.
+fn committed(spec: &KeySpec) -> [(&'static str, String); 5] {
+    let KeySpec { policy, payloads, owner, salt, .. } = spec;
+    let payloads: Vec<&str> = payloads.iter().map(|kind| kind.name()).collect();
+    let owner =
+        if owner.is_zero() { "none: anybody may ask".into() } else { format!("{owner}: it alone may ask") };
+    let salt = if salt.is_zero() { "none".into() } else { salt.to_string() };
+    [
+        ("action", policy.action.to_string()),
+        ("config", shortened(&policy.config)),
+        ("payloads", payloads.join(", ")),
+        ("owner", owner),
+        ("salt", salt),
+    ]
+}
+
+/// A config on one line; the end of a long one is left out.
+fn shortened(config: &Bytes) -> String {
+    if config.is_empty() {
+        return "none".into();
+    }
+    let text = receipt::text(config);
+    match text.char_indices().nth(CONFIG_SHOWN) {
+        Some((end, _)) => format!("{}.. ({} bytes, all of them with --json)", &text[..end], config.len()),
+        None => text,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn spec(scheme: Scheme) -> KeySpec {
+        KeySpec {
+            scheme,
+            policy: Policy { action: ActionId::from([1; 32]), config: Bytes::new() },
+            payloads: vec![PayloadKind::Bytes],
+            options: KeyOptions::default(),
+            owner: Address::ZERO,
+            salt: B256::ZERO,
+        }
+    }
+
+    #[test]
+    fn what_the_address_commits_to_is_shown() {
+        let said = |spec: &KeySpec| facts(&committed(spec));
+        let mut spec = spec(Scheme::Bip340);
+        let expected = format!(
+            "action    0x{}\nconfig    none\npayloads  bytes\nowner     none: anybody may ask\nsalt      none",
+            "01".repeat(32)
+        );
+        assert_eq!(said(&spec), expected);
+
+        spec.policy.config = Bytes::from_static(b"{\"minimum\":1}");
+        spec.payloads.push(PayloadKind::Raw);
+        (spec.owner, spec.salt) = (Address::repeat_byte(2), B256::repeat_byte(3));
+        let shown = said(&spec);
+        let salt = format!("0x{}", "03".repeat(32));
+        for part in ["text:{\"minimum\":1}", "bytes, raw", "0x0202", "it alone may ask", &salt] {
+            assert!(shown.contains(part), "{part:?} is missing in: {shown}");
+        }
+
+        spec.policy.config = "é".repeat(200).into_bytes().into();
+        let shown = said(&spec);
+        let text_of_config = format!("text:{}.. (400 bytes", "é".repeat(CONFIG_SHOWN - "text:".len()));
+        assert!(shown.contains(&text_of_config), "{shown}");
+    }
+
+    #[test]
+    fn a_spec_is_taken_alone_or_from_the_whole_document() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key.json");
+        let read = |text: String| {
+            fs::write(&path, text).expect("written");
+            spec_file(&path)
+        };
+        let spec = spec(Scheme::Ed25519);
+        let key = PublicKey(format!("0x58{}", "66".repeat(31)).parse().expect("hex"));
+        let shown = Shown::new(spec.clone(), key, BitcoinNetwork::Mainnet).document();
+        for text in [json!(spec).to_string(), shown.to_string()] {
+            assert_eq!(read(text).expect("a spec"), spec);
+        }
+        for (text, wrong) in
+            [("{}", "missing field"), ("[]", "is no key spec"), ("{\"spec\":1}", "key.json is no key spec")]
+        {
+            let error = read(text.into()).expect_err("no spec");
+            assert!(error.message.contains(wrong) && error.message.contains("key.json"), "{error}");
+        }
+    }
 
     #[test]
     fn a_key_is_shown_with_the_address_of_its_scheme_and_null_for_the_others() {
@@ -168,14 +273,7 @@ mod tests {
             (Scheme::Bip340, x.to_owned(), "bitcoin_address", "tb1p"),
             (Scheme::Ed25519, ed25519, "solana_address", ""),
         ] {
-            let spec = KeySpec {
-                scheme,
-                policy: Policy { action: ActionId::from([1; 32]), config: Bytes::new() },
-                payloads: vec![PayloadKind::Bytes],
-                options: KeyOptions::default(),
-                owner: Address::ZERO,
-                salt: B256::ZERO,
-            };
+            let spec = spec(scheme);
             let key = PublicKey(format!("0x{key}").parse().expect("hex"));
             let shown = Shown::new(spec, key, BitcoinNetwork::Testnet);
             let document = shown.document();

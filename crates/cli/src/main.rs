@@ -13,6 +13,7 @@ mod output;
 mod receipt;
 mod sign;
 mod trust;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,9 @@ enum Command {
     #[command(subcommand)]
     Receipt(receipt::Command),
     /// Show a node's stored or running result of a request.
+    #[command(
+        after_help = "Example:\n  countersign result 0x.. --node http://127.0.0.1:8470 --genesis genesis.json"
+    )]
     Result(sign::ResultArguments),
     /// Measure a running network: latency, signatures per second, and what the cryptography alone would allow.
     Bench(bench::Arguments),

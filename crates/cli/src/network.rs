@@ -39,6 +39,9 @@ pub(crate) enum Command {
         out: PathBuf,
     },
     /// Show a genesis, and check root keys against it.
+    #[command(
+        after_help = "Example:\n  countersign network show --genesis genesis.json --root-keys root-keys.json"
+    )]
     Show {
         /// The genesis file.
         #[arg(long, env = GENESIS, default_value = "genesis.json")]

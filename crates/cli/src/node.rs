@@ -46,6 +46,7 @@ pub(crate) enum Command {
         secret: SecretArguments,
     },
     /// Run a node until SIGTERM or Ctrl-C; a second one ends it at once.
+    #[command(after_help = "Example:\n  countersign node run --config node1/node.toml")]
     Run {
         /// The configuration file.
         #[arg(long, default_value = "node.toml")]
@@ -70,6 +71,9 @@ pub(crate) enum Command {
         config: PathBuf,
     },
     /// Ask a node how it and its network are.
+    #[command(
+        after_help = "Example:\n  countersign node status --node http://127.0.0.1:8470 --genesis genesis.json"
+    )]
     Status(NodeArguments),
     /// Tell whether all is well with a node, before it starts or while it runs.
     Check(node_check::Arguments),
@@ -216,8 +220,8 @@ fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
 
 /// Shows the first node that answers. Each is asked once: one that is down now is what the caller wants to know.
 fn status(node: &NodeArguments, output: &mut Output) -> Result<(), Exit> {
-    let (info, passed_over) = runtime()?.block_on(node.client()?.status())?;
-    for failure in passed_over {
+    let (info, passed_over) = node.waiting()?.block_on(output, node.client()?.status())?;
+    for failure in &passed_over {
         output.say(format!("passed over {failure}"));
     }
     output.result(&info, || text(&info))

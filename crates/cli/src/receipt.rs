@@ -20,6 +20,7 @@ use crate::{
     output::{Output, facts, table},
     sign::{NODE, NodeArguments, node_url, now_ms, runtime},
     trust::TrustArguments,
+    waiting::Waiting,
 };
 
 /// The mode of a receipt's file: it tells what was read.
@@ -101,7 +102,8 @@ fn get(arguments: GetArguments, output: &mut Output) -> Result<(), Exit> {
     let signer = arguments.caller_key.as_deref().map(files::signer).transpose()?;
     let asker = signer.as_ref().map(|signer| signer as &dyn RequestSigner);
     let until = now_ms()?.saturating_add(ASKED_MS);
-    let receipt = runtime()?.block_on(client.receipt(arguments.request, asker, until))?;
+    let waiting = arguments.node.waiting()?;
+    let receipt = waiting.block_on(output, client.receipt(arguments.request, asker, until))?;
     write(&arguments.out, &receipt)?;
     let value =
         json!({ "request": arguments.request, "file": arguments.out, "complete": receipt.is_complete() });
@@ -125,7 +127,7 @@ fn verify(arguments: &VerifyArguments, output: &mut Output) -> Result<(), Exit> 
     let replayed = if arguments.action.no_replay || attested.votes.is_empty() {
         Ok(false)
     } else {
-        run_again(&arguments.action, arguments.network.genesis()?, &receipt, &attested)
+        run_again(&arguments.action, arguments.network.genesis()?, &receipt, &attested, output)
     };
     let (checked, replayed) = match (holds, replayed) {
         (Ok(checked), Ok(replayed)) => (checked, replayed),
@@ -144,8 +146,9 @@ fn run_again(
     genesis: Genesis,
     receipt: &Receipt,
     attested: &Attested,
+    output: &Output,
 ) -> Result<bool, Exit> {
-    let (component, script) = action.content(receipt, genesis)?;
+    let (component, script) = action.content(receipt, genesis, output)?;
     runtime()?.block_on(replay(receipt, attested, &component, script))?;
     Ok(true)
 }
@@ -157,12 +160,21 @@ fn read(path: &Path) -> Result<Receipt, Exit> {
         let message = format!("{} has {length} bytes, a receipt at most {MAX_RECEIPT_BYTES}", path.display());
         return Err(Exit::invalid_input(message));
     }
-    Receipt::from_json(&fs::read(path).map_err(unreadable)?).map_err(Exit::invalid)
+    Receipt::from_json(&fs::read(path).map_err(unreadable)?).map_err(|error| {
+        let exit = Exit::invalid(error);
+        let message = format!("{} cannot be read as a receipt: {}", path.display(), exit.message);
+        Exit { message, ..exit }
+    })
 }
 
 impl ActionArguments {
     /// Component and script of the receipt's action, from where they are said to be.
-    fn content(&self, receipt: &Receipt, genesis: Genesis) -> Result<(Bytes, Option<String>), Exit> {
+    fn content(
+        &self,
+        receipt: &Receipt,
+        genesis: Genesis,
+        output: &Output,
+    ) -> Result<(Bytes, Option<String>), Exit> {
         let manifest = &receipt.manifest;
         let unreadable =
             |path: &PathBuf, error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
@@ -179,7 +191,9 @@ impl ActionArguments {
                 manifest.check_script(Some(&script)).map_err(Exit::invalid)?;
                 Ok((built_in.ok_or_else(|| not_at_hand(receipt))?, Some(script)))
             }
-            (None, None) if !self.nodes.is_empty() => fetch(self.nodes.clone(), receipt, genesis, built_in),
+            (None, None) if !self.nodes.is_empty() => {
+                fetch(self.nodes.clone(), receipt, genesis, built_in, output)
+            }
             (Some(_) | None, Some(_) | None) => Err(not_at_hand(receipt)),
         }
     }
@@ -190,10 +204,12 @@ fn fetch(
     receipt: &Receipt,
     genesis: Genesis,
     built_in: Option<Bytes>,
+    output: &Output,
 ) -> Result<(Bytes, Option<String>), Exit> {
     let manifest = &receipt.manifest;
+    let waiting = Waiting::new(&nodes, &format!("{} s", FETCH_TIMEOUT.as_secs()))?;
     let client = Client::new(ClientConfig { nodes, genesis, timeout: FETCH_TIMEOUT })?;
-    runtime()?.block_on(async {
+    waiting.block_on(output, async {
         let component = match built_in {
             Some(component) => component,
             None => client.component(manifest).await?,
@@ -298,7 +314,7 @@ fn utc(ms: u64) -> String {
 }
 
 /// Bytes as the command takes them: as text where they are one, else in hexadecimal.
-fn text(bytes: &Bytes) -> String {
+pub(crate) fn text(bytes: &Bytes) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.is_empty() && terminal::is_plain(text) => format!("text:{text}"),
         Ok(_) | Err(_) => bytes.to_string(),

@@ -1,15 +1,17 @@
 //! `countersign sign` and `countersign result`: requests and what becomes of them.
 
 use std::{
-    num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use clap::Args;
-use countersign_client::{Client, ClientConfig, RequestSigner, Url, sign_request};
+use countersign_client::{Client, ClientConfig, LocalSigner, RequestSigner, Url, sign_request};
 use countersign_receipt::Receipt;
-use countersign_types::{B256, Bytes, Caller, CallerKind, Genesis, RequestDigest, api::SignResponse};
+use countersign_types::{
+    B256, Bytes, Caller, CallerKind, FailureKind, Genesis, MAX_LIFETIME_MS, RequestDigest, SignedRequest,
+    api::SignResponse,
+};
 use tokio::{runtime::Runtime, time::sleep};
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     output::{Output, facts, table},
     receipt,
     trust::GENESIS,
+    waiting::Waiting,
 };
 
 /// The variable that names nodes.
@@ -29,6 +32,11 @@ const RECEIPT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before they are asked again.
 const RECEIPT_PAUSE: Duration = Duration::from_millis(500);
 
+/// The longest that a call may be tried, in seconds: a day, after which the client ends it anyhow.
+const MAX_TIMEOUT_S: u64 = 24 * 60 * 60;
+/// The longest that a request may live, in seconds.
+const MAX_LIFETIME_S: u64 = MAX_LIFETIME_MS / 1000;
+
 /// Which nodes to ask, and what to trust.
 #[derive(Args)]
 pub(crate) struct NodeArguments {
@@ -38,16 +46,23 @@ pub(crate) struct NodeArguments {
     /// The genesis file: the only thing that is trusted.
     #[arg(long, env = GENESIS, default_value = "genesis.json")]
     genesis: PathBuf,
-    /// How long to try, in seconds.
-    #[arg(long, default_value_t = 30)]
+    /// How long to try, in seconds: from 1 to 86400, a day.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_S))]
     timeout: u64,
 }
 
 /// A node's address: with a scheme, else `localhost:8470` is a URL of the scheme `localhost`.
 pub(crate) fn node_url(text: &str) -> Result<Url, String> {
-    let url: Option<Url> = text.parse().ok();
-    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| "a node's address starts with http:// or https://, as http://127.0.0.1:8470".into())
+    let url: Result<Url, _> = text.parse();
+    match url {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        Err(error) if text.contains("://") => Err(format!(
+            "{error}: a node's address is as http://127.0.0.1:8470, with a port of at most 65535"
+        )),
+        Ok(_) | Err(_) => {
+            Err("a node's address starts with http:// or https://, as http://127.0.0.1:8470".into())
+        }
+    }
 }
 
 impl NodeArguments {
@@ -64,26 +79,63 @@ impl NodeArguments {
         let timeout = Duration::from_secs(self.timeout);
         Ok(Client::new(ClientConfig { nodes: self.nodes.clone(), genesis, timeout })?)
     }
+
+    /// What waits for the answers of these nodes, from now on.
+    pub(crate) fn waiting(&self) -> Result<Waiting, Exit> {
+        Waiting::new(&self.nodes, &format!("{} s (--timeout)", self.timeout))
+    }
 }
 
-/// What to ask for.
+/// What to ask for, of whom, and what to keep.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  countersign sign --node http://127.0.0.1:8470 --genesis genesis.json \\\n    --action 0x.. --config @config.json --params text:hello --caller-key caller.key"
+    mut_arg("action", |action| action.required_unless_present("request")),
+    after_help = "Examples:\n  countersign sign --node http://127.0.0.1:8470 --genesis genesis.json \\\n    --action 0x.. --config @config.json --params text:hello --caller-key caller.key\n\n  \
+                  the same, and again where there was no answer:\n  countersign sign .. --save-request request.json\n  \
+                  countersign sign --node http://127.0.0.1:8470 --genesis genesis.json --request request.json"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
     node: NodeArguments,
+    #[command(flatten)]
+    asked: RequestArguments,
+    /// Write the signed request to this file, of mode 0600, before it is posted; the file must not exist. Whoever has it can post the
+    /// request until it expires.
+    #[arg(long, value_name = "FILE")]
+    save_request: Option<PathBuf>,
+    /// Post the request of this file, as --save-request wrote it, in place of making one. It is the same request: name the node that it
+    /// was posted to, which gives the stored or running result; another node runs it anew.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "spec", "scheme", "action", "config", "payloads", "owner", "salt", "params", "caller_keys", "lifetime",
+            "nonce", "any_coordinator", "save_request",
+        ]
+    )]
+    request: Option<PathBuf>,
+    /// How many nodes must refuse, or give another verdict of the action that is no signature, before that is the answer: nobody can
+    /// prove it, so one dishonest node may say it alone. At most as many as `--node` names.
+    #[arg(long, value_name = "NODES", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    opinions: u16,
+    /// Write the receipt to this file, which must not exist: why there is a signature, for `countersign receipt verify`.
+    #[arg(long)]
+    receipt: Option<PathBuf>,
+}
+
+/// A new request.
+#[derive(Args)]
+struct RequestArguments {
     #[command(flatten)]
     spec: SpecArguments,
     /// What the action is told by the caller: 0x.., text:.., or @file.
     #[arg(long, value_parser = files::bytes, default_value = "0x")]
     params: Bytes,
     /// A caller's secret key; several callers sign together.
-    #[arg(long = "caller-key", required = true)]
+    #[arg(long = "caller-key", required_unless_present = "request")]
     caller_keys: Vec<PathBuf>,
-    /// How long the request lives, in seconds; at most 600.
-    #[arg(long, default_value_t = 60)]
+    /// How long the request lives, in seconds: from 1 to 600.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=MAX_LIFETIME_S))]
     lifetime: u64,
     /// The request's nonce, 32 bytes: 0x and 64 hexadecimal digits; drawn at random by default.
     #[arg(long, value_parser = files::bytes32)]
@@ -92,13 +144,34 @@ pub(crate) struct Arguments {
     /// takes it. With this it can be taken to any node, and any dishonest member can have it signed over a moment of its own choice.
     #[arg(long)]
     any_coordinator: bool,
-    /// How many nodes must refuse, or give another verdict of the action that is no signature, before that is the answer: nobody can
-    /// prove it, so one dishonest node may say it alone. At most as many as `--node` names.
-    #[arg(long, value_name = "NODES", default_value = "1")]
-    opinions: NonZeroUsize,
-    /// Write the receipt to this file, which must not exist: why there is a signature, for `countersign receipt verify`.
-    #[arg(long)]
-    receipt: Option<PathBuf>,
+}
+
+impl RequestArguments {
+    fn signers(&self) -> Result<Vec<LocalSigner>, Exit> {
+        self.caller_keys.iter().map(|path| files::signer(path)).collect()
+    }
+
+    /// Makes the request, has it name its coordinators, and has its callers sign it.
+    fn signed(
+        self,
+        client: &Client,
+        signers: &[&dyn RequestSigner],
+        waiting: &Waiting,
+        output: &Output,
+    ) -> Result<SignedRequest, Exit> {
+        let spec = self.spec.spec()?;
+        let callers =
+            signers.iter().map(|signer| Caller { kind: CallerKind::Eip191, id: signer.address() }).collect();
+        let lifetime_ms = self.lifetime.saturating_mul(1000);
+        let mut request = client.build_request(spec, self.params, callers, now_ms()?, lifetime_ms);
+        if let Some(nonce) = self.nonce {
+            request.nonce = nonce;
+        }
+        if !self.any_coordinator {
+            request.coordinators = waiting.block_on(output, client.coordinators())?;
+        }
+        sign_request(request, signers).map_err(Exit::unexpected)
+    }
 }
 
 /// Which request.
@@ -111,42 +184,36 @@ pub(crate) struct ResultArguments {
 }
 
 pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit> {
-    if let Some(path) = arguments.receipt.as_ref().filter(|path| path.exists()) {
-        let message =
-            format!("{} exists and is not overwritten: name another file with --receipt", path.display());
-        return Err(Exit::invalid_input(message));
-    }
-    let (nodes, opinions) = (arguments.node.nodes().len(), arguments.opinions.get());
+    must_be_new(arguments.receipt.as_deref(), "--receipt")?;
+    must_be_new(arguments.save_request.as_deref(), "--save-request")?;
+    let (nodes, opinions) = (arguments.node.nodes().len(), usize::from(arguments.opinions));
     if opinions > nodes {
-        return Err(Exit::invalid_input(format!(
+        return Err(Exit::usage(format!(
             "--opinions {opinions}: {nodes} can be asked; name more nodes with --node"
         )));
     }
     let client = arguments.node.client()?.with_opinions(opinions);
-    let spec = arguments.spec.spec()?;
-    let signers =
-        arguments.caller_keys.iter().map(|path| files::signer(path)).collect::<Result<Vec<_>, _>>()?;
-    let callers =
-        signers.iter().map(|signer| Caller { kind: CallerKind::Eip191, id: signer.address() }).collect();
-    let lifetime = arguments.lifetime.saturating_mul(1000);
-    let mut request = client.build_request(spec, arguments.params, callers, now_ms()?, lifetime);
-    if let Some(nonce) = arguments.nonce {
-        request.nonce = nonce;
+    let keys = arguments.asked.signers()?;
+    let signers: Vec<&dyn RequestSigner> = keys.iter().map(|signer| signer as &dyn RequestSigner).collect();
+    let waiting = arguments.node.waiting()?;
+    let signed = match &arguments.request {
+        Some(path) => saved(path, now_ms()?)?,
+        None => arguments.asked.signed(&client, &signers, &waiting, output)?,
+    };
+    if let Some(path) = &arguments.save_request {
+        save(path, &signed)?;
+        output.next(format!(
+            "the request is in {0}: countersign sign --request {0} posts it again",
+            path.display()
+        ));
     }
-    let runtime = runtime()?;
-    if !arguments.any_coordinator {
-        request.coordinators = runtime.block_on(client.coordinators())?;
-    }
-    let signers: Vec<&dyn RequestSigner> =
-        signers.iter().map(|signer| signer as &dyn RequestSigner).collect();
-    let signed = sign_request(request, &signers).map_err(Exit::unexpected)?;
     if !output.is_json() {
         output.say(format!("request {}", signed.request.digest()));
         for node in &signed.request.coordinators {
             output.say(format!("to be coordinated by {node}"));
         }
     }
-    let answered = runtime.block_on(client.sign(signed))?;
+    let answered = waiting.block_on(output, client.sign(signed))?;
     for failure in &answered.passed_over {
         output.say(format!("passed over {failure}"));
     }
@@ -155,9 +222,41 @@ pub(crate) fn run(arguments: Arguments, output: &mut Output) -> Result<(), Exit>
     let Some(path) = &arguments.receipt else { return Ok(()) };
     let receipt = match answered.receipt {
         Some(receipt) => receipt,
-        None => runtime.block_on(fetch_receipt(&client, &answered.answer, signers.first().copied()))?,
+        None => {
+            let fetched = fetch_receipt(&client, &answered.answer, signers.first().copied());
+            waiting.block_on(output, fetched)?
+        }
     };
     receipt::write(path, &receipt)
+}
+
+/// Refuses early to write to a file that is there.
+fn must_be_new(path: Option<&Path>, option: &str) -> Result<(), Exit> {
+    match path.filter(|path| path.exists()) {
+        Some(path) => Err(Exit::invalid_input(format!(
+            "{} exists and is not overwritten: name another file with {option}",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Writes a request to a new file, as it is posted.
+fn save(path: &Path, signed: &SignedRequest) -> Result<(), Exit> {
+    let text = serde_json::to_string(signed).map_err(Exit::unexpected)? + "\n";
+    files::write_new(path, &text, files::PRIVATE)
+}
+
+/// Reads a request that was saved. Its form, signatures and network are for [`Client::sign`] to check.
+fn saved(path: &Path, now_ms: u64) -> Result<SignedRequest, Exit> {
+    let signed: SignedRequest = files::json_file(path, "signed request")?;
+    let Some(late_ms) = now_ms.checked_sub(signed.request.expires_at) else { return Ok(signed) };
+    let message = format!(
+        "the request of {} expired {} s ago by this machine's clock: make a new one, without --request",
+        path.display(),
+        late_ms.div_ceil(1000).max(1)
+    );
+    Err(Exit { kind: FailureKind::Expired.name(), ..Exit::invalid_input(message) })
 }
 
 /// The receipt of signatures that came without: their node is no signer, or the receipt too large to come with them.
@@ -202,7 +301,7 @@ fn signed_without(answer: &SignResponse, missing: Exit) -> Exit {
 
 pub(crate) fn result(arguments: ResultArguments, output: &mut Output) -> Result<(), Exit> {
     let client = arguments.node.client()?;
-    let answer = runtime()?.block_on(client.request(arguments.request))?;
+    let answer = arguments.node.waiting()?.block_on(output, client.request(arguments.request))?;
     show(&answer, false, output)
 }
 

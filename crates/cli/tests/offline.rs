@@ -8,11 +8,14 @@ use std::{
     process::{Command, Output},
 };
 
+use countersign_types::SignedRequest;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const INVALID: i32 = 8;
 const USAGE: i32 = 2;
+const UNAVAILABLE: i32 = 4;
+const UNAUTHORISED: i32 = 6;
+const INVALID: i32 = 8;
 
 /// A terminal in a folder of its own.
 struct Terminal(TempDir);
@@ -219,7 +222,90 @@ fn keys_need_root_keys_of_the_very_network() {
     terminal.fails(&format!("{show} --config 0xzz"), USAGE, &["--config"]);
     terminal.fails(&format!("{show} --scheme rsa"), USAGE, &["--scheme"]);
     terminal.fails(&format!("{show} --salt 3"), USAGE, &["--salt", "64 hexadecimal digits"]);
+    let owner = format!("{show} --owner 0x12");
+    terminal.fails(&owner, USAGE, &["--owner", "0x and 40 hexadecimal digits (20 bytes)"]);
     terminal.fails("node status --node localhost:8470", USAGE, &["--node", "http://"]);
+    let port = "node status --node http://127.0.0.1:84700";
+    terminal.fails(port, USAGE, &["--node", "invalid port number", "at most 65535"]);
+}
+
+/// What nobody listens at.
+const NOBODY: &str = "--node http://127.0.0.1:1";
+
+#[test]
+fn what_cannot_be_is_wrong_usage_before_any_node_is_asked() {
+    let terminal = Terminal::new();
+    terminal.network(3, 2);
+    terminal.ok("caller new --out caller.key");
+    let action = format!("0x{}", "11".repeat(32));
+    let sign = format!("sign {NOBODY} --action {action} --caller-key caller.key");
+    for (wrong, words) in [
+        ("--timeout 0", &["--timeout", "1..=86400"][..]),
+        ("--timeout 86401", &["--timeout", "1..=86400"]),
+        ("--lifetime 0", &["--lifetime", "1..=600"]),
+        ("--lifetime 601", &["--lifetime", "1..=600"]),
+        ("--opinions 0", &["--opinions", "1..="]),
+        ("--opinions 6", &["--opinions 6: 1 can be asked", "--node"]),
+    ] {
+        let output = terminal.run(format!("{sign} {wrong}").split(' '));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(USAGE), "{wrong}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{wrong}: {word:?} is missing in: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_request_is_saved_before_it_is_posted_and_posted_again() {
+    let terminal = Terminal::new();
+    terminal.network(3, 2);
+    terminal.ok("caller new --out caller.key");
+    let action = format!("0x{}", "11".repeat(32));
+    let made = format!("--any-coordinator --action {action} --caller-key caller.key");
+    let save = format!("sign {NOBODY} --timeout 1 {made} --save-request request.json");
+    let again = format!("sign {NOBODY} --timeout 1 --request");
+    terminal.fails(&save, UNAVAILABLE, &["request 0x", "--request request.json posts it again"]);
+    assert_eq!(mode(&terminal.path("request.json")), 0o600);
+    terminal.fails(&save, INVALID, &["request.json exists", "another file with --save-request"]);
+    let text = fs::read_to_string(terminal.path("request.json")).expect("saved");
+    let signed: SignedRequest = serde_json::from_str(&text).expect("as it is posted");
+    let digest = signed.request.digest().to_string();
+    signed.validate().expect("signed");
+    terminal.fails(&format!("{again} request.json"), UNAVAILABLE, &[&digest]);
+
+    terminal.fails(&format!("{again} nowhere.json"), INVALID, &["cannot read", "nowhere.json"]);
+    terminal.fails(&format!("{again} genesis.json"), INVALID, &["genesis.json is no signed request"]);
+    let mut document: Value = serde_json::from_str(&text).expect("JSON");
+    document["request"]["nonce"] = format!("0x{}", "22".repeat(32)).into();
+    terminal.write("changed.json", document.to_string(), 0o600);
+    terminal.fails(&format!("{again} changed.json"), UNAUTHORISED, &["signature 0 is not by"]);
+    document["request"]["expires_at"] = 1_000.into();
+    terminal.write("old.json", document.to_string(), 0o600);
+    terminal.fails(&format!("{again} old.json"), INVALID, &["old.json expired", "make a new one"]);
+    let other = Terminal::new();
+    other.network(3, 2);
+    other.write("request.json", &text, 0o600);
+    other.fails(&format!("{again} request.json"), INVALID, &["the request is for network"]);
+
+    // it is that request, or a new one
+    for further in ["--params 0x", "--lifetime 60", "--caller-key caller.key", "--save-request new.json"] {
+        terminal.fails(&format!("{again} request.json {further}"), USAGE, &["cannot be used with"]);
+    }
+    terminal.fails(&format!("{again} request.json --action {action}"), USAGE, &["cannot be used with"]);
+    terminal.fails(&format!("sign {NOBODY}"), USAGE, &["--action", "--caller-key"]);
+    let unsigned = format!("sign {NOBODY} --action {action}");
+    terminal.fails(&unsigned, USAGE, &["--caller-key"]);
+}
+
+#[test]
+fn a_receipt_that_is_none_is_named() {
+    let terminal = Terminal::new();
+    terminal.network(3, 2);
+    for text in ["", "{\"version\":1", "[]", "{\"version\":1}"] {
+        terminal.write("cut.json", text, 0o600);
+        terminal.fails("receipt verify cut.json", INVALID, &["cut.json cannot be read as a receipt"]);
+    }
 }
 
 #[test]
@@ -234,26 +320,40 @@ fn errors_are_one_document_with_json() {
 }
 
 #[test]
-fn every_command_has_help() {
+fn every_command_has_help_with_an_example() {
     let terminal = Terminal::new();
+    for line in
+        ["--help", "node --help", "network --help", "action --help", "caller --help", "receipt --help"]
+    {
+        assert!(terminal.ok(line).contains("Usage: countersign"), "{line}");
+    }
     for line in [
-        "--help",
-        "node --help",
         "node init --help",
         "node join --help",
         "node run --help",
+        "node backup --help",
+        "node restore --help",
+        "node readmit --help",
         "node status --help",
+        "node check --help",
         "network create --help",
         "network show --help",
         "key show --help",
+        "action id --help",
         "action publish --help",
         "action list --help",
+        "action show --help",
         "caller new --help",
+        "caller address --help",
         "sign --help",
+        "receipt verify --help",
+        "receipt get --help",
         "result --help",
+        "bench --help",
     ] {
         let help = terminal.ok(line);
         assert!(help.contains("Usage: countersign"), "{line}: {help}");
+        assert!(help.contains("\n  countersign "), "{line} shows no example: {help}");
     }
     assert!(terminal.ok("--help").contains("Exit codes"));
 }

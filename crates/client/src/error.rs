@@ -66,7 +66,7 @@ pub enum ClientError {
         passed_over: Vec<NodeFailure>,
     },
     /// No node gave an answer that counts.
-    #[error("no node gave an answer that counts within {} ms: {}", waited.as_millis(), list(nodes))]
+    #[error("no node gave an answer that counts within {} ms: {}", whole_ms(*waited), list(nodes))]
     NoAnswer {
         /// How long the client tried.
         waited: Duration,
@@ -95,7 +95,7 @@ pub enum NodeError {
         reason: String,
     },
     /// It did not answer in time.
-    #[error("no answer within {} ms", waited.as_millis())]
+    #[error("no answer within {} ms", whole_ms(*waited))]
     Timeout {
         /// How long it was given.
         waited: Duration,
@@ -216,6 +216,25 @@ impl From<VerifyError> for NodeError {
     }
 }
 
+/// The milliseconds that a time has begun: a short one is not told as none.
+fn whole_ms(time: Duration) -> u128 {
+    time.as_nanos().div_ceil(1_000_000).max(1)
+}
+
 fn list(nodes: &[NodeFailure]) -> impl fmt::Display {
     nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_time_is_not_told_as_none() {
+        let late = |waited| NodeError::Timeout { waited }.to_string();
+        for short in [Duration::ZERO, Duration::from_micros(999)] {
+            assert_eq!(late(short), "no answer within 1 ms");
+        }
+        assert_eq!(late(Duration::from_millis(1_500)), "no answer within 1500 ms");
+    }
 }

@@ -107,10 +107,16 @@ impl Case {
 
     /// Has a member sign a vote for another verdict over the same reads.
     pub fn votes_for(&mut self, member: Identifier, verdict: Verdict) {
-        let network = self.genesis.network_id();
         let outcome = Outcome::of(verdict, &self.receipt.request.request.key).expect("the key signs it");
+        self.votes(member, |vote| vote.outcome = outcome.hash());
+    }
+
+    /// Has a member sign another vote.
+    pub fn votes(&mut self, member: Identifier, change: impl FnOnce(&mut Vote)) {
+        let network = self.genesis.network_id();
         if let Some(part) = self.receipt.signers.get_mut(&member) {
-            let vote = Vote { outcome: outcome.hash(), ..part.vote.vote };
+            let mut vote = part.vote.vote;
+            change(&mut vote);
             part.vote = vote.sign(network, world().identity(member));
         }
     }

@@ -4,7 +4,11 @@ use countersign_fuzzing::receipts::{Case, Story};
 use countersign_receipt::{
     CheckError, DecodeError, MAX_RECEIPT_BYTES, Receipt, Trust, TrustError, VoteError,
 };
-use countersign_types::{B256, Identifier, Scheme, Verdict};
+use countersign_types::{
+    B256, Bytes, Identifier, Scheme, Verdict, Vote,
+    http::HttpResponse,
+    read::{Read, RecordedRead},
+};
 use serde_json::Value;
 
 /// Changes a document.
@@ -131,6 +135,8 @@ fn what_is_wrong_is_named() {
     assert!(matches!(wrong(|r| r.terms.epoch = 2), CheckError::Epoch { expected: 1, got: 2 }));
     assert!(matches!(wrong(|r| r.terms.time_ms += 90_000), CheckError::Time { .. }));
     assert!(matches!(wrong(|r| r.terms.time_ms += 1), CheckError::Session { .. }));
+    assert!(matches!(wrong(|r| r.terms.time_ms -= 31_001), CheckError::Time { .. }));
+    assert!(matches!(wrong(|r| r.terms.time_ms -= 31_000), CheckError::Session { .. }));
     assert!(matches!(wrong(|r| r.terms.pins.clear()), CheckError::Pins { .. }));
     assert!(matches!(wrong(|r| r.manifest.hosts.clear()), CheckError::Action { .. }));
     assert!(matches!(wrong(|r| r.package.attempt = 0), CheckError::Package(_)));
@@ -145,6 +151,12 @@ fn what_is_wrong_is_named() {
         wrong(|r| r.verdict = Verdict::Refuse { reason: "no".into() }),
         CheckError::Refused { .. }
     ));
+    let more = wrong(|r| {
+        if let Verdict::Allow { payloads, .. } = &mut r.verdict {
+            payloads.push(payloads[0].clone());
+        }
+    });
+    assert!(matches!(more, CheckError::Payloads { expected: 1, got: 2 }), "{more}");
     let other = wrong(|r| {
         if let Verdict::Allow { response, .. } = &mut r.verdict {
             *response = vec![0].into();
@@ -176,9 +188,66 @@ fn what_is_wrong_is_named() {
     assert!(matches!(incomplete, CheckError::Incomplete { .. }), "{incomplete}");
 }
 
+#[test]
+fn what_does_not_fit_is_told_with_its_field() {
+    let told = wrong(|r| r.terms.time_ms += 1).to_string();
+    assert!(told.contains("`package.session`") && told.contains("`terms`"), "{told}");
+    let mut later = Story::priced();
+    later.time_ms += 1;
+    let later = Case::of(Scheme::Bip340, later).receipt;
+    let of_another = wrong(|r| {
+        r.signers.insert(member(2), later.signers[&member(2)].clone());
+    });
+    let told = of_another.to_string();
+    assert!(told.contains("`signers.2`") && told.contains("`vote.vote.session`"), "{told}");
+    let session = later.package.session;
+    assert!(matches!(vote(of_another), VoteError::Session { got, .. } if got == session));
+}
+
 fn vote(error: CheckError) -> VoteError {
     let CheckError::Vote { source, .. } = error else { panic!("{error}") };
     source
+}
+
+#[test]
+fn a_vote_is_for_its_own_package_record_and_shares_alone() {
+    type Change = fn(&mut Vote);
+    let changes: [(Change, VoteError); 3] = [
+        (|vote| vote.package = [1; 32].into(), VoteError::Package),
+        (|vote| vote.record = [1; 32].into(), VoteError::Record),
+        (|vote| vote.shares = B256::ZERO, VoteError::Shares),
+    ];
+    for (change, expected) in changes {
+        let mut case = Case::honest(Scheme::Ed25519);
+        case.votes(member(2), change);
+        let error = case.trust().attested(&case.receipt).expect_err("the member signed it for another");
+        assert_eq!(vote(error), expected);
+    }
+}
+
+#[test]
+fn what_somebody_gave_who_was_not_asked_does_not_count() {
+    let mut case = Case::of(Scheme::Ed25519, Story::identical());
+    let (package, fourth) = (&mut case.receipt.package, member(4));
+    package.records.insert(fourth, package.records[&member(1)].clone());
+    package.base.insert(fourth);
+    let part = case.receipt.signers[&member(1)].clone();
+    case.receipt.signers.insert(fourth, part);
+    case.votes_again();
+    let error = case.trust().attested(&case.receipt).expect_err("three were asked");
+    assert!(matches!(&error, CheckError::Signers { got, .. } if *got == [1, 2, 3, 4]), "{error}");
+}
+
+#[test]
+fn what_a_signers_own_record_does_not_accept_is_not_agreed() {
+    let mut story = Story::priced();
+    let Read::Http(read) = story.reads[2][1].read().clone() else { panic!("the price comes last") };
+    let body = Bytes::from_static(br#"{"price":200}"#);
+    let far = HttpResponse { status: 200, content_type: None, body };
+    story.reads[2][1] = RecordedRead::http(read, far).expect("it has a price");
+    let case = Case::of(Scheme::Ed25519, story);
+    let error = case.trust().attested(&case.receipt).expect_err("twice the median");
+    assert!(matches!(error, CheckError::Agreement { member, .. } if member.get() == 3), "{error}");
 }
 
 #[test]

@@ -250,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_that_something_follows_or_with_a_long_version_is_malformed() {
+        let long = Hello { version: "v".repeat(MAX_VERSION_BYTES + 1), ..hello() };
+        assert_eq!(hello().decode(&long.encode(None)), Err(Refusal::Malformed));
+        let followed = [hello().encode(None), vec![0]].concat();
+        assert_eq!(hello().decode(&followed), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_version_is_read_without_control_characters() {
+        let said = Hello { version: "a\x1b[2J".into(), ..hello() };
+        let read = Hello { version: "a\u{fffd}[2J".into(), ..hello() };
+        assert_eq!(hello().decode(&said.encode(None)), Ok(first(read)));
+    }
+
+    #[test]
     fn another_protocol_is_named_whatever_follows() {
         assert_eq!(hello().decode(&[0, 8, 0xff]), Err(Refusal::Protocol { expected: 7, got: 8 }));
     }

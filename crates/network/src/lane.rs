@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_is_not_taken_takes_no_room() {
+        let (sender, _queue) = queue(Lane::Signing);
+        let most = Lane::Signing.max_queued_bytes();
+        assert_eq!(sender.send(Bytes::from(vec![0; most + 1])), Err(Unsent::Full));
+        assert_eq!(sender.send(Bytes::from(vec![0; most])), Ok(()));
+    }
+
+    #[test]
     fn a_queue_without_writer_is_closed() {
         let (sender, queue) = queue(Lane::Signing);
         drop(queue);

@@ -27,6 +27,8 @@ pub(crate) struct Peer {
     pub(crate) id: PeerId,
     /// Held by the link that serves, from its `Connected` to its `Disconnected`, so that these never interleave.
     pub(crate) turn: tokio::sync::Mutex<()>,
+    /// Held while a boot is accepted, which may take a disk's time; the state is not.
+    accepting: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -56,6 +58,7 @@ impl Peer {
             member,
             id: identity::peer_id(&member),
             turn: tokio::sync::Mutex::new(()),
+            accepting: Mutex::new(()),
             state: Mutex::new(state),
         }
     }
@@ -73,16 +76,16 @@ impl Peer {
     /// Takes a boot for the member's last one, durably. To be called once both sides accept: a copy that notices what it is
     /// must not pass for the member from then on. May wait for the disk.
     pub(crate) fn accept(&self, boot: Boot, boots: &dyn Boots) -> Result<(), Refusal> {
-        {
-            // judged again: of two that come at once with one generation, one is refused
-            let mut state = self.state();
-            hello::follows(boot, state.boot)?;
-            if state.boot == Some(boot) {
-                return Ok(());
-            }
-            state.boot = Some(boot);
+        let _accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.boot();
+        // judged again: of two that come at once with one generation, one is refused
+        hello::follows(boot, last)?;
+        if last != Some(boot) {
+            boots.accept(&self.member, boot)?;
+            // only now: a boot that could not be kept is not one that was accepted
+            self.state().boot = Some(boot);
         }
-        Ok(boots.accept(&self.member, boot)?)
+        Ok(())
     }
 
     pub(crate) fn connected(&self, hello: Hello, link: Link) {
@@ -172,7 +175,82 @@ pub(crate) fn kept(candidates: &[Candidate]) -> Option<ConnectionId> {
 
 #[cfg(test)]
 mod tests {
+    use countersign_types::{EngineId, NetworkId, NodeKey};
+
     use super::*;
+    use crate::{BootId, BootsError, boots::Forgotten, lane::queue};
+
+    /// A disk that keeps nothing.
+    struct Full;
+
+    impl Boots for Full {
+        fn own(&self, _: u64) -> Result<Option<BootId>, BootsError> {
+            Ok(None)
+        }
+
+        fn last(&self, _: &NodePublicKey) -> Result<Option<Boot>, BootsError> {
+            Ok(None)
+        }
+
+        fn accept(&self, _: &NodePublicKey, _: Boot) -> Result<(), BootsError> {
+            Err(BootsError("no space left".into()))
+        }
+    }
+
+    fn peer() -> Peer {
+        Peer::new(NodeKey::from_bytes([1; 32]).expect("a scalar").public_key(), None)
+    }
+
+    #[test]
+    fn a_boot_that_could_not_be_kept_is_not_accepted() {
+        let (peer, boot) = (peer(), Boot { generation: 1, id: BootId([1; 16]) });
+        for _ in 0..2 {
+            let refused = peer.accept(boot, &Full);
+            assert!(matches!(refused, Err(Refusal::Boots(_))), "{refused:?}");
+            assert_eq!(peer.boot(), None);
+        }
+        peer.accept(boot, &Forgotten::default()).expect("kept");
+        assert_eq!(peer.boot(), Some(boot));
+        peer.accept(boot, &Full).expect("it is kept already");
+    }
+
+    #[test]
+    fn of_two_boots_of_one_generation_one_is_accepted() {
+        let (peer, boots) = (peer(), Forgotten::default());
+        let boot = |generation, id| Boot { generation, id: BootId([id; 16]) };
+        peer.accept(boot(2, 1), &boots).expect("the first");
+        let copied = peer.accept(boot(2, 2), &boots);
+        assert!(matches!(copied, Err(Refusal::Copied { generation: 2 })), "{copied:?}");
+        let rolled_back = peer.accept(boot(1, 3), &boots);
+        assert!(matches!(rolled_back, Err(Refusal::RolledBack { highest: 2, got: 1 })), "{rolled_back:?}");
+        assert_eq!(peer.boot(), Some(boot(2, 1)));
+    }
+
+    #[test]
+    fn the_end_of_a_connection_that_does_not_serve_leaves_the_one_that_does() {
+        let (serving, other) = (ConnectionId::new_unchecked(1), ConnectionId::new_unchecked(2));
+        let hello = Hello {
+            network: NetworkId::from([1; 32]),
+            protocol: 1,
+            engine: EngineId::from([2; 32]),
+            boot: Boot { generation: 1, id: BootId([1; 16]) },
+            version: "test".into(),
+        };
+        let link = Link {
+            connection: serving,
+            address: "/ip4/192.0.2.1/tcp/1".parse().expect("a multiaddress"),
+            signing: queue(Lane::Signing).0,
+            background: queue(Lane::Background).0,
+        };
+        let peer = peer();
+        peer.connected(hello, link);
+        peer.disconnected(other, "another is kept");
+        let status = peer.status();
+        assert_eq!((status.connected, status.last_error), (true, None));
+        peer.disconnected(serving, "it is lost");
+        let status = peer.status();
+        assert_eq!((status.connected, status.last_error.as_deref()), (false, Some("it is lost")));
+    }
 
     fn candidate(id: usize, by_lower: bool, made: Instant) -> Candidate {
         Candidate { connection: ConnectionId::new_unchecked(id), by_lower, made }

@@ -131,6 +131,8 @@ impl NetworkBehaviour for Behaviour {
 
 #[cfg(test)]
 mod tests {
+    use libp2p::swarm::ListenError;
+
     use super::*;
 
     const MEMBER: &str = "/ip4/192.0.2.1/udp/4870/quic-v1";
@@ -182,5 +184,21 @@ mod tests {
                 .expect("not this one's to refuse");
         }
         assert!(behaviour.pending.is_empty());
+    }
+
+    #[test]
+    fn a_place_is_free_again_once_the_connection_has_failed() {
+        let mut behaviour = behaviour();
+        let (stranger, here) = (address("/ip4/198.51.100.1/tcp/1"), address("/ip4/192.0.2.9/tcp/1"));
+        for number in 0..2 * MAX_PENDING {
+            connect(&mut behaviour, number, "/ip4/198.51.100.1/tcp/1").expect("a place");
+            behaviour.on_swarm_event(FromSwarm::ListenFailure(ListenFailure {
+                local_addr: &here,
+                send_back_addr: &stranger,
+                error: &ListenError::Aborted,
+                connection_id: ConnectionId::new_unchecked(number),
+                peer_id: None,
+            }));
+        }
     }
 }

@@ -88,7 +88,7 @@ impl NodeBackend {
         let connected = self.reachable().values().filter(|connected| **connected).count();
         let threshold = usize::from(self.membership.committee.threshold());
         (connected < threshold)
-            .then(|| format!("{connected} members can be reached, {threshold} are needed to sign"))
+            .then(|| format!("{} can be reached, {threshold} are needed to sign", members(connected)))
     }
 
     async fn ask(&self, input: impl FnOnce(crate::driver::Reply) -> Input) -> Result<SignAnswer, Failure> {
@@ -218,5 +218,20 @@ impl Backend for NodeBackend {
         scrape::members(&self.transport.peers(), &self.membership);
         scrape::chains(&self.chains);
         self.metrics.render()
+    }
+}
+
+/// So many members, in words.
+fn members(count: usize) -> String {
+    if count == 1 { "1 member".into() } else { format!("{count} members") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_member_is_no_members() {
+        assert_eq!([0, 1, 2].map(members), ["0 members", "1 member", "2 members"]);
     }
 }

@@ -331,8 +331,15 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named() {
-        let error = parse("data = 'd'\ngenesis = 'g'\n[api]\nlistn = '127.0.0.1:1'").expect_err("misspelt");
-        assert!(error.to_string().contains("listn"), "{error}");
+        for (lines, key) in [
+            ("[api]\nlistn = '127.0.0.1:1'", "listn"),
+            ("[actions]\npublisher = 'anybody'", "publisher"),
+            ("[receipt]\nkeep_days = 1", "receipt"),
+            ("chain = []", "chain"),
+        ] {
+            let error = parse(&format!("data = 'd'\ngenesis = 'g'\n{lines}")).expect_err(lines);
+            assert!(error.message().starts_with(&format!("unknown field `{key}`")), "{error}");
+        }
     }
 
     #[test]

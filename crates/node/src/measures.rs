@@ -108,7 +108,7 @@ pub const MEASURES: &[Measure] = &[
     ),
     gauge(
         "countersign_chain_provider_ready",
-        &["chain", "operator", "endpoint"],
+        &["chain", "operator", "provider", "endpoint"],
         "whether a provider answers and follows the chain: 1 or 0",
     ),
     gauge("countersign_members_connected", &[], "other members that this node is connected with"),

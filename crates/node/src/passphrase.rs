@@ -1,13 +1,15 @@
 //! Where the passphrase comes from that opens the sealed keys.
 
 use std::{
-    env, fs, io,
+    env,
+    ffi::OsString,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The environment variable that is read where no file is set.
 const VARIABLE: &str = "COUNTERSIGN_PASSPHRASE";
@@ -59,6 +61,12 @@ pub enum PassphraseError {
          {BACKUP_CREDENTIAL}; or, for age keys, --recipient to back up and --key-file to restore"
     )]
     MissingForBackup,
+    /// The variable holds bytes that are no text.
+    #[error("the variable {variable} is set, and not to UTF-8: set it to the passphrase, or unset it")]
+    NotText {
+        /// The variable.
+        variable: String,
+    },
     /// It is empty, or absurdly long.
     #[error("the passphrase from {from} is empty or longer than {MAX_BYTES} bytes")]
     Length {
@@ -90,11 +98,23 @@ impl PassphraseConfig {
         if let Some(file) = &self.file {
             return read_file(file, true).map(Some);
         }
-        if let Ok(text) = env::var(variable) {
-            return checked(text, &format!("the variable {variable}")).map(Some);
+        if let Some(passphrase) = from_variable(variable, env::var_os(variable))? {
+            return Ok(Some(passphrase));
         }
         let folder = env::var_os("CREDENTIALS_DIRECTORY");
         folder.map_or(Ok(None), |folder| in_folder(Path::new(&folder), credential))
+    }
+}
+
+/// What a variable of the environment holds, where it is set.
+fn from_variable(variable: &str, value: Option<OsString>) -> Result<Option<SecretString>, PassphraseError> {
+    match value.map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(text)) => checked(text, &format!("the variable {variable}")).map(Some),
+        Some(Err(bytes)) => {
+            bytes.into_encoded_bytes().zeroize();
+            Err(PassphraseError::NotText { variable: variable.into() })
+        }
     }
 }
 
@@ -122,9 +142,9 @@ fn read_file(path: &Path, private: bool) -> Result<SecretString, PassphraseError
     checked(text, &path.display().to_string())
 }
 
-fn checked(mut text: String, from: &str) -> Result<SecretString, PassphraseError> {
-    let trimmed = text.trim_end_matches(['\r', '\n']).to_owned();
-    text.zeroize();
+fn checked(text: String, from: &str) -> Result<SecretString, PassphraseError> {
+    let text = Zeroizing::new(text);
+    let trimmed = text.trim_end_matches(['\r', '\n']);
     if trimmed.is_empty() || trimmed.len() as u64 > MAX_BYTES {
         return Err(PassphraseError::Length { from: from.into() });
     }
@@ -133,7 +153,10 @@ fn checked(mut text: String, from: &str) -> Result<SecretString, PassphraseError
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    };
 
     use secrecy::ExposeSecret;
 
@@ -155,8 +178,33 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_read_is_refused() {
-        let (_folder, config) = file("correct horse", 0o644);
-        assert!(matches!(config.read(), Err(PassphraseError::Open { mode: 0o644, .. })));
+        for open in [0o644, 0o640, 0o620, 0o604, 0o601] {
+            let (_folder, config) = file("correct horse", open);
+            let refused = config.read();
+            assert!(matches!(refused, Err(PassphraseError::Open { mode, .. }) if mode == open), "{open:o}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_is_the_passphrase_or_an_error() {
+        let of = |value: &[u8]| from_variable(VARIABLE, Some(OsStr::from_bytes(value).to_owned()));
+        assert!(from_variable(VARIABLE, None).expect("nothing is wrong").is_none(), "it is not set");
+        let longest = "x".repeat(MAX_BYTES as usize);
+        for (value, passphrase) in [
+            ("correct horse", "correct horse"),
+            (" correct horse \r\n", " correct horse "),
+            (longest.as_str(), longest.as_str()),
+        ] {
+            let found = of(value.as_bytes()).expect("a passphrase").expect("it is set");
+            assert_eq!(found.expose_secret(), passphrase);
+        }
+        for wrong in [String::new(), "\r\n".into(), longest + "x"] {
+            let refused = of(wrong.as_bytes());
+            let named = matches!(&refused, Err(PassphraseError::Length { from }) if from.contains(VARIABLE));
+            assert!(named, "{refused:?}");
+        }
+        let error = of(b"correct \xff horse").expect_err("it is no text");
+        assert!(matches!(&error, PassphraseError::NotText { variable } if variable == VARIABLE), "{error:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is measured when somebody looks: how things are, beside the counters of what happened.
 
-use countersign_chain::{ChainStatus, Chains, ProviderState};
+use countersign_chain::{ChainStatus, Chains, ProviderState, ProviderStatus};
 use countersign_network::{PeerStatus, Stats};
 use countersign_session::Membership;
 
@@ -43,21 +43,65 @@ pub(crate) fn members(peers: &[PeerStatus], membership: &Membership) {
 
 /// Chains and their providers.
 pub(crate) fn chains(chains: &Chains) {
-    for ChainStatus { chain_id, head, head_timestamp, providers } in chains.status() {
-        let chain = chain_id.to_string();
-        let number = head.unwrap_or_default() as f64;
-        metrics::gauge!("countersign_chain_final_block", "chain" => chain.clone()).set(number);
-        let time = head_timestamp.unwrap_or_default() as f64;
-        metrics::gauge!("countersign_chain_final_block_time_seconds", "chain" => chain.clone()).set(time);
-        for provider in providers {
-            let ready = flag(matches!(provider.state, ProviderState::Ready { .. }));
-            let labels =
-                [("chain", chain.clone()), ("operator", provider.operator), ("endpoint", provider.endpoint)];
-            metrics::gauge!("countersign_chain_provider_ready", &labels).set(ready);
-        }
+    for status in chains.status() {
+        chain(status);
+    }
+}
+
+fn chain(ChainStatus { chain_id, head, head_timestamp, providers }: ChainStatus) {
+    let chain = chain_id.to_string();
+    let number = head.unwrap_or_default() as f64;
+    metrics::gauge!("countersign_chain_final_block", "chain" => chain.clone()).set(number);
+    let time = head_timestamp.unwrap_or_default() as f64;
+    metrics::gauge!("countersign_chain_final_block_time_seconds", "chain" => chain.clone()).set(time);
+    for ProviderStatus { position, operator, endpoint, state } in providers {
+        let ready = flag(matches!(state, ProviderState::Ready { .. }));
+        let labels = [
+            ("chain", chain.clone()),
+            ("operator", operator),
+            ("provider", position.to_string()),
+            ("endpoint", endpoint),
+        ];
+        metrics::gauge!("countersign_chain_provider_ready", &labels).set(ready);
     }
 }
 
 fn flag(holds: bool) -> f64 {
     f64::from(u8::from(holds))
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    /// Of a provider whose keys stand in its URLs' paths, which are not shown.
+    #[test]
+    fn endpoints_of_one_operator_and_host_have_a_series_each() {
+        let provider = |position, state| ProviderStatus {
+            position,
+            operator: "alpha".into(),
+            endpoint: "https://rpc.example".into(),
+            state,
+        };
+        let ready = provider(1, ProviderState::Ready { finalized: Some(7) });
+        let down = provider(2, ProviderState::Down { reason: "connection refused".into() });
+        let status = |providers| ChainStatus { chain_id: 5, head: None, head_timestamp: None, providers };
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            chain(status(vec![ready.clone(), down.clone()]));
+            chain(status(vec![down, ready]));
+        });
+        let text = recorder.handle().render();
+        let series = |position: usize| {
+            let labels = format!(
+                "chain=\"5\",operator=\"alpha\",provider=\"{position}\",endpoint=\"https://rpc.example\""
+            );
+            format!("countersign_chain_provider_ready{{{labels}}}")
+        };
+        for line in [format!("{} 1", series(1)), format!("{} 0", series(2))] {
+            assert!(text.lines().any(|shown| shown == line), "{line:?} is missing in {text}");
+        }
+    }
 }

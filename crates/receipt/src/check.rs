@@ -20,17 +20,17 @@ use crate::{
 /// How far a signer's clock may be from the session's time, in milliseconds.
 const MAX_CLOCK_SKEW_MS: u64 = 30_000;
 
-/// What is wrong with a receipt.
+/// What is wrong with a receipt. Where a message names a field of the receipt's JSON, its path stands between backticks.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// Another version.
-    #[error("the receipt is of version {got}, this program knows {RECEIPT_VERSION}")]
+    #[error("the receipt is of version {got} (`version`), this program knows {RECEIPT_VERSION}")]
     Version {
         /// The version.
         got: u16,
     },
     /// Of another network.
-    #[error("the receipt is of network {got}, the genesis of {expected}")]
+    #[error("the receipt is of network {got} (`request.request.network`), the genesis of {expected}")]
     Network {
         /// The genesis'.
         expected: NetworkId,
@@ -38,7 +38,7 @@ pub enum CheckError {
         got: NetworkId,
     },
     /// Of another epoch than the root keys.
-    #[error("the receipt is of epoch {got}, the root keys of {expected}")]
+    #[error("the receipt is of epoch {got} (`terms.epoch`), the root keys of {expected}")]
     Epoch {
         /// The root keys'.
         expected: u64,
@@ -49,7 +49,9 @@ pub enum CheckError {
     #[error("the request does not count: {0}")]
     Request(#[from] RequestError),
     /// The terms are of another request.
-    #[error("the terms are of request {got}, the receipt holds {expected}")]
+    #[error(
+        "the terms are of request {got} (`terms.request`), the receipt holds {expected} (the digest of `request.request`)"
+    )]
     Terms {
         /// The receipt's request.
         expected: RequestDigest,
@@ -57,7 +59,9 @@ pub enum CheckError {
         got: RequestDigest,
     },
     /// The session was not in the request's life.
-    #[error("the session's time {time_ms} is not in the request's life, {issued_at} to {expires_at}")]
+    #[error(
+        "the session's time {time_ms} (`terms.time_ms`) is not in the request's life, {issued_at} to {expires_at}"
+    )]
     Time {
         /// The session's.
         time_ms: u64,
@@ -67,7 +71,9 @@ pub enum CheckError {
         expires_at: u64,
     },
     /// The manifest is another action's.
-    #[error("the manifest is of action {got}, the key names {expected}")]
+    #[error(
+        "the manifest is of action {got} (the hash of `manifest`), the key names {expected} (`request.request.key.policy.action`)"
+    )]
     Action {
         /// What the key names.
         expected: ActionId,
@@ -78,7 +84,9 @@ pub enum CheckError {
     #[error("the manifest does not count: {0}")]
     Manifest(#[from] ManifestError),
     /// The terms pin other chains than the manifest lists.
-    #[error("the terms pin the chains {got:?}, the manifest lists {expected:?}")]
+    #[error(
+        "the terms pin the chains {got:?} (`terms.pins`), the manifest lists {expected:?} (`manifest.chains`)"
+    )]
     Pins {
         /// The manifest's.
         expected: Vec<u64>,
@@ -86,7 +94,9 @@ pub enum CheckError {
         got: Vec<u64>,
     },
     /// The package is of another session.
-    #[error("the package is of session {got}, the terms give {expected}")]
+    #[error(
+        "the package is of session {got} (`package.session`), the terms give {expected} (the hash of `terms`)"
+    )]
     Session {
         /// What the terms give.
         expected: SessionId,
@@ -97,13 +107,18 @@ pub enum CheckError {
     #[error("the package does not count: {0}")]
     Package(#[from] PackageError),
     /// A record is not signed by its member.
-    #[error("the record of member {member} is not one that it signed in this session")]
+    #[error(
+        "the record of member {member} (`package.records.{member}`) is not one that it signed in this session: its signature is \
+         `package.signatures.{member}`"
+    )]
     Record {
         /// The member.
         member: Identifier,
     },
     /// The records do not agree on what was read, or somebody's record does not accept it.
-    #[error("the record of member {member} does not accept what was agreed on: {source}")]
+    #[error(
+        "the record of member {member} (`package.records.{member}`) does not accept what was agreed on: {source}"
+    )]
     Agreement {
         /// The member.
         member: Identifier,
@@ -111,7 +126,7 @@ pub enum CheckError {
         source: OwnMismatch,
     },
     /// There are not as many reads as were agreed on.
-    #[error("the records agree on {expected} reads, the receipt holds {got}")]
+    #[error("the records agree on {expected} reads, the receipt holds {got} (`reads`)")]
     ReadCount {
         /// How many were agreed on.
         expected: usize,
@@ -119,7 +134,7 @@ pub enum CheckError {
         got: usize,
     },
     /// A read is not what was agreed on.
-    #[error("read {position} is not what was agreed on: {source}")]
+    #[error("read {position} (`reads.{position}`) is not what was agreed on: {source}")]
     Read {
         /// Its position, from 0.
         position: usize,
@@ -136,7 +151,7 @@ pub enum CheckError {
         reason: String,
     },
     /// The verdict has another number of payloads than the signers committed to.
-    #[error("the verdict signs {got} payloads, the signers committed to {expected}")]
+    #[error("the verdict signs {got} payloads, the signers committed to {expected} (`package.signers`)")]
     Payloads {
         /// What they committed to.
         expected: usize,
@@ -144,7 +159,9 @@ pub enum CheckError {
         got: usize,
     },
     /// The votes are not those of the package's signers.
-    #[error("the receipt holds the votes of members {got:?}, the package asks {expected:?}")]
+    #[error(
+        "the receipt holds the votes of members {got:?} (`signers`), the package asks {expected:?} (`package.signers`)"
+    )]
     Signers {
         /// The package's.
         expected: Vec<u16>,
@@ -152,7 +169,7 @@ pub enum CheckError {
         got: Vec<u16>,
     },
     /// A vote does not count.
-    #[error("the vote of member {member} does not count: {source}")]
+    #[error("the vote of member {member} (in `signers.{member}`) does not count: {source}")]
     Vote {
         /// The member.
         member: Identifier,
@@ -171,8 +188,8 @@ pub enum CheckError {
     },
     /// There are no signatures: whoever coordinated the session never said that there are.
     #[error(
-        "the receipt is incomplete: it holds the votes of members {votes:?} of {signers:?}, and no signature; its coordinator \
-         never sent the rest"
+        "the receipt is incomplete: it holds the votes of members {votes:?} of {signers:?} (`signers`), and no signature \
+         (`signatures`); its coordinator never sent the rest"
     )]
     Incomplete {
         /// Whose votes there are.
@@ -181,7 +198,7 @@ pub enum CheckError {
         signers: Vec<u16>,
     },
     /// Not as many signatures as payloads.
-    #[error("the verdict signs {expected} payloads, the receipt holds {got} signatures")]
+    #[error("the verdict signs {expected} payloads, the receipt holds {got} signatures (`signatures`)")]
     SignatureCount {
         /// The verdict's.
         expected: usize,
@@ -189,7 +206,7 @@ pub enum CheckError {
         got: usize,
     },
     /// The shares make no signature.
-    #[error("the shares of payload {index} make no signature: {source}")]
+    #[error("the shares of payload {index} (`signers.*.shares.{index}`) make no signature: {source}")]
     Shares {
         /// Which payload, from 0.
         index: usize,
@@ -197,7 +214,9 @@ pub enum CheckError {
         source: AggregateError,
     },
     /// The shares make another signature.
-    #[error("the signature of payload {index} is not the one that the signers' shares make")]
+    #[error(
+        "the signature of payload {index} (`signatures.{index}`) is not the one that the signers' shares make"
+    )]
     Signature {
         /// Which payload, from 0.
         index: usize,
@@ -210,20 +229,27 @@ pub enum CheckError {
     Trust(#[from] TrustError),
 }
 
-/// Why a vote does not count.
+/// Why a vote does not count. The messages name fields of the signer's part of the receipt's JSON, [`SignerPart`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VoteError {
     /// Of another session.
-    #[error("it is of another session")]
-    Session,
+    #[error("it is of session {got} (`vote.vote.session`), the terms give {expected} (the hash of `terms`)")]
+    Session {
+        /// What the terms give.
+        expected: SessionId,
+        /// The vote's.
+        got: SessionId,
+    },
     /// For another package.
-    #[error("it is for another package")]
+    #[error("it is for another package (`vote.vote.package`) than the hash of the receipt's `package`")]
     Package,
     /// Over another record than the package holds of it.
-    #[error("it is over another record than the package holds")]
+    #[error(
+        "it is over another record (`vote.vote.record`) than the package holds of the member (`package.records`)"
+    )]
     Record,
     /// Another number of shares than of payloads.
-    #[error("there are {got} shares for {expected} payloads")]
+    #[error("there are {got} shares (`shares`) for {expected} payloads")]
     ShareCount {
         /// How many payloads there are.
         expected: usize,
@@ -231,10 +257,10 @@ pub enum VoteError {
         got: usize,
     },
     /// For other shares.
-    #[error("it is for other shares than the receipt holds")]
+    #[error("it is for other shares (`vote.vote.shares`) than the receipt holds (`shares`)")]
     Shares,
     /// Its signature is wrong.
-    #[error("the member did not sign it")]
+    #[error("`vote.signature` is not the member's: the member did not sign it")]
     Signature,
 }
 
@@ -427,7 +453,7 @@ impl Trust {
         let key = self.committee().member(member).ok_or(VoteError::Signature)?;
         part.vote.verify(self.network(), key).map_err(|_| VoteError::Signature)?;
         if vote.session != session {
-            return Err(VoteError::Session);
+            return Err(VoteError::Session { expected: session, got: vote.session });
         }
         if vote.package != package {
             return Err(VoteError::Package);

@@ -23,6 +23,49 @@ fn check(expression: &str, expected: &str, asked: &[&str]) {
     assert_eq!(calls, asked, "{expression}");
 }
 
+/// What scripts for browsers and Node.js use, and is not there. `actions/README.md` says what is instead.
+const NOT_THERE: [&str; 18] = [
+    "Atomics",
+    "Buffer",
+    "Intl",
+    "TextDecoder",
+    "TextEncoder",
+    "URL",
+    "URLSearchParams",
+    "WebAssembly",
+    "WebSocket",
+    "XMLHttpRequest",
+    "crypto",
+    "fetch",
+    "performance",
+    "process",
+    "require",
+    "setInterval",
+    "setTimeout",
+    "structuredClone",
+];
+/// What is there beside the language.
+const THERE: [&str; 4] = ["atob", "btoa", "console", "queueMicrotask"];
+
+/// Those of the names that a script finds something under, as a JSON array.
+fn defined(names: &[&str]) -> String {
+    let types: Vec<String> = names.iter().map(|name| format!("{name}: typeof {name}")).collect();
+    let is_there = "([, type]) => type !== 'undefined'";
+    let expression =
+        format!("Object.entries({{ {} }}).filter({is_there}).map(([name]) => name)", types.join(", "));
+    value(World::default(), &expression).0
+}
+
+#[test]
+fn there_is_of_browsers_and_node_what_the_document_says() {
+    assert_eq!(defined(&NOT_THERE), "[]");
+    assert_eq!(defined(&THERE), r#"["atob","btoa","console","queueMicrotask"]"#);
+    let document = include_str!("../../../actions/README.md");
+    for name in NOT_THERE.iter().chain(&THERE) {
+        assert!(document.contains(&format!("`{name}`")), "{name} is not in actions/README.md");
+    }
+}
+
 #[test]
 fn chains_are_read() {
     check("cs.evm.balance(31337, A)", r#""1000n""#, &[&format!("balance 31337 {}", &ACCOUNT[2..])]);

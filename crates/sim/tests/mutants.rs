@@ -135,7 +135,7 @@ fn activations_matter() -> keygen::Scenario {
         crashes: 600,
         random_crashes: 100,
         partitions: 60,
-        faults_ms: 120_000,
+        faults_ms: 240_000,
         ..one_scheme()
     }
     .lying(&[keygen::Lie::RefusesForSome])

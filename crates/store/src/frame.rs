@@ -4,15 +4,14 @@
 //! big-endian. The frame is the same for every version, the body belongs to the version.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    fs::File,
+    io::{self, Read},
+    path::Path,
 };
 
 use sha2::{Digest, Sha256};
 
-use crate::{layout::SCHEMA, seal::fill};
+use crate::layout::SCHEMA;
 
 const MAGIC_BYTES: usize = 8;
 const FRAME_BYTES: usize = MAGIC_BYTES + 4 + 4;
@@ -51,44 +50,6 @@ pub(crate) fn decode(magic: [u8; MAGIC_BYTES], bytes: &[u8]) -> Result<&[u8], Fr
     if schema == SCHEMA { Ok(body) } else { Err(FrameError::Schema { got: schema }) }
 }
 
-/// Writes a new file of mode 0600: there is never a part of it under this name, and it never takes another's place. The name
-/// is durable once the folder is synced.
-pub(crate) fn write(path: &Path, framed: &[u8]) -> io::Result<()> {
-    place(path, |file| file.write_all(framed))
-}
-
-/// Gives a file its name once it is whole and synced.
-fn place(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let mut partial = Partial::beside(path)?;
-    write(&mut partial.file)?;
-    partial.file.sync_all()?;
-    // unlike a renaming, it fails where the name is taken
-    fs::hard_link(&partial.path, path)
-}
-
-/// A file under a name of its own, which goes when this does.
-struct Partial {
-    path: PathBuf,
-    file: File,
-}
-
-impl Partial {
-    fn beside(path: &Path) -> io::Result<Self> {
-        let mut id = [0; 8];
-        fill(&mut id).map_err(io::Error::other)?;
-        let path = path.with_file_name(format!(".countersign-{:016x}.partial", u64::from_be_bytes(id)));
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { path, file })
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // a name that stays is of a file that nobody reads
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 /// Reads a file, as far as one of ours may go.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -98,8 +59,6 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -130,25 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_new_whole_and_private_or_not_there() {
+    fn no_more_is_read_than_a_file_of_ours_may_have() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file");
-        let names = || fs::read_dir(folder.path()).expect("a folder").count();
-        let full = place(&path, |file| {
-            file.write_all(b"a part")?;
-            assert!(!path.exists() && names() == 1, "a part has the name");
-            Err(io::ErrorKind::StorageFull.into())
-        });
-        assert_eq!(full.expect_err("no room").kind(), io::ErrorKind::StorageFull);
-        assert_eq!(names(), 0, "a part is left");
-
-        write(&path, b"whole").expect("there is room again");
-        let mode = fs::metadata(&path).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let taken = write(&path, b"another").expect_err("it is there");
-        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(read(&path).expect("readable"), b"whole");
-        assert_eq!(names(), 1, "something else is left");
+        for length in [MAX_BYTES, MAX_BYTES + 1] {
+            std::fs::write(&path, vec![1_u8; length as usize]).expect("written");
+            assert_eq!(read(&path).expect("readable").len() as u64, MAX_BYTES, "of {length}");
+        }
     }
 
     #[test]

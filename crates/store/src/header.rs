@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CreateError, KdfParameters, OpenError, StoreError,
+    file::{self, PRIVATE},
     frame::{self, FrameError},
     layout::{HEADER, HEADER_COPY, SCHEMA},
     seal::{DataKey, SALT_BYTES, fill},
@@ -72,12 +73,12 @@ impl Header {
         .concat()
     }
 
-    /// Writes both copies, durably once the folder is synced.
+    /// Writes both copies, durably.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), CreateError> {
         let bytes = self.encode();
         for name in [HEADER_COPY, HEADER] {
             let path = folder.join(name);
-            frame::write(&path, &bytes).map_err(|source| CreateError::Io { path, source })?;
+            file::write_new(&path, &bytes, PRIVATE).map_err(|source| CreateError::Io { path, source })?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! A genesis lists its members' keys, so a node has its key first and a database of that network later.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     KdfError, KdfParameters, SCHEMA, StoreError,
+    file::{self, PRIVATE},
     frame::{self, FrameError},
     seal::{DataKey, SALT_BYTES, fill},
 };
@@ -114,10 +115,7 @@ impl IdentityFile {
         let data = DataKey::of(key.to_bytes());
         file.wrapped = data.wrap(&kdf.stretch(passphrase, &salt)?, &file.associated_data())?;
 
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        frame::write(path, &file.encode())
-            .and_then(|()| fs::File::open(folder)?.sync_all())
-            .map_err(|source| unusable(path, source))
+        file::write_new(path, &file.encode(), PRIVATE).map_err(|source| unusable(path, source))
     }
 
     /// Opens the identity in a file.

@@ -43,6 +43,7 @@ mod boots;
 #[cfg(feature = "database")]
 mod database;
 mod error;
+pub mod file;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;

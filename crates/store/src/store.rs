@@ -17,6 +17,7 @@ use crate::{
     CreateError, KdfParameters, OpenError, Owner, StoreError, StoredBoot,
     actions::Usage,
     database::Database,
+    file::{folder_of, sync_folder},
     header::Header,
     layout::{HEADER, HEADER_COPY, Kind, Place, ROCKSDB, WATERMARK},
     records::{Head, decode, decode_identity, encode},
@@ -132,7 +133,7 @@ impl Store {
         })?;
         // the header is last: a database without one was never finished
         header.write(path)?;
-        sync_folder(path)?;
+        sync_folder(folder_of(path)).map_err(|source| CreateError::Io { path: path.into(), source })?;
         Ok(store)
     }
 
@@ -407,17 +408,6 @@ fn make_folder(path: &Path) -> Result<(), CreateError> {
         }
         Err(source) => Err(failed(source)),
     }
-}
-
-/// Makes the names in a folder durable, and the folder's own name.
-fn sync_folder(path: &Path) -> Result<(), CreateError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    for folder in [Some(path), parent].into_iter().flatten() {
-        fs::File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|source| CreateError::Io { path: folder.into(), source })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -117,6 +117,21 @@ fn a_record_of_another_database_does_not_open() {
 }
 
 #[test]
+fn an_identity_that_is_not_the_owners_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a");
+    let store = create(&path, 1, 1);
+    let another = store.seal_bytes(Place::Identity, key(2).to_bytes().as_slice()).expect("randomness");
+    put_raw(&store, Place::Identity, &another);
+    let read = store.identity().expect_err("another node's").to_string();
+    drop(store);
+    let opened = open(&path).expect_err("another node's").to_string();
+    for error in [read, opened] {
+        assert!(error.contains("reading the identity: it is not the owner's"), "{error}");
+    }
+}
+
+#[test]
 fn a_database_with_a_record_missing_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a");

@@ -360,6 +360,17 @@ mod tests {
     }
 
     #[test]
+    fn every_caller_signs_once() {
+        let both = sign(request(&[1, 2]), &[1, 2]);
+        let [first, second] = both.signatures.as_slice() else { panic!("{both:?}") };
+        for signatures in [vec![], vec![first.clone()], vec![first.clone(), second.clone(), second.clone()]] {
+            let got = signatures.len();
+            let error = SignedRequest { signatures, ..both.clone() }.validate().expect_err("not one of each");
+            assert_eq!(error, RequestError::SignatureCount { expected: 2, got });
+        }
+    }
+
+    #[test]
     fn a_changed_field_breaks_the_signature() {
         let changes: [fn(&mut Request); 7] = [
             |r| r.coordinators = vec![Address::ZERO],
@@ -399,6 +410,10 @@ mod tests {
 
     #[test]
     fn malformed_requests_are_refused() {
+        let caller = |byte| Caller { kind: CallerKind::Eip191, id: Address::repeat_byte(byte) };
+        let mut crowded = request(&[1]);
+        crowded.callers = (0..=8).map(caller).collect();
+        assert_eq!(sign(crowded, &[]).validate(), Err(RequestError::Callers { got: MAX_CALLERS + 1 }));
         let changes: [fn(&mut Request); 8] = [
             |r| r.callers.clear(),
             |r| r.callers.push(r.callers[0]),

@@ -61,7 +61,7 @@ async fn main() -> Result<()> {
         Command::Serve { listen, message } => {
             let server = start(&folder, &listen, message).await?;
             println!("{} hands out its text to holders of {}", server.url, folder.token()?);
-            println!("next: cargo run -p example-gated-message -- fetch --server {} --as alice", server.url);
+            println!("next: example-gated-message fetch --server {} --as alice", server.url);
             server.run().await
         }
         Command::Fetch { server, person } => {

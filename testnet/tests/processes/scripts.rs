@@ -79,6 +79,8 @@ fn up_detached_runs_until_down() -> Result<()> {
     let status = document(&succeeds(&network, &["status", "--json"])?)?;
     let states = status["nodes"].as_array().context("nodes")?;
     ensure!(states.len() == 3 && states.iter().all(|node| node["state"] == "ready"), "{status:#}");
+    let variables = succeeds(&network, &["status", "--env"])?;
+    ensure!(variables.stderr.is_empty(), "{}", String::from_utf8_lossy(&variables.stderr));
     let again = testnet(&network, &["up", "--nodes", "3", "--threshold", "2", "--detach"])?;
     ensure!(!again.status.success());
     says(&String::from_utf8_lossy(&again.stderr), &["is running", "testnet/down"])?;
@@ -86,6 +88,10 @@ fn up_detached_runs_until_down() -> Result<()> {
     succeeds(&network, &["down"])?;
     ensure!(running(&network)?.is_empty(), "something still runs");
     succeeds(&network, &["status"])?;
+    let stopped = succeeds(&network, &["status", "--env"])?;
+    ensure!(stopped.stdout == variables.stdout, "other variables");
+    let start = format!("./testnet/up --detach --nodes 3 --threshold 2 --folder '{}'", network.display());
+    says(&String::from_utf8_lossy(&stopped.stderr), &["warning", "is stopped", &start])?;
     succeeds(&network, &["down", "--purge"])?;
     ensure!(!network.exists(), "the folder is still there");
     let status = testnet(&network, &["status"])?;

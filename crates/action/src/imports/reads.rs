@@ -15,7 +15,7 @@ use crate::{
     abort::Abort,
     bindings::countersign::action::types::Error,
     fuel::{COSTS, charge},
-    reader::Reader,
+    reader::{ReadFailure, Reader},
     run::{RunState, Sort, Source},
 };
 
@@ -143,8 +143,10 @@ async fn live(
                     RecordedRead::evm(read, value).map_err(wrong)
                 }
                 Admitted::Http(read) => {
+                    let host = read.host().to_owned();
                     let response = reader.http(hosts, &read).await.map_err(failed)?;
-                    RecordedRead::http(read, response).map_err(wrong)
+                    RecordedRead::http(read, response)
+                        .map_err(|error| failed(ReadFailure::from(error).of_host(&host)))
                 }
             }
         }

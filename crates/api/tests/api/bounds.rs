@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::{
+    body::{Body, Bytes},
+    http::Request,
+};
 use countersign_api::{Config, MAX_REQUEST_BODY_BYTES, router};
 use countersign_types::action::{MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES};
 use futures::{StreamExt, stream};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::oneshot;
 
-use crate::fake::{COMPONENT_BYTES, Fake, SCRIPT, call, filled, publication_body, request_body, send};
+use crate::fake::{
+    COMPONENT_BYTES, Fake, SCRIPT, answer, call, filled, publication_body, request_body, send,
+};
 
 #[tokio::test]
 async fn a_call_beyond_the_bound_is_answered_busy_and_the_others_are_not_disturbed() {
@@ -137,6 +142,40 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     let problem = send(&router, "POST", "/v1/requests", body).await.problem();
     assert_eq!(problem.kind, "urn:countersign:problem:deadline");
     assert!(problem.detail.contains("body"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_it_comes() {
+    let router = router(Arc::new(Fake::default()), &Config { body_timeout_ms: 20, ..Config::default() })
+        .expect("legal settings");
+    for (announced, expect, kind) in [
+        // who does not ask first is sending by now, and is heard to the end
+        (MAX_REQUEST_BODY_BYTES + 1, None, "deadline"),
+        (MAX_REQUEST_BODY_BYTES + 1, Some("100-continue"), "too-large"),
+        (1 << 30, None, "too-large"),
+    ] {
+        let mut request = Request::post("/v1/requests")
+            .header("content-type", "application/json")
+            .header("content-length", announced);
+        if let Some(expect) = expect {
+            request = request.header("expect", expect);
+        }
+        let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let problem = answer(&router, request.body(body).expect("a request")).await.problem();
+        assert_eq!(problem.kind, format!("urn:countersign:problem:{kind}"), "{announced} {expect:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_body_that_is_too_large_only_so_much_is_read() {
+    let router = router(Arc::new(Fake::default()), &Config { body_timeout_ms: 200, ..Config::default() })
+        .expect("legal settings");
+    // 64 MiB beyond the largest body, and then nothing
+    let chunk = Bytes::from(vec![b' '; 1 << 20]);
+    let chunks = stream::iter((0..65).map(move |_| Ok::<_, std::io::Error>(chunk.clone())));
+    let body = Body::from_stream(chunks.chain(stream::pending()));
+    let problem = send(&router, "POST", "/v1/requests", body).await.problem();
+    assert_eq!(problem.kind, "urn:countersign:problem:too-large", "the rest is not waited for");
 }
 
 #[tokio::test]

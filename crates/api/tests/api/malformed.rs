@@ -47,6 +47,7 @@ async fn a_malformed_request_is_told_where_it_is_wrong() {
             vec!["request.key.scheme", "rot13", "schnorr-secp256k1"],
         ),
         (change("/request/key/ownr", "\"0x\""), vec!["request.key.ownr", "unknown field `ownr`"]),
+        (change("/request/coordinator", "[]"), vec!["request.coordinator", "unknown field `coordinator`"]),
         (change("/request/callers/0/kind", "\"magic\""), vec!["request.callers[0].kind", "eip191"]),
         (change("/request/issued_at", "-1"), vec!["request.issued_at", "-1"]),
         (change("/request/expires_at", "18446744073709551616"), vec!["request.expires_at"]),
@@ -121,6 +122,27 @@ async fn an_identifier_that_is_none_is_told_what_one_is() {
         "{}",
         problem.detail
     );
+}
+
+#[tokio::test]
+async fn a_query_that_is_wrong_is_told_with_its_parameter() {
+    let receipt = format!("/v1/receipts/0x{}", "11".repeat(32));
+    let (node, signature) = (format!("0x{}", "22".repeat(20)), format!("0x{}", "33".repeat(65)));
+    for (query, told) in [
+        ("node=1".into(), vec!["node is \"1\"", "0x and 40 hexadecimal digits"]),
+        ("expires_at=5".into(), vec!["node is missing", "go together"]),
+        (format!("node={node}"), vec!["expires_at is missing", "milliseconds since 1970"]),
+        (format!("node={node}&expires_at=soon"), vec!["expires_at is \"soon\"", "milliseconds"]),
+        (format!("node={node}&expires_at=5"), vec!["signature is missing", "0x and 130 hexadecimal digits"]),
+        (format!("node={node}&expires_at=5&signature=0xzz"), vec!["signature is \"0xzz\"", "130"]),
+        (format!("nod={node}"), vec!["unknown field `nod`", "`expires_at`"]),
+    ] {
+        let answer = call(Fake::default(), "GET", &format!("{receipt}?{query}"), "").await;
+        invalid(&answer, &["the query is wrong"], &query);
+        invalid(&answer, &told, &query);
+    }
+    let path = format!("{receipt}?node={node}&expires_at=5&signature={signature}");
+    assert_eq!(call(Fake::default(), "GET", &path, "").await.status, 200);
 }
 
 #[tokio::test]

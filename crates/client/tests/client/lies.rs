@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use countersign_client::{Client, ClientError, NodeError, Signed, Trust, VerifyError, verify_answer};
 use countersign_types::{
-    AttemptId, B256, Bytes, KeySpec, Outcome, Payload, PublicKey, Request, SignedRequest, Verdict,
+    ActionId, AttemptId, B256, Bytes, KeyId, KeySpec, Outcome, Payload, PublicKey, Request, Scheme,
+    SignedRequest, Verdict,
     api::{NetworkInfo, SignResponse},
 };
 
@@ -18,7 +19,7 @@ type Unmasks = fn(&VerifyError) -> bool;
 type Falsify = fn(&mut NetworkInfo, &World);
 
 /// Every lie, and whether an error is the one that unmasks it.
-const LIES: [(&str, Lie, Unmasks); 19] = [
+const LIES: [(&str, Lie, Unmasks); 22] = [
     (
         "another request's answer",
         |w, _| w.answer(&w.request(2).request),
@@ -142,6 +143,21 @@ const LIES: [(&str, Lie, Unmasks); 19] = [
         "another key",
         |w, r| SignResponse { public_key: PublicKey(vec![2; 33].into()), ..w.answer(r) },
         |e| matches!(e, VerifyError::Key { field: "public key", .. }),
+    ),
+    (
+        "another key's id",
+        |w, r| SignResponse { key_id: KeyId::from([2; 32]), ..w.answer(r) },
+        |e| matches!(e, VerifyError::Key { field: "key id", .. }),
+    ),
+    (
+        "another scheme",
+        |w, r| SignResponse { scheme: Scheme::Bip340, ..w.answer(r) },
+        |e| matches!(e, VerifyError::Key { field: "scheme", .. }),
+    ),
+    (
+        "another action",
+        |w, r| SignResponse { action_id: ActionId::from([2; 32]), ..w.answer(r) },
+        |e| matches!(e, VerifyError::Key { field: "action", .. }),
     ),
     (
         "too few votes",

@@ -5,5 +5,6 @@ mod lies;
 mod members;
 mod nodes;
 mod offline;
+mod receipts;
 mod table;
 mod world;

@@ -21,7 +21,7 @@ fn stranger() -> NodePublicKey {
 /// A node that says who it is, and has no receipt.
 async fn named(world: &Arc<World>, node: NodePublicKey) -> Node {
     let info = NetworkInfo { node, ..world.info() };
-    let receipt = FailureKind::Unauthorised;
+    let receipt = Err(FailureKind::Unauthorised);
     Node::start(Behaviour { info, receipt, ..Behaviour::honest(world) }).await
 }
 

@@ -37,7 +37,8 @@ pub(crate) struct Behaviour {
     pub(crate) publish: Box<Publish>,
     pub(crate) component: Bytes,
     pub(crate) script: String,
-    pub(crate) receipt: FailureKind,
+    /// The receipt that it gives, beside its answers too; else how it fails to.
+    pub(crate) receipt: Result<Arc<Receipt>, FailureKind>,
     pub(crate) ready: bool,
     pub(crate) hangs: bool,
 }
@@ -51,7 +52,7 @@ impl Behaviour {
             publish: Box::new(|published| Ok(info(&published))),
             component: Bytes::new(),
             script: String::new(),
-            receipt: FailureKind::NotFound,
+            receipt: Err(FailureKind::NotFound),
             ready: true,
             hangs: false,
         }
@@ -186,7 +187,7 @@ impl Backend for Told {
     ) -> Result<Arc<Receipt>, Failure> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.words.lock().expect("no panic holds it").extend(access);
-        Err(Failure::new(self.behaviour.receipt, "no receipt"))
+        self.behaviour.receipt.clone().map_err(|kind| Failure::new(kind, "no receipt"))
     }
 
     async fn submit(&self, request: SignedRequest) -> Result<SignAnswer, Failure> {
@@ -194,7 +195,8 @@ impl Backend for Told {
         if self.behaviour.hangs {
             std::future::pending::<()>().await;
         }
-        (self.behaviour.submit)(before, &request).map(|response| SignAnswer { response, receipt: None })
+        let receipt = self.behaviour.receipt.clone().ok();
+        (self.behaviour.submit)(before, &request).map(|response| SignAnswer { response, receipt })
     }
 
     async fn request(&self, _digest: RequestDigest) -> Result<SignResponse, Failure> {

@@ -177,7 +177,7 @@ async fn as_many_nodes_are_heard_as_was_asked_for() {
 #[tokio::test]
 async fn whoever_does_not_show_a_receipt_does_not_end_the_search_for_one() {
     let world = Arc::new(World::new());
-    let telling = |receipt| Behaviour { receipt, ..Behaviour::honest(&world) };
+    let telling = |kind| Behaviour { receipt: Err(kind), ..Behaviour::honest(&world) };
     let digest = world.request(1).request.digest();
     for (first, second, expected) in [
         (FailureKind::Unauthorised, FailureKind::NotFound, FailureKind::Unauthorised),

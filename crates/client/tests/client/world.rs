@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use countersign_client::{LocalSigner, RequestSigner, sign_request};
-use countersign_threshold::{RootShare, SigningPackage, dkg};
+use countersign_receipt::{Package, RECEIPT_VERSION, Receipt, SignerPart};
+use countersign_threshold::{Commitments, RootShare, SignatureShare, SigningPackage, dkg};
 use countersign_types::{
-    ActionId, Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, Committee, Decision, EngineId,
-    Genesis, Identifier, KeyOptions, KeySpec, NetworkId, NodeDecision, NodeKey, Outcome, PackageHash,
-    Payload, PayloadKind, Pin, Policy, RecordHash, Request, RootKeys, Scheme, SessionTerms, Signature,
-    SignedRequest, Verdict, Vote, activation_digest,
+    Activation, Address, AttemptId, B256, Bytes, Caller, CallerKind, Committee, ComponentDigest, Decision,
+    EngineId, Genesis, Identifier, KeyOptions, KeySpec, Limits, Manifest, NetworkId, NodeDecision, NodeKey,
+    Outcome, PackageHash, Payload, PayloadKind, Pin, Policy, Record, RecordHash, Request, RootKeys, Scheme,
+    SessionTerms, Signature, SignedRequest, Verdict, Vote, activation_digest,
     api::{NetworkInfo, SignResponse, SignedPayload, SignerVote},
 };
 use rand_core::{OsRng, RngCore};
@@ -23,6 +24,13 @@ pub(crate) struct World {
     /// In the order of the identifiers.
     pub(crate) keys: Vec<NodeKey>,
     shares: Vec<RootShare>,
+}
+
+/// How two members signed one message.
+struct Round {
+    commitments: BTreeMap<Identifier, Commitments>,
+    shares: BTreeMap<Identifier, SignatureShare>,
+    signature: Signature,
 }
 
 impl World {
@@ -62,7 +70,7 @@ impl World {
     pub(crate) fn spec(&self) -> KeySpec {
         KeySpec {
             scheme: SCHEME,
-            policy: Policy { action: ActionId::from([1; 32]), config: vec![1, 2].into() },
+            policy: Policy { action: manifest().action_id(), config: vec![1, 2].into() },
             payloads: vec![PayloadKind::Bytes, PayloadKind::PersonalMessage],
             options: KeyOptions::default(),
             owner: Address::ZERO,
@@ -91,9 +99,55 @@ impl World {
 
     /// What an honest coordinator answers.
     pub(crate) fn answer(&self, request: &Request) -> SignResponse {
-        let payloads =
-            vec![Payload::Bytes(vec![42].into()), Payload::PersonalMessage(b"hello".to_vec().into())];
-        self.answer_with(request, payloads, b"done".to_vec().into())
+        self.answer_with(request, payloads(), b"done".to_vec().into())
+    }
+
+    /// An honest answer, and the receipt of its signatures.
+    pub(crate) fn answer_with_receipt(&self, request: &SignedRequest) -> (SignResponse, Receipt) {
+        let mut answer = self.answer(&request.request);
+        let round = |payload: &SignedPayload| self.round(&request.request.key, &payload.message);
+        let rounds: Vec<Round> = answer.signatures.iter().map(round).collect();
+        for (payload, round) in answer.signatures.iter_mut().zip(&rounds) {
+            payload.signature = round.signature.clone();
+        }
+        let signers = [self.shares[0].identifier(), self.shares[1].identifier()];
+        let committed = |id: Identifier| -> (Identifier, Vec<Commitments>) {
+            (id, rounds.iter().map(|round| round.commitments[&id].clone()).collect())
+        };
+        let package = Package {
+            session: answer.session,
+            attempt: 1,
+            base: signers.into(),
+            records: signers.map(|id| (id, Record::default())).into(),
+            signatures: BTreeMap::new(),
+            signers: signers.map(committed).into(),
+        };
+        let part = |id: Identifier| {
+            let shares: Vec<SignatureShare> = rounds.iter().map(|round| round.shares[&id].clone()).collect();
+            let bytes: Vec<u8> = shares.iter().flat_map(|share| share.as_bytes().to_vec()).collect();
+            let vote = Vote {
+                record: Record::default().hash(),
+                package: package.hash(self.network()),
+                // their keccak-256
+                shares: ComponentDigest::of(&bytes).0,
+                ..answer.votes[0].vote.vote
+            };
+            let vote = vote.sign(self.network(), &self.keys[usize::from(id.get()) - 1]);
+            (id, SignerPart { vote, shares })
+        };
+        let parts = signers.map(part).into();
+        let receipt = Receipt {
+            version: RECEIPT_VERSION,
+            request: request.clone(),
+            manifest: manifest(),
+            terms: answer.terms(),
+            package,
+            reads: Vec::new(),
+            verdict: Verdict::Allow { payloads: payloads(), response: answer.response.clone() },
+            signers: parts,
+            signatures: rounds.into_iter().map(|round| round.signature).collect(),
+        };
+        (answer, receipt)
     }
 
     pub(crate) fn answer_with(
@@ -157,6 +211,10 @@ impl World {
 
     /// Members 1 and 2 sign with a key.
     pub(crate) fn sign(&self, key: &KeySpec, message: &Bytes) -> Signature {
+        self.round(key, message).signature
+    }
+
+    fn round(&self, key: &KeySpec, message: &Bytes) -> Round {
         let signers: BTreeMap<_, _> = self.shares[..2]
             .iter()
             .map(|share| (share.identifier(), share.derive(&key.key_id()).expect("a child")))
@@ -167,14 +225,31 @@ impl World {
             nonces.insert(*id, nonce);
             commitments.insert(*id, commitment);
         }
-        let package = SigningPackage::new(commitments, message.clone());
+        let package = SigningPackage::new(commitments.clone(), message.clone());
         let shares = nonces
             .into_iter()
             .map(|(id, nonces)| (id, nonces.sign(&package, &signers[&id]).expect("an honest package")))
             .collect();
         let public = self.shares[0].public().derive(&key.key_id()).expect("a child");
-        public.aggregate(&package, &shares).expect("honest shares")
+        let signature = public.aggregate(&package, &shares).expect("honest shares");
+        Round { commitments, shares, signature }
     }
+}
+
+/// An action that reads nothing.
+fn manifest() -> Manifest {
+    Manifest {
+        name: "agreeable".into(),
+        component: ComponentDigest::from([1; 32]),
+        script: B256::ZERO,
+        hosts: Vec::new(),
+        chains: vec![1],
+        limits: Limits::default(),
+    }
+}
+
+fn payloads() -> Vec<Payload> {
+    vec![Payload::Bytes(vec![42].into()), Payload::PersonalMessage(b"hello".to_vec().into())]
 }
 
 fn engine() -> EngineId {

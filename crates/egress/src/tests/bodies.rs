@@ -69,6 +69,19 @@ async fn a_bomb_does_not_go_off() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_hardly_larger_than_the_limit() {
+    // members that are nothing when they are decompressed, as many as fit into a kibibyte more than the limit
+    let member = gzip(b"");
+    let most = (LIMIT as usize + 1024) / member.len();
+    let answer = |members: usize| {
+        let body = member.repeat(members);
+        move || Say::response("200 OK", "content-encoding: gzip\r\n", &body)
+    };
+    assert_eq!(get(answer(most)).await.expect("a response").body.len(), 0);
+    assert_eq!(get(answer(most + 1)).await, Err(Fault::TooLarge { limit: LIMIT }));
+}
+
+#[tokio::test]
 async fn gzip_is_undone() {
     let body = "a text ".repeat(1000);
     let answer = gzip(body.as_bytes());

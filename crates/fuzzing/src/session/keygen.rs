@@ -10,7 +10,7 @@ use alloy_primitives::keccak256;
 use alloy_sol_types::SolStruct;
 use countersign_session::{
     Millis,
-    keygen::{Effect, Joined, Journal, KeyGen, Message, Pending},
+    keygen::{Effect, Joined, Journal, KeyGen, Message, Pending, SETTLE_MS},
 };
 use countersign_types::{
     Activation, AttemptId, B256, Bytes, Identifier, NodeKey, NodeSignature, Scheme,
@@ -111,7 +111,7 @@ impl Play {
         for id in world().members() {
             play.connect(*id, true);
         }
-        play.now += 1;
+        play.now += SETTLE_MS;
         play.tick();
         play
     }
@@ -138,7 +138,10 @@ impl Play {
             for (me, peer) in [(member, *other), (*other, member)] {
                 let now = self.now;
                 let machine = self.machine(me);
-                let effects = if up { machine.connected(peer) } else { machine.disconnected(peer, now) };
+                let effects = match up {
+                    true => machine.connected(peer, now),
+                    false => machine.disconnected(peer, now),
+                };
                 self.take(me, effects);
             }
         }

@@ -1,14 +1,13 @@
 //! The files of backups, and others that are new: written whole or not at all.
 
 use std::{
-    fs::{File, Permissions},
-    io::{self, Read, Write},
-    os::unix::fs::PermissionsExt,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use countersign_backup::MAX_SEALED_BYTES;
-use tempfile::Builder;
+use countersign_store::file::{self, PRIVATE};
 
 /// Why a new file was not written.
 #[derive(Debug, thiserror::Error)]
@@ -45,25 +44,19 @@ pub enum ReadError {
 /// Writes a new file of mode 0600, durably: under a name of its own first, so that there is never a part of it under
 /// this one, and never in the place of another.
 pub fn write_new(path: &Path, content: &[u8]) -> Result<(), WriteError> {
-    write_new_with_mode(path, content, 0o600)
+    write_new_with_mode(path, content, PRIVATE)
 }
 
 /// The same of another mode, less the process's umask.
 pub fn write_new_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
-    let failed = |source| WriteError::Io { path: path.into(), source };
-    let folder = folder_of(path);
-    let mut beside = Builder::new()
-        .prefix(".countersign-")
-        .suffix(".partial")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    beside.write_all(content).and_then(|()| beside.as_file().sync_all()).map_err(failed)?;
-    beside.persist_noclobber(path).map_err(|tempfile::PersistError { error, .. }| {
-        let exists = error.kind() == io::ErrorKind::AlreadyExists;
-        if exists { WriteError::Exists { path: path.into() } } else { failed(error) }
-    })?;
-    sync_folder(folder).map_err(failed)
+    file::write_new(path, content, mode).map_err(|source| {
+        let exists = source.kind() == io::ErrorKind::AlreadyExists;
+        if exists {
+            WriteError::Exists { path: path.into() }
+        } else {
+            WriteError::Io { path: path.into(), source }
+        }
+    })
 }
 
 /// Reads a file, as far as a backup may go.
@@ -76,19 +69,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
     Ok(sealed)
 }
 
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// The folder that a file lies in.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 

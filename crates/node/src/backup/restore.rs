@@ -15,17 +15,13 @@ use countersign_backup::{Backup, Boot};
 use countersign_session::participant::MAX_SKEW_MS;
 use countersign_store::{
     CreateError, IdentityFile, IdentityFileError, KdfParameters, PendingShares, Store, StoredBoot,
+    file::{folder_of, sync_folder},
 };
 use countersign_types::{NetworkId, NodePublicKey, RootKeys, RootKeysError, Scheme};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::{
-    WriteError,
-    file::{folder_of, sync_folder, write_new},
-    names,
-    within::outside,
-};
+use super::{WriteError, file::write_new, names, within::outside};
 use crate::{ConfigError, NodeConfig, PassphraseError, clock, config::load_genesis, forbid_core_dumps};
 
 /// Where root keys that this network already has are looked for, beside the file that the operator names.

@@ -23,8 +23,8 @@ impl Driver {
         self.keygen_effects(effects);
     }
 
-    pub(super) fn keygen_connected(&mut self, member: Identifier) {
-        let effects = self.parts.keygen.connected(member);
+    pub(super) fn keygen_connected(&mut self, member: Identifier, now: Millis) {
+        let effects = self.parts.keygen.connected(member, now);
         self.keygen_effects(effects);
     }
 
@@ -110,6 +110,12 @@ impl Driver {
             Effect::Blamed { attempt, reason, culprits } => {
                 let culprits: Vec<u16> = culprits.iter().map(|id| id.get()).collect();
                 tracing::warn!(%attempt, reason, ?culprits, "members broke the protocol of key generation");
+            }
+            Effect::GivenUp { attempt, reason, culprits } if culprits.is_empty() => {
+                tracing::info!(
+                    %attempt, reason,
+                    "an attempt at key generation was given up: the next one starts by itself"
+                );
             }
             Effect::GivenUp { attempt, reason, culprits } => {
                 let culprits: Vec<u16> = culprits.iter().map(|id| id.get()).collect();

@@ -306,7 +306,7 @@ impl Driver {
                     self.each_coordinator(|coordinator| coordinator.connected(member, now));
                     self.retry_waiting(now);
                 }
-                self.keygen_connected(member);
+                self.keygen_connected(member, now);
                 self.parts.replication.greet(peer);
             }
             Event::Disconnected { peer, reason } => {

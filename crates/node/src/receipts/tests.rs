@@ -15,7 +15,8 @@ use countersign_session::{
 };
 use countersign_store::NewReceipt;
 use countersign_types::{
-    Context, Failure, FailureKind, Identifier, Manifest, Outcome, Scheme, read::RecordedRead,
+    Bytes, CallerSignature, Context, Failure, FailureKind, Identifier, Manifest, NodeKey, Outcome,
+    ReceiptAccess, Scheme, read::RecordedRead,
 };
 use tempfile::TempDir;
 
@@ -133,6 +134,17 @@ impl Scene {
         stored_ms: impl FnOnce(&Clock) -> u64,
         stored: &[(u16, &Receipt)],
     ) -> Result<Receipt, Failure> {
+        self.shown_for(None, shown_to, stored_ms, stored)
+    }
+
+    /// The same, to somebody who signed this.
+    fn shown_for(
+        &self,
+        access: Option<&ReceiptAccess>,
+        shown_to: ShownTo,
+        stored_ms: impl FnOnce(&Clock) -> u64,
+        stored: &[(u16, &Receipt)],
+    ) -> Result<Receipt, Failure> {
         let clock = Arc::new(Clock::new(0));
         let store = self.store(ReceiptsConfig::default().bounds());
         let stored_ms = stored_ms(&clock);
@@ -158,7 +170,7 @@ impl Scene {
             clock,
             places: Arc::new(Semaphore::new(MAX_LOOKUPS)),
         };
-        shown.receipt(self.case.receipt.terms.request, None, self.case.root_keys.clone())
+        shown.receipt(self.case.receipt.terms.request, access, self.case.root_keys.clone())
     }
 }
 
@@ -253,6 +265,26 @@ fn everybody_is_shown_what_proves_a_signature() {
     }
     let failure = Scene::new().shown(ShownTo::Callers, Clock::now, &[(2, honest)]).expect_err("for callers");
     assert_eq!(failure.kind, FailureKind::Unauthorised);
+}
+
+#[test]
+fn a_caller_is_shown_a_receipt_that_nobody_else_is() {
+    let scene = Scene::new();
+    let honest = &scene.case.receipt;
+    let shown_to_signer = |key: u8| {
+        let (network, me) = (scene.membership.network, scene.membership.me);
+        let node = scene.membership.committee.address(me).expect("a member");
+        let expires_at = Clock::new(0).now() + 60_000;
+        let key = NodeKey::from_bytes([key; 32]).expect("a scalar");
+        let digest = ReceiptAccess::digest(network, node, honest.terms.request, expires_at);
+        let signature = CallerSignature(Bytes::copy_from_slice(key.sign(digest).as_bytes()));
+        let access = ReceiptAccess { node, expires_at, signature };
+        Scene::new().shown_for(Some(&access), ShownTo::Callers, Clock::now, &[(2, honest)])
+    };
+    assert_eq!(shown_to_signer(9).expect("the case's caller"), *honest);
+    let failure = shown_to_signer(8).expect_err("another request's caller");
+    assert_eq!(failure.kind, FailureKind::Unauthorised);
+    assert!(failure.detail.contains("no caller of the request"), "{}", failure.detail);
 }
 
 #[test]

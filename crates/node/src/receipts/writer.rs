@@ -188,7 +188,23 @@ fn not_stored() {
 
 #[cfg(test)]
 mod tests {
+    use countersign_fuzzing::receipts::Case;
+    use countersign_types::Scheme;
+
     use super::*;
+
+    #[test]
+    fn a_receipt_does_not_wait_behind_more_bytes_than_the_bound() {
+        let receipt = Arc::new(Case::honest(Scheme::Bip340).receipt);
+        let (queue, written) = Queue::new();
+        queue.bytes.store(MAX_UNWRITTEN_BYTES, Ordering::Relaxed);
+        for waits in [1, 0] {
+            queue.put(Identifier::new(1).expect("not zero"), Arc::clone(&receipt));
+            assert_eq!(written.try_iter().count(), waits);
+        }
+        let bytes = queue.bytes.load(Ordering::Relaxed);
+        assert_eq!(bytes, MAX_UNWRITTEN_BYTES + receipt.held_bytes(), "what was refused does not count");
+    }
 
     #[test]
     fn the_log_tells_once_in_a_while_of_all_that_were_displaced() {

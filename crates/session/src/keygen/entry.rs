@@ -17,8 +17,8 @@ pub const JOIN_MS: Millis = ATTEMPT_MS + MAX_SKEW_MS;
 pub(super) const STARTER: u16 = 1;
 
 impl KeyGen {
-    /// The first member starts, once all are connected, nothing is activated, and its last confirmation binds it no
-    /// longer.
+    /// The first member starts, at its time, once all are connected, nothing is activated, and its last confirmation
+    /// binds it no longer.
     pub(super) fn may_start(&self) -> bool {
         self.membership.me.get() == STARTER
             && !self.is_done()

@@ -2,7 +2,7 @@
 //!
 //! One ceremony makes the roots of all schemes that the network lacks, all or none. A version that knows a further
 //! scheme finds it lacking, and a further ceremony makes its root; what is there stays as it is. In a ceremony, one
-//! attempt runs at a time, started by the first member once all are connected, for exactly the schemes that each of
+//! attempt runs at a time, started by the first member once all are connected for a moment, for exactly the schemes that each of
 //! them lacks. The steps, with the names that ARCHITECTURE.md gives them:
 //!
 //! - K1, K2: the first member starts an attempt, the others join it; each stores its number first, so that it takes
@@ -62,6 +62,10 @@ pub const RESEND_MS: Millis = 1_000;
 pub const FIRST_BACKOFF_MS: Millis = 500;
 /// The longest pause between attempts, in milliseconds.
 pub const LONGEST_BACKOFF_MS: Millis = 30_000;
+/// How long all must have been connected before an attempt starts, in milliseconds: where two nodes that start together
+/// dial each other, one of their connections goes again at once, and an attempt with it.
+pub const SETTLE_MS: Millis = 500;
+
 /// One member's part in generating the root keys of an epoch.
 pub struct KeyGen {
     membership: Arc<Membership>,
@@ -182,8 +186,9 @@ impl KeyGen {
     }
 
     /// A member is connected.
-    pub fn connected(&mut self, member: Identifier) -> Vec<Effect> {
+    pub fn connected(&mut self, member: Identifier, now: Millis) -> Vec<Effect> {
         self.connected.insert(member);
+        self.start_at = self.start_at.max(now.saturating_add(SETTLE_MS));
         self.resume_with(member)
     }
 

@@ -202,7 +202,12 @@ mod tests {
     }
 
     fn request(number: u64) -> ValidRequest {
-        let caller = NodeKey::from_bytes([7; 32]).expect("a key");
+        request_of(7, number)
+    }
+
+    /// A request of another caller for each key, with another nonce for each number.
+    fn request_of(key: u8, number: u64) -> ValidRequest {
+        let caller = NodeKey::from_bytes([key; 32]).expect("a key");
         let request = Request {
             network: NetworkId::from([1; 32]),
             key: KeySpec {
@@ -251,5 +256,24 @@ mod tests {
             assert!(memory.admit(&request(1), id(by)).is_ok());
         }
         assert!(memory.admit(&request(2), id(2)).is_ok(), "it is not counted to whoever came later");
+    }
+
+    #[test]
+    fn callers_do_not_use_up_each_others_nonces() {
+        let mut memory = RequestMemory::default();
+        for key in [7, 8] {
+            assert!(memory.admit(&request_of(key, 1), id(1)).is_ok(), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_in_other_messages_are_another_outcome() {
+        let (mut memory, request) = (RequestMemory::default(), request(1));
+        memory.admit(&request, id(1)).expect("there is room");
+        let mut bind =
+            |messages: [&'static str; 2]| memory.bind(&request, &messages.map(Bytes::from)).is_ok();
+        assert!(bind(["ab", "c"]));
+        assert!(!bind(["a", "bc"]));
+        assert!(bind(["ab", "c"]));
     }
 }

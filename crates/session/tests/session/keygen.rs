@@ -11,6 +11,7 @@ use countersign_session::{
     Millis,
     keygen::{
         ATTEMPT_MS, Effect, JOIN_MS, Joined, Journal, KeyGen, LONGEST_BACKOFF_MS, Message, Pending, Refusal,
+        SETTLE_MS,
     },
 };
 use countersign_types::{
@@ -60,14 +61,15 @@ impl Ring {
             stored: BTreeMap::new(),
             activations: Vec::new(),
             culprits: Vec::new(),
-            now: NOW,
+            now: NOW - SETTLE_MS,
             rng: rng(3),
         };
         for me in 1..=SIZE {
             for other in (1..=SIZE).filter(|other| *other != me) {
-                ring.with(id(me), |machine, _, _| machine.connected(id(other)));
+                ring.with(id(me), |machine, now, _| machine.connected(id(other), now));
             }
         }
+        ring.now = NOW;
         ring
     }
 
@@ -424,7 +426,7 @@ fn what_an_older_version_left_is_followed_until_this_one_has_shares() {
     let mut old = KeyGen::resume(membership(id(1)), Arc::new(identity(id(1))), Scheme::ALL, journal, now);
     assert!(old.waits_for().len() == 4 && old.describe().contains("to connect"), "{}", old.describe());
     for other in 2..=SIZE {
-        assert!(old.connected(id(other)).is_empty());
+        assert!(old.connected(id(other), now - SETTLE_MS).is_empty());
     }
     // it begins another attempt, which nobody joins who has activated
     let effects = old.tick(now, &mut ring.rng);
@@ -439,7 +441,7 @@ fn what_an_older_version_left_is_followed_until_this_one_has_shares() {
 fn a_part_in_an_attempt_is_stored_before_anything_is_sent() {
     let mut machine = member(id(1), &Scheme::ALL, &[]);
     for other in 2..=SIZE {
-        machine.connected(id(other));
+        machine.connected(id(other), NOW - SETTLE_MS);
     }
     let effects = machine.tick(NOW, &mut rng(4));
     let [Effect::StoreJoined(first)] = &effects[..] else { panic!("{effects:?}") };
@@ -450,11 +452,26 @@ fn a_part_in_an_attempt_is_stored_before_anything_is_sent() {
     let early = first.number - 10_000;
     let mut machine = KeyGen::resume(membership(id(1)), identity, Scheme::ALL, journal, early);
     for other in 2..=SIZE {
-        machine.connected(id(other));
+        machine.connected(id(other), early - SETTLE_MS);
     }
     let effects = machine.tick(early, &mut rng(5));
     let [Effect::StoreJoined(second)] = &effects[..] else { panic!("{effects:?}") };
     assert!(second.number > first.number);
+}
+
+#[test]
+fn an_attempt_starts_once_all_have_been_connected_for_a_moment() {
+    let mut machine = member(id(1), &Scheme::ALL, &[]);
+    for other in 2..=SIZE {
+        machine.connected(id(other), NOW);
+    }
+    // one connection of two that crossed goes again
+    let crossed = NOW + 100;
+    assert!(machine.disconnected(id(4), crossed).is_empty());
+    machine.connected(id(4), crossed);
+    assert!(machine.tick(crossed + SETTLE_MS - 1, &mut rng(4)).is_empty(), "it is not yet settled");
+    let effects = machine.tick(crossed + SETTLE_MS, &mut rng(4));
+    assert!(matches!(effects[..], [Effect::StoreJoined(_)]), "{effects:?}");
 }
 
 #[test]

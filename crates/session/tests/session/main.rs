@@ -1,6 +1,7 @@
 //! The state machines from outside: what goes in, what comes out.
 
 mod admission;
+mod attempts;
 mod committee;
 mod coordinator;
 mod cost;

@@ -219,6 +219,6 @@ fn an_eager_package_beyond_its_bounds_is_as_good_as_none() {
     }
 }
 
-fn handed_out(number: u16) -> Vec<Commitments> {
+pub(crate) fn handed_out(number: u16) -> Vec<Commitments> {
     participant(id(number)).hand_out(id(1), SCHEME, 1, NOW, &mut rng(u64::from(number)))
 }

@@ -23,7 +23,7 @@ fn propose(nonce: u8, time_ms: u64) -> ToParticipant {
     ToParticipant::Propose(Box::new(Proposal { request: signed(request), terms, eager: None }))
 }
 
-fn answers(effects: Vec<Effect<()>>) -> Vec<(Identifier, ToCoordinator)> {
+pub(crate) fn answers(effects: Vec<Effect<()>>) -> Vec<(Identifier, ToCoordinator)> {
     effects
         .into_iter()
         .filter_map(|effect| match effect {
@@ -58,15 +58,15 @@ fn live(end: Result<Outcome, LocalFailure>, value: u8) -> LiveRun<()> {
 }
 
 /// A session of one participant, which has observed, with two others that its coordinator made up.
-struct Opened {
-    me: Participant<()>,
-    run: Run,
+pub(crate) struct Opened {
+    pub(crate) me: Participant<()>,
+    pub(crate) run: Run,
     observation: Observation,
 }
 
-const COORDINATOR: u16 = 2;
+pub(crate) const COORDINATOR: u16 = 2;
 
-fn opened(time_ms: u64) -> Opened {
+pub(crate) fn opened(time_ms: u64) -> Opened {
     open(participant(id(1)), id(COORDINATOR), time_ms)
 }
 
@@ -75,7 +75,7 @@ fn open(me: Participant<()>, coordinator: Identifier, time_ms: u64) -> Opened {
 }
 
 /// A session in which this participant read a number.
-fn opened_over(number: u64) -> Opened {
+pub(crate) fn opened_over(number: u64) -> Opened {
     open_with(participant(id(1)), id(COORDINATOR), NOW, number_record(number))
 }
 
@@ -92,7 +92,7 @@ fn open_with(mut me: Participant<()>, coordinator: Identifier, time_ms: u64, rec
 
 impl Opened {
     /// A package of this participant and two that read the same.
-    fn package(&self) -> Package {
+    pub(crate) fn package(&self) -> Package {
         let mut others = rng(77 + u64::from(self.run.session.as_bytes()[0]));
         let mut signers = BTreeMap::from([(id(1), self.observation.commitments.clone())]);
         for other in [id(3), id(4)] {
@@ -114,19 +114,19 @@ impl Opened {
         package
     }
 
-    fn sign(&mut self, package: &Package) -> Vec<Effect<()>> {
+    pub(crate) fn sign(&mut self, package: &Package) -> Vec<Effect<()>> {
         let message = ToParticipant::Sign { package: Box::new(package.clone()), send_verdict: true };
         self.me.receive(id(COORDINATOR), message, NOW, &mut rng(2))
     }
 
-    fn replayed(&mut self, end: Result<Outcome, LocalFailure>) -> Vec<Effect<()>> {
+    pub(crate) fn replayed(&mut self, end: Result<Outcome, LocalFailure>) -> Vec<Effect<()>> {
         let run = self.run.clone();
         self.me.replayed(&run, 1, end, NOW)
     }
 }
 
 /// Signs every record of a package by its member.
-fn sign_records(package: &mut Package) {
+pub(crate) fn sign_records(package: &mut Package) {
     let session = package.session;
     let differing = package.records.iter().filter(|(_, record)| !record.is_identical());
     package.signatures =
@@ -354,6 +354,8 @@ fn terms_of_another_time_epoch_or_engine_are_declined() {
     assert!(declines(|t| t.time_ms -= MAX_SKEW_MS + 1));
     assert!(!declines(|t| t.pins = pins(8)));
     assert!(declines(|t| t.pins = pins(9)));
+    assert!(declines(|t| t.pins = pins(2).into_iter().rev().collect()));
+    assert!(declines(|t| t.pins = vec![pins(1)[0]; 2]));
     assert!(declines(|t| t.epoch = 2));
     assert!(declines(|t| t.engine = EngineId::from([9; 32])));
     assert!(declines(|t| t.request = countersign_types::RequestDigest::from([9; 32])));
@@ -372,7 +374,7 @@ fn a_coordinator_has_a_bounded_number_of_sessions() {
 }
 
 /// A package in which members 3 and 4 read these numbers, with everybody's signature.
-fn package_over(opened: &Opened, numbers: [u64; 2]) -> Package {
+pub(crate) fn package_over(opened: &Opened, numbers: [u64; 2]) -> Package {
     let mut package = opened.package();
     package.records.insert(id(3), number_record(numbers[0]));
     package.records.insert(id(4), number_record(numbers[1]));
@@ -380,7 +382,7 @@ fn package_over(opened: &Opened, numbers: [u64; 2]) -> Package {
     package
 }
 
-fn agreed(effects: &[Effect<()>]) -> Option<u64> {
+pub(crate) fn agreed(effects: &[Effect<()>]) -> Option<u64> {
     effects.iter().find_map(|effect| match effect {
         Effect::Replay { agreed, .. } => agreed_number(agreed),
         Effect::Send { .. } | Effect::Observe(_) | Effect::Keep(_) | Effect::Closed { .. } => None,

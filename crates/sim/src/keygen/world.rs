@@ -366,7 +366,7 @@ impl World {
                 Ok(())
             }
             Event::Notice { node, about, up, .. } => self.with(node, |machine, now, _| match up {
-                true => machine.connected(about),
+                true => machine.connected(about, now),
                 false => machine.disconnected(about, now),
             }),
             Event::Calm => {

@@ -310,6 +310,10 @@ mod tests {
         assert!(matches!(many(vec![header("a"), header("A")]), Err(HttpReadError::Header { .. })));
         let seventeen = (0..=MAX_HEADERS).map(|i| header(&format!("a{i}"))).collect();
         assert!(matches!(many(seventeen), Err(HttpReadError::Headers { .. })));
+        let two =
+            |bytes| ["a", "b"].map(|name| Header { name: name.into(), value: "c".repeat(bytes) }).to_vec();
+        assert!(many(two(MAX_HEADER_BYTES / 2 - 1)).is_ok());
+        assert!(matches!(many(two(MAX_HEADER_BYTES / 2)), Err(HttpReadError::Headers { count: 2, .. })));
     }
 
     #[test]
@@ -331,6 +335,15 @@ mod tests {
         };
         assert!(with(vec![("", Rule::Mode), ("/a~1b/0", Rule::Identical)]).is_ok());
         assert!(matches!(with(vec![]), Err(HttpReadError::Fields { got: 0 })));
+        let pointers: Vec<String> = (0..=MAX_FIELDS).map(|number| format!("/{number}")).collect();
+        let first =
+            |count| pointers.iter().take(count).map(|pointer| (pointer.as_str(), Rule::Mode)).collect();
+        assert!(with(first(MAX_FIELDS)).is_ok());
+        assert!(matches!(with(first(MAX_FIELDS + 1)), Err(HttpReadError::Fields { got: 33 })));
+        let long = format!("/{}", "a".repeat(MAX_POINTER_BYTES - 1));
+        assert!(with(vec![(&long, Rule::Mode)]).is_ok());
+        let longer = format!("{long}a");
+        assert!(matches!(with(vec![(&longer, Rule::Mode)]), Err(HttpReadError::Pointer { .. })));
         let deep = "/a".repeat(MAX_POINTER_TOKENS);
         assert!(with(vec![(&deep, Rule::Mode)]).is_ok());
         let deeper = "/a".repeat(MAX_POINTER_TOKENS + 1);
