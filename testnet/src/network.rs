@@ -157,17 +157,21 @@ impl Network {
         }
     }
 
+    /// Fails if a node that was started is no longer running.
+    fn check_nodes(&mut self) -> Result<()> {
+        self.nodes.iter_mut().filter_map(|node| node.process.as_mut()).try_for_each(Process::check)
+    }
+
     /// Waits until every running node says that it can sign, with all members connected.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let running = self.nodes.iter().filter(|node| node.process.is_some()).count();
         let until = Instant::now() + READY_PATIENCE;
         for index in 0..self.nodes.len() {
             loop {
-                let node = &mut self.nodes[index];
-                let Some(process) = node.process.as_mut() else { break };
-                process.check()?;
-                let api = node.api.clone();
-                let state = match self.rpc.network(&api).await {
+                self.check_nodes()?;
+                let node = &self.nodes[index];
+                let Some(process) = &node.process else { break };
+                let state = match self.rpc.network(&node.api).await {
                     Ok(info) => {
                         let connected = info.members.iter().filter(|member| member.connected).count();
                         if info.ready && connected >= running {
@@ -178,7 +182,7 @@ impl Network {
                     Err(error) => error.to_string(),
                 };
                 if Instant::now() >= until {
-                    bail!("node {} is not ready: {state}", index + 1);
+                    bail!("node {} is not ready: {state}: {}", index + 1, process.last_lines(8));
                 }
                 sleep(POLL).await;
             }

@@ -149,7 +149,7 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn last_lines(&self, count: usize) -> String {
+    pub(crate) fn last_lines(&self, count: usize) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(count)..].join("\n")

@@ -187,7 +187,8 @@ impl Driver {
 
     fn on_link_end(&mut self, peer: PeerId, connection: ConnectionId) {
         let Some(member) = self.members.get(&peer) else { return };
-        if member.connections.iter().any(|open| open.id == connection) {
+        if let Some(open) = member.connections.iter().find(|open| open.id == connection) {
+            open.ends("its link ended".into());
             self.swarm.close_connection(connection);
         }
     }
@@ -253,12 +254,12 @@ impl Driver {
         let by_lower = endpoint.is_dialer() == we_are_lower;
         member.next_dial = None;
         member.connections.push(Connection { id: connection, by_lower, made: now, heard: now, end });
-        let kept = peer::kept(&member.candidates());
-        for other in member.connections.iter().filter(|open| Some(open.id) != kept) {
+        let surplus = peer::surplus(&member.candidates(), member.peer.serving(), we_are_lower);
+        for other in member.connections.iter().filter(|open| surplus.contains(&open.id)) {
             other.end.send_replace(Some("replaced by another connection".into()));
             self.swarm.close_connection(other.id);
         }
-        if kept != Some(connection) {
+        if surplus.contains(&connection) {
             return;
         }
         let link = Link {
@@ -286,17 +287,24 @@ impl Driver {
         let Some(member) = self.members.get_mut(&id) else { return };
         let Some(at) = member.connections.iter().position(|open| open.id == connection) else { return };
         let closed = member.connections.remove(at);
-        closed.end.send_if_modified(|end| {
-            let first = end.is_none();
-            end.get_or_insert(reason);
-            first
-        });
+        closed.ends(reason);
         if closed.made.elapsed() >= longest {
             member.backoff.reset();
         }
         if member.connections.is_empty() {
             member.schedule();
         }
+    }
+}
+
+impl Connection {
+    /// Tells the link that it ends, and why, unless it was told before.
+    fn ends(&self, reason: String) {
+        self.end.send_if_modified(|end| {
+            let first = end.is_none();
+            end.get_or_insert(reason);
+            first
+        });
     }
 }
 
@@ -320,10 +328,11 @@ impl Member {
         }
     }
 
+    /// The connections that are not about to close.
     fn candidates(&self) -> Vec<Candidate> {
         let candidate =
             |open: &Connection| Candidate { connection: open.id, by_lower: open.by_lower, made: open.made };
-        self.connections.iter().map(candidate).collect()
+        self.connections.iter().filter(|open| open.end.borrow().is_none()).map(candidate).collect()
     }
 
     fn failed_dial(&mut self, error: &DialError) {

@@ -11,7 +11,7 @@
 //!   the end fills the sender's queue. Nothing is dropped silently while a connection lives. A connection
 //!   that breaks loses what is in flight: the protocols above resend.
 //! - Both sides dial, the member with the lower PeerId at once, the other a little later and only where it is
-//!   not connected: whoever notices a loss first mends it. Of two connections both keep the same one.
+//!   not connected: whoever notices a loss first mends it. Of two connections that crossed the lower chooses.
 
 mod address;
 mod backoff;

@@ -88,6 +88,11 @@ impl Peer {
         Ok(())
     }
 
+    /// The connection that serves.
+    pub(crate) fn serving(&self) -> Option<ConnectionId> {
+        self.state().link.as_ref().map(|link| link.connection)
+    }
+
     pub(crate) fn connected(&self, hello: Hello, link: Link) {
         let mut state = self.state();
         state.link = Some(link);
@@ -162,15 +167,29 @@ pub(crate) struct Candidate {
     pub(crate) made: Instant,
 }
 
-/// Which of several connections to one member to keep, given in the order of their making.
+/// Which of several connections to one member are to be closed, given in the order of their making.
 ///
-/// Both ends must choose the same. A member dials only while it has no connection, so an older one is dead at its end
-/// and the newest is kept, but for two dials that crossed: of these the one by the lower PeerId stays.
-pub(crate) fn kept(candidates: &[Candidate]) -> Option<ConnectionId> {
-    let newest = candidates.last()?;
-    let crossed = |other: &&Candidate| newest.made.duration_since(other.made) <= CONNECTION_TIMEOUT;
-    let lower = candidates.iter().rev().filter(crossed).find(|candidate| candidate.by_lower);
-    Some(lower.unwrap_or(newest).connection)
+/// A member dials only while it has no connection. So of two by one dialler the older is dead at its end, and so is one
+/// that was made long before the newest: either end closes these. Two by both diallers have crossed, and are good. Of
+/// these the member with the lower PeerId alone chooses, or each end might close the other's: the one that serves it already, so
+/// that nothing under way is lost, else the one that it dialled. The other member serves whichever is left.
+pub(crate) fn surplus(
+    candidates: &[Candidate],
+    serving: Option<ConnectionId>,
+    we_are_lower: bool,
+) -> Vec<ConnectionId> {
+    let Some((newest, older)) = candidates.split_last() else { return Vec::new() };
+    let crossed = |other: &&Candidate| {
+        other.by_lower != newest.by_lower && newest.made.duration_since(other.made) <= CONNECTION_TIMEOUT
+    };
+    let rival = older.iter().rev().find(crossed);
+    let mut surplus: Vec<ConnectionId> =
+        older.iter().filter(|other| Some(*other) != rival).map(|other| other.connection).collect();
+    if let Some(rival) = rival.filter(|_| we_are_lower) {
+        let stays = rival.by_lower || serving == Some(rival.connection);
+        surplus.push(if stays { newest.connection } else { rival.connection });
+    }
+    surplus
 }
 
 #[cfg(test)]
@@ -257,30 +276,46 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_keep_the_same_of_two_simultaneous_connections() {
+    fn of_two_that_crossed_the_lower_closes_the_one_that_does_not_serve_or_is_not_its_own() {
         let now = Instant::now();
         let (ours, theirs) = (candidate(1, true, now), candidate(2, false, now));
-        assert_eq!(kept(&[ours, theirs]), Some(ours.connection));
-        assert_eq!(kept(&[theirs, ours]), Some(ours.connection));
-    }
-
-    #[test]
-    fn the_newest_of_the_same_dialler_is_kept() {
-        let now = Instant::now();
-        for by_lower in [true, false] {
-            let (dead, fresh) = (candidate(1, by_lower, now), candidate(2, by_lower, now));
-            assert_eq!(kept(&[dead, fresh]), Some(fresh.connection));
+        for (order, serving, closed) in [
+            ([ours, theirs], None, theirs),
+            ([theirs, ours], None, theirs),
+            ([ours, theirs], Some(ours), theirs),
+            ([theirs, ours], Some(theirs), ours),
+        ] {
+            let serving = serving.map(|candidate| candidate.connection);
+            assert_eq!(surplus(&order, serving, true), [closed.connection], "{order:?}, {serving:?}");
+            assert_eq!(surplus(&order, serving, false), [], "the higher waits for the lower's choice");
         }
-        assert_eq!(kept(&[]), None);
     }
 
     #[test]
-    fn one_that_was_made_long_after_the_others_replaces_them() {
+    fn an_older_one_of_the_same_dialler_is_closed_by_both() {
+        let now = Instant::now();
+        for (by_lower, we_are_lower) in [(true, true), (true, false), (false, true), (false, false)] {
+            let (dead, fresh) = (candidate(1, by_lower, now), candidate(2, by_lower, now));
+            let serving = Some(dead.connection);
+            assert_eq!(surplus(&[dead, fresh], serving, we_are_lower), [dead.connection]);
+        }
+        assert_eq!(surplus(&[], None, true), []);
+        assert_eq!(surplus(&[candidate(1, true, now)], None, true), []);
+    }
+
+    #[test]
+    fn one_that_was_made_long_before_the_newest_is_closed_by_both() {
         let now = Instant::now();
         let later = now + CONNECTION_TIMEOUT + Duration::from_millis(1);
         let (dead, fresh) = (candidate(1, true, now), candidate(2, false, later));
-        assert_eq!(kept(&[dead, fresh]), Some(fresh.connection));
         let crossing = candidate(3, true, later);
-        assert_eq!(kept(&[dead, fresh, crossing]), Some(crossing.connection));
+        for we_are_lower in [true, false] {
+            let serving = Some(dead.connection);
+            assert_eq!(surplus(&[dead, fresh], serving, we_are_lower), [dead.connection]);
+        }
+        let all = [dead, fresh, crossing];
+        assert_eq!(surplus(&all, None, true), [dead.connection, fresh.connection]);
+        assert_eq!(surplus(&all, Some(fresh.connection), true), [dead.connection, crossing.connection]);
+        assert_eq!(surplus(&all, None, false), [dead.connection]);
     }
 }

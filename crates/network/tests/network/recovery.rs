@@ -12,7 +12,8 @@ use bytes::Bytes;
 use countersign_network::{Config, Event, Lane, Multiaddr};
 use libp2p::multiaddr::Protocol;
 use tokio::{
-    net::{TcpSocket, UdpSocket},
+    io::copy_bidirectional,
+    net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
     task::JoinHandle,
     time::Instant,
 };
@@ -140,6 +141,33 @@ async fn members_that_dial_each_other_at_once_keep_one_connection() {
         let expected = Event::Frame { from: lower.own, lane: Lane::Signing, bytes: frame };
         assert_eq!(higher.next().await, expected);
     }
+}
+
+#[tokio::test]
+async fn a_dial_that_crosses_a_connection_that_serves_does_not_end_it() {
+    let keys = keys(2);
+    let members = members(&keys);
+    // the lower's dial is taken by the system, and passed on only once the higher's serves
+    let way = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let slow = vec![tcp(way.local_addr().expect("bound").port())];
+    let mut lower = Node::start(&keys[0], &members, hello(1), config(&[(members[1], slow)])).await;
+    let known = config(&[(lower.own, lower.handle.listen_addresses())]);
+    let mut higher = Node::start(&keys[1], &members, hello(1), known).await;
+    lower.connected(higher.own).await;
+    higher.connected(lower.own).await;
+
+    let port = tcp_port(&higher.handle.listen_addresses());
+    let (mut dialled, _) = way.accept().await.expect("it has dialled");
+    let mut onwards = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+    let (there, back) = copy_bidirectional(&mut dialled, &mut onwards).await.expect("both ends close it");
+    assert!(there > 0 && back > 0, "the dial has come to nothing");
+    let frame = Bytes::from_static(b"still");
+    lower.handle.send(&higher.own, Lane::Signing, frame.clone()).expect("connected");
+    let expected = Event::Frame { from: lower.own, lane: Lane::Signing, bytes: frame.clone() };
+    assert_eq!(higher.next().await, expected, "nothing has come before it");
+    higher.handle.send(&lower.own, Lane::Signing, frame.clone()).expect("connected");
+    let expected = Event::Frame { from: higher.own, lane: Lane::Signing, bytes: frame };
+    assert_eq!(lower.next().await, expected, "nothing has come before it");
 }
 
 #[tokio::test]
