@@ -2,17 +2,25 @@
 
 use std::{
     fs,
-    net::{TcpListener, UdpSocket},
+    net::{Ipv4Addr, TcpListener, UdpSocket},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use countersign_types::{Address, MAX_MEMBERS};
+use rand_core::{OsRng, RngCore};
 use serde::{Deserialize, Serialize};
 
 /// The dev chain's id.
 pub const CHAIN_ID: u64 = 31337;
 pub(crate) const FILE: &str = "settings.json";
+
+/// Where ports are drawn from: not those that the system gives to whoever connects, else a node that is started again finds its own
+/// taken by somebody's connection.
+const PORTS: RangeInclusive<u16> = 16_384..=32_767;
+/// How often to draw before there is none.
+const MAX_DRAWS: usize = 10_000;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -73,29 +81,31 @@ pub struct Ports {
     pub prices: u16,
 }
 
+/// A port that is free on loopback, for TCP and for UDP; its TCP side is held.
+fn free_port() -> Result<(u16, TcpListener)> {
+    for _ in 0..MAX_DRAWS {
+        let port = PORTS.start() + (OsRng.next_u32() % PORTS.len() as u32) as u16;
+        let address = (Ipv4Addr::LOCALHOST, port);
+        if let (Ok(listener), Ok(_)) = (TcpListener::bind(address), UdpSocket::bind(address)) {
+            return Ok((port, listener));
+        }
+    }
+    bail!("no free port from {} to {}: what else listens on this machine?", PORTS.start(), PORTS.end())
+}
+
 impl Settings {
     /// Draws free ports for a plan.
     pub fn choose(plan: &Plan) -> Result<Self> {
+        // kept until all are drawn, so that none is drawn twice
         let mut held = Vec::new();
-        let mut tcp = || -> Result<u16> {
-            let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
-            let port = listener.local_addr()?.port();
-            // kept until all are drawn, so that none is drawn twice
+        let mut draw = || {
+            let (port, listener) = free_port()?;
             held.push(listener);
-            Ok(port)
+            anyhow::Ok(port)
         };
-        let (chain_port, approvals_port) = (tcp()?, tcp()?);
+        let (chain_port, approvals_port) = (draw()?, draw()?);
         let nodes = (0..plan.nodes)
-            .map(|_| {
-                let api = tcp()?;
-                let peers = loop {
-                    let port = tcp()?;
-                    if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-                        break port;
-                    }
-                };
-                Ok(Ports { api, peers, prices: tcp()? })
-            })
+            .map(|_| Ok(Ports { api: draw()?, peers: draw()?, prices: draw()? }))
             .collect::<Result<_>>()?;
         Ok(Self { threshold: plan.threshold, chain_port, approvals_port, nodes, token: None })
     }
@@ -133,5 +143,22 @@ impl Settings {
             self.threshold
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ports_are_distinct_and_none_that_linux_gives_to_a_connection_unless_it_is_told_to() {
+        let plan = Plan { nodes: 9, threshold: 5, folder: PathBuf::new(), program: PathBuf::new() };
+        let chosen = Settings::choose(&plan).expect("there are free ports");
+        let of_nodes = chosen.nodes.iter().flat_map(|ports| [ports.api, ports.peers, ports.prices]);
+        let all: Vec<u16> = of_nodes.chain([chosen.chain_port, chosen.approvals_port]).collect();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 9 * 3 + 2, "{all:?}");
+        assert!(all.iter().all(|port| PORTS.contains(port)), "{all:?}");
     }
 }
