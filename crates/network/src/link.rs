@@ -81,29 +81,39 @@ impl Link {
 
     async fn serve(mut self, hello: Hello, lanes: Lanes) {
         let peer = Arc::clone(&self.peer);
+        peer.supersede();
         let _turn = tokio::select! {
-            turn = peer.turn.lock() => turn,
+            biased;
             _ = ended(&mut self.ended) => return,
+            () = self.stop.cancelled() => return,
+            turn = peer.turn.lock() => turn,
         };
         let mut tasks = JoinSet::new();
         let signing = self.spawn(&mut tasks, Lane::Signing, lanes.signing);
         let background = self.spawn(&mut tasks, Lane::Background, lanes.background);
         let event = Event::Connected { peer: peer.member, hello: hello.clone() };
+        let superseded = CancellationToken::new();
         let link = peer::Link {
             connection: self.connection,
             address: self.address.clone(),
             signing: signing.sender,
             background: background.sender,
+            superseded: superseded.clone(),
         };
         // Before the event, so that whoever hears of the connection can use it.
         peer.connected(hello, link);
+        // a later boot may have been accepted since this one was
+        peer.supersede();
         if self.events.connection(event).await.is_err() {
             peer.disconnected(self.connection, "nobody receives any more");
             return;
         }
         signing.start.cancel();
         background.start.cancel();
-        let reason = self.watch(&mut tasks).await;
+        let reason = tokio::select! {
+            reason = self.watch(&mut tasks) => reason,
+            () = superseded.cancelled() => "the member has started again".into(),
+        };
         tasks.shutdown().await;
         peer.disconnected(self.connection, &reason);
         let _ = self.events.connection(Event::Disconnected { peer: peer.member, reason }).await;

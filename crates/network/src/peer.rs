@@ -9,6 +9,7 @@ use bytes::Bytes;
 use countersign_types::NodePublicKey;
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Boot, Boots, Hello, Lane, PeerStatus, SendError,
@@ -48,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) address: Multiaddr,
     pub(crate) signing: LaneSender,
     pub(crate) background: LaneSender,
+    /// Cancelled when a later boot of the member is accepted: then the member that this connection is with is no more.
+    pub(crate) superseded: CancellationToken,
 }
 
 impl Peer {
@@ -86,6 +89,16 @@ impl Peer {
             self.state().boot = Some(boot);
         }
         Ok(())
+    }
+
+    /// Ends the connection that serves if it is with another boot of the member than the one that was accepted last.
+    pub(crate) fn supersede(&self) {
+        let state = self.state();
+        if let (Some(link), Some(hello)) = (&state.link, &state.hello)
+            && state.boot != Some(hello.boot)
+        {
+            link.superseded.cancel();
+        }
     }
 
     /// The connection that serves.
@@ -172,15 +185,17 @@ pub(crate) struct Candidate {
 /// A member dials only while it has no connection. So of two by one dialler the older is dead at its end, and so is one
 /// that was made long before the newest: either end closes these. Two by both diallers have crossed, and are good. Of
 /// these the member with the lower PeerId alone chooses, or each end might close the other's: the one that serves it already, so
-/// that nothing under way is lost, else the one that it dialled. The other member serves whichever is left.
+/// that nothing under way is lost, else the one that it dialled. The other member serves whichever is left: it sees its own made
+/// earlier and the lower's later than the lower does, and so waits longer before it takes its own for dead.
 pub(crate) fn surplus(
     candidates: &[Candidate],
     serving: Option<ConnectionId>,
     we_are_lower: bool,
 ) -> Vec<ConnectionId> {
     let Some((newest, older)) = candidates.split_last() else { return Vec::new() };
+    let long = if newest.by_lower && !we_are_lower { 2 * CONNECTION_TIMEOUT } else { CONNECTION_TIMEOUT };
     let crossed = |other: &&Candidate| {
-        other.by_lower != newest.by_lower && newest.made.duration_since(other.made) <= CONNECTION_TIMEOUT
+        other.by_lower != newest.by_lower && newest.made.duration_since(other.made) <= long
     };
     let rival = older.iter().rev().find(crossed);
     let mut surplus: Vec<ConnectionId> =
@@ -260,6 +275,7 @@ mod tests {
             address: "/ip4/192.0.2.1/tcp/1".parse().expect("a multiaddress"),
             signing: queue(Lane::Signing).0,
             background: queue(Lane::Background).0,
+            superseded: CancellationToken::new(),
         };
         let peer = peer();
         peer.connected(hello, link);
@@ -317,5 +333,20 @@ mod tests {
         assert_eq!(surplus(&all, None, true), [dead.connection, fresh.connection]);
         assert_eq!(surplus(&all, Some(fresh.connection), true), [dead.connection, crossing.connection]);
         assert_eq!(surplus(&all, None, false), [dead.connection]);
+    }
+
+    #[test]
+    fn the_higher_keeps_its_own_for_as_long_as_the_lower_may_have_chosen_it() {
+        let now = Instant::now();
+        // the higher's, which serves; and the lower's, which the higher sees later than the lower does
+        let (serves, at_lower) = (candidate(1, false, now), candidate(2, true, now + CONNECTION_TIMEOUT));
+        let serving = Some(serves.connection);
+        assert_eq!(surplus(&[serves, at_lower], serving, true), [at_lower.connection]);
+        for later in [1, 2 * CONNECTION_TIMEOUT.as_millis() as u64] {
+            let at_higher = candidate(2, true, now + Duration::from_millis(later));
+            assert_eq!(surplus(&[serves, at_higher], serving, false), []);
+        }
+        let long_after = candidate(2, true, now + 2 * CONNECTION_TIMEOUT + Duration::from_millis(1));
+        assert_eq!(surplus(&[serves, long_after], serving, false), [serves.connection]);
     }
 }

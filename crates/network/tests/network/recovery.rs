@@ -118,6 +118,35 @@ async fn a_crashed_member_is_back_before_its_silence_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_crashed_member_is_back_at_once_on_a_connection_that_crosses_its_old_one() {
+    let keys = keys(2);
+    let members = members(&keys);
+    let mut lower = Node::start(&keys[0], &members, hello(1), config(&[])).await;
+    let proxy = Proxy::start(udp_socket(&lower.handle.listen_addresses())).await;
+    let mut patient = config(&[(lower.own, vec![quic(proxy.address)])]);
+    patient.silence_ms = 60_000;
+    let mut higher = Node::start(&keys[1], &members, hello(1), patient).await;
+    higher.connected(lower.own).await;
+    lower.connected(higher.own).await;
+
+    // It goes without a word, and knows nothing of the connection when it comes back.
+    proxy.open.store(false, Ordering::Relaxed);
+    lower.handle.shutdown().await;
+    let known = config(&[(higher.own, higher.handle.listen_addresses())]);
+    let mut back = Node::start(&keys[0], &members, hello(2), known).await;
+    let reason = higher.disconnected(back.own).await;
+    assert!(
+        ["the member has started again", "replaced by another connection"].contains(&&*reason),
+        "{reason}"
+    );
+    higher.connected(back.own).await;
+    back.connected(higher.own).await;
+    let frame = Bytes::from_static(b"again");
+    higher.handle.send(&back.own, Lane::Signing, frame.clone()).expect("connected");
+    assert_eq!(back.next().await, Event::Frame { from: higher.own, lane: Lane::Signing, bytes: frame });
+}
+
+#[tokio::test]
 async fn members_that_dial_each_other_at_once_keep_one_connection() {
     let keys = keys(2);
     let members = members(&keys);
