@@ -9,6 +9,7 @@ use std::{
 use clap::Subcommand;
 use countersign_client::{LocalSigner, RequestSigner};
 use countersign_node::{backup, forbid_core_dumps};
+use countersign_store::file::PRIVATE;
 use countersign_types::{Address, B256, Bytes, NodeKey};
 use rand_core::{OsRng, RngCore};
 use serde::de::DeserializeOwned;
@@ -16,9 +17,6 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{exit::Exit, output::Output};
-
-/// The mode of a file that only its owner may read.
-pub(crate) const PRIVATE: u32 = 0o600;
 
 /// The bytes of a secret key.
 const KEY_BYTES: usize = 32;

@@ -221,7 +221,7 @@ fn stop_on_signals(stop: CancellationToken) -> std::io::Result<()> {
 /// Shows the first node that answers. Each is asked once: one that is down now is what the caller wants to know.
 fn status(node: &NodeArguments, output: &mut Output) -> Result<(), Exit> {
     let (info, passed_over) = node.waiting()?.block_on(output, node.client()?.status())?;
-    for failure in &passed_over {
+    for failure in passed_over {
         output.say(format!("passed over {failure}"));
     }
     output.result(&info, || text(&info))

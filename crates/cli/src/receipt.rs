@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use countersign_action::{Compilation, Config, Engine, Host, Script};
 use countersign_client::{Client, ClientConfig, RequestSigner, Url};
 use countersign_receipt::{Attested, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError};
+use countersign_store::file::PRIVATE;
 use countersign_types::{Bytes, Genesis, RequestDigest, terminal};
 use serde_json::json;
 
@@ -23,8 +24,6 @@ use crate::{
     waiting::Waiting,
 };
 
-/// The mode of a receipt's file: it tells what was read.
-const PRIVATE: u32 = 0o600;
 /// How long a caller's word that they ask for a receipt counts, in milliseconds.
 pub(crate) const ASKED_MS: u64 = 60_000;
 /// How long an action may take to be fetched.
@@ -112,7 +111,7 @@ fn get(arguments: GetArguments, output: &mut Output) -> Result<(), Exit> {
     })
 }
 
-/// Writes a receipt to a new file.
+/// Writes a receipt to a new file, which others may not read: it tells what was read.
 pub(crate) fn write(path: &Path, receipt: &Receipt) -> Result<(), Exit> {
     let text = serde_json::to_string_pretty(receipt).map_err(Exit::unexpected)? + "\n";
     files::write_new(path, &text, PRIVATE)

@@ -8,6 +8,7 @@ use std::{
 use clap::Args;
 use countersign_client::{Client, ClientConfig, LocalSigner, RequestSigner, Url, sign_request};
 use countersign_receipt::Receipt;
+use countersign_store::file::PRIVATE;
 use countersign_types::{
     B256, Bytes, Caller, CallerKind, FailureKind, Genesis, MAX_LIFETIME_MS, RequestDigest, SignedRequest,
     api::SignResponse,
@@ -244,7 +245,7 @@ fn must_be_new(path: Option<&Path>, option: &str) -> Result<(), Exit> {
 /// Writes a request to a new file, as it is posted.
 fn save(path: &Path, signed: &SignedRequest) -> Result<(), Exit> {
     let text = serde_json::to_string(signed).map_err(Exit::unexpected)? + "\n";
-    files::write_new(path, &text, files::PRIVATE)
+    files::write_new(path, &text, PRIVATE)
 }
 
 /// Reads a request that was saved. Its form, signatures and network are for [`Client::sign`] to check.

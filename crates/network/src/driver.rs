@@ -256,7 +256,7 @@ impl Driver {
         member.connections.push(Connection { id: connection, by_lower, made: now, heard: now, end });
         let surplus = peer::surplus(&member.candidates(), member.peer.serving(), we_are_lower);
         for other in member.connections.iter().filter(|open| surplus.contains(&open.id)) {
-            other.end.send_replace(Some("replaced by another connection".into()));
+            other.ends("replaced by another connection".into());
             self.swarm.close_connection(other.id);
         }
         if surplus.contains(&connection) {
