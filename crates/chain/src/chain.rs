@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 use crate::{
-    ChainConfig, ConfigProblem, Faults, ProviderState, ReadError,
+    ChainConfig, ConfigProblem, Faults, ProviderName, ProviderState, ReadError,
     endpoint::Endpoint,
     head::{BlockAt, Finals, Survey},
     quorum::{Operator, Tally, agree},
@@ -99,13 +99,9 @@ pub struct ChainStatus {
 /// One endpoint's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProviderStatus {
-    /// Its place among the chain's providers in the configuration, from 1. Two endpoints may share operator, scheme, host and port:
-    /// their places tell them apart.
-    pub position: usize,
-    /// Who runs it.
-    pub operator: String,
-    /// Scheme, host and port.
-    pub endpoint: String,
+    /// What it is called.
+    #[serde(flatten)]
+    pub name: ProviderName,
     /// How it is.
     #[serde(flatten)]
     pub state: ProviderState,
@@ -232,12 +228,8 @@ impl Chain {
 
     pub(crate) fn status(&self) -> ChainStatus {
         let endpoints = self.operators.iter().flat_map(|operator| &operator.endpoints);
-        let status = |endpoint: &Endpoint| ProviderStatus {
-            position: endpoint.position(),
-            operator: endpoint.operator().into(),
-            endpoint: endpoint.origin().into(),
-            state: endpoint.state(),
-        };
+        let status =
+            |endpoint: &Endpoint| ProviderStatus { name: endpoint.name().clone(), state: endpoint.state() };
         let head = self.last().and_then(|last| last.head.ok());
         ChainStatus {
             chain_id: self.chain_id,
@@ -333,15 +325,9 @@ mod tests {
             ],
         );
         let chain = Chain::new(&config, &rpc::client().expect("a client")).expect("it can work");
-        let shown: Vec<_> = chain
-            .status()
-            .providers
-            .into_iter()
-            .map(|provider| (provider.position, provider.operator, provider.endpoint))
-            .collect();
-        let of = |position: usize, operator: &str| {
-            (position, operator.to_owned(), "https://rpc.example".to_owned())
-        };
+        let providers = chain.status().providers;
+        let shown: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
+        let of = |position, operator| format!("provider {position} ({operator} at https://rpc.example)");
         assert_eq!(shown, [of(1, "alpha"), of(3, "alpha"), of(2, "beta")]);
     }
 }

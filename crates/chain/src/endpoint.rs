@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::{
-    ChainConfig, ConfigProblem, Fault, ProviderConfig,
+    ChainConfig, ConfigProblem, Fault, ProviderName, ProviderUrl,
     rpc::{Rpc, RpcFailure},
 };
 
@@ -58,9 +58,7 @@ pub enum ProviderState {
 /// One endpoint. Before it is used, and again after every failure to connect, it says its chain's id.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    position: usize,
-    operator: String,
-    origin: String,
+    name: ProviderName,
     chain_id: u64,
     max_head_age_s: u64,
     rpc: Rpc,
@@ -78,39 +76,32 @@ enum Condition {
 impl Endpoint {
     /// All endpoints of a chain, in the order of its configuration.
     pub(crate) fn all(chain: &ChainConfig, client: &Client) -> Result<Vec<Self>, ConfigProblem> {
-        let numbered = chain.providers.iter().zip(1..);
-        numbered.map(|(provider, position)| Self::new(chain, provider, position, client.clone())).collect()
+        let named = ProviderName::all(chain).into_iter().zip(&chain.providers);
+        named.map(|(name, provider)| Self::new(chain, name, &provider.url, client.clone())).collect()
     }
 
     fn new(
         chain: &ChainConfig,
-        provider: &ProviderConfig,
-        position: usize,
+        name: ProviderName,
+        url: &ProviderUrl,
         client: Client,
     ) -> Result<Self, ConfigProblem> {
         Ok(Self {
-            position,
-            operator: provider.operator.clone(),
-            origin: provider.url.origin(),
+            name,
             chain_id: chain.chain_id,
             max_head_age_s: chain.max_head_age_s,
-            rpc: Rpc::new(client, provider.url.parse()?, Duration::from_millis(chain.timeout_ms)),
+            rpc: Rpc::new(client, url.parse()?, Duration::from_millis(chain.timeout_ms)),
             condition: RwLock::new(Condition::Unchecked),
             checking: Mutex::new(()),
         })
     }
 
-    /// Its place among the chain's providers, from 1.
-    pub(crate) fn position(&self) -> usize {
-        self.position
+    pub(crate) fn name(&self) -> &ProviderName {
+        &self.name
     }
 
     pub(crate) fn operator(&self) -> &str {
-        &self.operator
-    }
-
-    pub(crate) fn origin(&self) -> &str {
-        &self.origin
+        self.name.operator()
     }
 
     pub(crate) fn state(&self) -> ProviderState {
@@ -263,15 +254,16 @@ impl Endpoint {
 
     fn set(&self, condition: Condition) {
         let mut place = self.condition.write().unwrap_or_else(PoisonError::into_inner);
-        let (chain, operator, endpoint) = (self.chain_id, &self.operator, &self.origin);
+        let (chain, name) = (self.chain_id, &self.name);
+        let (operator, provider, endpoint) = (name.operator(), name.position(), name.endpoint());
         match (&*place, &condition) {
             (Condition::Faulty { fault: before, .. }, Condition::Faulty { fault, .. })
                 if std::mem::discriminant(before) == std::mem::discriminant(fault) => {}
             (_, Condition::Faulty { fault, .. }) => {
-                tracing::warn!(chain, operator, endpoint, %fault, "provider cannot be used");
+                tracing::warn!(chain, operator, provider, endpoint, %fault, "provider cannot be used");
             }
             (Condition::Faulty { .. }, Condition::Ready { .. }) => {
-                tracing::info!(chain, operator, endpoint, "provider is back");
+                tracing::info!(chain, operator, provider, endpoint, "provider is back");
             }
             (Condition::Unchecked | Condition::Ready { .. }, Condition::Ready { .. })
             | (_, Condition::Unchecked) => {}
@@ -282,4 +274,70 @@ impl Endpoint {
 
 fn unix_time_s() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fmt,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing::{Event, Metadata, Subscriber, field::Field, span};
+
+    use super::*;
+    use crate::{ProviderConfig, rpc};
+
+    /// Keeps what is logged: a line of fields for each event.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = String::new();
+            let mut add = |field: &Field, value: &dyn fmt::Debug| line += &format!("{field}={value:?} ");
+            event.record(&mut add);
+            self.0.lock().expect("no panic").push(line);
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn events_tell_endpoints_of_one_origin_apart_without_a_credential() {
+        let urls = ["https://rpc.example/v1/hunter1", "https://someone:hunter2@rpc.example/v1?key=hunter3"];
+        let providers = urls.iter().map(|url| ProviderConfig::new("alpha", *url)).collect();
+        let client = rpc::client().expect("a client");
+        let endpoints = Endpoint::all(&ChainConfig::new(1, providers), &client).expect("they can work");
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            for endpoint in &endpoints {
+                endpoint.set(Condition::Faulty { fault: Fault::NotFinal, since: Instant::now() });
+                endpoint.set(Condition::Ready { finalized: None });
+            }
+        });
+        let lines = log.0.lock().expect("no panic").clone();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        for (line, provider) in lines.iter().zip([1, 1, 2, 2]) {
+            let name = format!("operator=\"alpha\" provider={provider} endpoint=\"https://rpc.example\" ");
+            assert!(line.contains(&name), "{name:?} is not in {line:?}");
+            for secret in ["someone", "hunter", "v1", "key"] {
+                assert!(!line.contains(secret), "{secret} in {line:?}");
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use countersign_types::Pin;
 use futures::future::join_all;
 use reqwest::header::HeaderValue;
 
-use crate::{ChainConfig, ConfigProblem, Fault, endpoint::Endpoint, rpc};
+use crate::{ChainConfig, ConfigProblem, Fault, ProviderName, endpoint::Endpoint, rpc};
 
 /// What was seen of one chain's providers.
 #[derive(Debug, Clone)]
@@ -19,10 +19,8 @@ pub struct Examined {
 /// What was seen of one provider.
 #[derive(Debug, Clone)]
 pub struct ExaminedProvider {
-    /// Who runs it.
-    pub operator: String,
-    /// Scheme, host and port.
-    pub endpoint: String,
+    /// What it is called.
+    pub name: ProviderName,
     /// What it says of the chain, or why that does not count.
     pub said: Result<Said, Fault>,
     /// Its block at the lowest number that any of them calls final, to be compared; none where it said nothing.
@@ -91,8 +89,7 @@ async fn look(endpoint: &Endpoint) -> ExaminedProvider {
     // without a newest block there is less to compare, and the final one counts all the same
     let latest = latest.ok().flatten();
     ExaminedProvider {
-        operator: endpoint.operator().into(),
-        endpoint: endpoint.origin().into(),
+        name: endpoint.name().clone(),
         said: finalized.map(|finalized| Said { finalized, latest }),
         common: None,
         clock,

@@ -29,6 +29,7 @@ mod examine;
 mod fault;
 mod head;
 mod logs;
+mod name;
 mod quorum;
 mod read;
 mod rpc;
@@ -41,6 +42,7 @@ pub use config::{
 pub use endpoint::ProviderState;
 pub use examine::{ClockDifference, Examined, ExaminedProvider, Said, examine};
 pub use fault::{Fault, Faults, OperatorFault};
+pub use name::ProviderName;
 pub use read::{
     Answer, InvalidRead, MAX_CALLDATA_BYTES, MAX_LOG_ALTERNATIVES, MAX_TOPICS, ReadError, validate,
 };

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use countersign_chain::{ChainConfig, ConfigProblem, Examined, ExaminedProvider, Fault, examine};
+use countersign_chain::{
+    ChainConfig, ConfigProblem, Examined, ExaminedProvider, Fault, ProviderName, examine,
+};
 use countersign_types::Pin;
 use futures::{
     FutureExt,
@@ -30,8 +32,8 @@ pub(crate) fn looks(chains: &[ChainConfig]) -> Vec<Look> {
 pub(crate) fn tasks(chains: &[ChainConfig], looks: &[Look]) -> Vec<Task> {
     let (mut providers, mut agreements) = (Vec::new(), Vec::new());
     for (chain, look) in chains.iter().zip(looks) {
-        for (index, provider) in chain.providers.iter().enumerate() {
-            let subject = format!("chain {}: {} at {}", chain.chain_id, provider.operator, provider.url);
+        for (index, name) in ProviderName::all(chain).into_iter().enumerate() {
+            let subject = format!("chain {}: {name}", chain.chain_id);
             let (chain, look) = (chain.clone(), look.clone());
             providers.push(Task::of(Name::Provider, subject, async move {
                 looked(look.await, |seen| provider_finding(&chain, &seen, index))
@@ -108,7 +110,7 @@ fn fault_finding(fault: &Fault, chain: &ChainConfig, enough: bool) -> Finding {
 /// The operators that say something that counts.
 fn answering(seen: &Examined) -> BTreeSet<&str> {
     let answering = seen.providers.iter().filter(|provider| provider.said.is_ok());
-    answering.map(|provider| provider.operator.as_str()).collect()
+    answering.map(|provider| provider.name.operator()).collect()
 }
 
 fn agreement(chain: &ChainConfig, seen: &Examined) -> Finding {
@@ -135,7 +137,7 @@ fn agreement(chain: &ChainConfig, seen: &Examined) -> Finding {
     let most = MAX_STEPS_BEHIND.saturating_mul(chain.finality_step_blocks);
     let behind: Vec<String> = heads()
         .filter(|(_, number)| highest - number > most)
-        .map(|(provider, number)| format!("{} is {} blocks behind", named(provider), highest - number))
+        .map(|(provider, number)| format!("{} is {} blocks behind", provider.name, highest - number))
         .collect();
     if !behind.is_empty() {
         return Finding::warning(
@@ -160,24 +162,16 @@ fn forks(seen: &Examined) -> Vec<String> {
     let mut first: Option<(&ExaminedProvider, Pin)> = None;
     for (provider, block) in blocks {
         match (block, first) {
-            (None, _) => forks.push(format!("{} has lost a block that is final", named(provider))),
+            (None, _) => forks.push(format!("{} has lost a block that is final", provider.name)),
             (Some(block), None) => first = Some((provider, block)),
             (Some(block), Some((one, common))) if block != common => forks.push(format!(
                 "final block {} is {} at {} and {} at {}",
-                common.number,
-                common.hash,
-                named(one),
-                block.hash,
-                named(provider)
+                common.number, common.hash, one.name, block.hash, provider.name
             )),
             (Some(_), Some(_)) => {}
         }
     }
     forks
-}
-
-fn named(provider: &ExaminedProvider) -> String {
-    format!("{} at {}", provider.operator, provider.endpoint)
 }
 
 fn seconds_since(block: &Pin) -> u64 {
@@ -186,11 +180,14 @@ fn seconds_since(block: &Pin) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use countersign_chain::{ProviderConfig, Said};
     use countersign_types::B256;
+    use futures::future::ready;
 
     use super::*;
-    use crate::State;
+    use crate::{State, tasks::side_by_side};
 
     fn pin(number: u64, hash: u8) -> Pin {
         Pin { chain_id: 1, number, hash: B256::repeat_byte(hash), timestamp: 0 }
@@ -205,8 +202,7 @@ mod tests {
 
     fn provider(index: usize, said: Result<u64, Fault>, common: Option<Pin>) -> ExaminedProvider {
         ExaminedProvider {
-            operator: format!("operator {index}"),
-            endpoint: format!("http://127.0.0.1:{}", index + 1),
+            name: ProviderName::all(&chain(index + 1)).remove(index),
             common: said.is_ok().then_some(Ok(common)),
             said: said.map(|number| Said { finalized: pin(number, 1), latest: None }),
             clock: None,
@@ -269,7 +265,8 @@ mod tests {
         assert_eq!(agreement(&chain, &seen(&[Ok(1000), Ok(1000 - most), Ok(1000)])).state, State::Ok);
         let finding = agreement(&chain, &seen(&[Ok(1000), Ok(999 - most), Ok(1000)]));
         assert_eq!(finding.state, State::Warning);
-        assert!(finding.says.contains("operator 1 at http://127.0.0.1:2 is 65 blocks behind"), "{finding:?}");
+        let named = "provider 2 (operator 1 at http://127.0.0.1:2) is 65 blocks behind";
+        assert!(finding.says.contains(named), "{finding:?}");
     }
 
     #[test]
@@ -281,6 +278,29 @@ mod tests {
             let finding = agreement(&chain, &seen);
             assert_eq!(finding.state, State::Failed);
             assert!(finding.says.contains(named), "{finding:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn endpoints_of_one_origin_are_told_apart_without_a_credential() {
+        let urls = ["https://rpc.example/v1/hunter1", "https://someone:hunter2@rpc.example/v1?key=hunter3"];
+        let providers = urls.iter().map(|url| ProviderConfig::new("alpha", *url)).collect();
+        let chain = ChainConfig::new(1, providers);
+        let mut seen = seen(&[Ok(9), Ok(9)]);
+        seen.providers[1] = provider(1, Ok(9), Some(pin(1, 2)));
+        for (provider, name) in seen.providers.iter_mut().zip(ProviderName::all(&chain)) {
+            provider.name = name;
+        }
+        let seen: Result<_, ConfigProblem> = Ok(Arc::new(seen));
+        let look: Look = ready(seen).boxed().shared();
+        let checks = side_by_side(tasks(&[chain], &[look]), Duration::from_secs(20)).await;
+        let subjects: Vec<_> = checks.iter().filter_map(|check| check.subject.as_deref()).collect();
+        let [one, two] = [1, 2].map(|place| format!("provider {place} (alpha at https://rpc.example)"));
+        assert_eq!(subjects, [format!("chain 1: {one}"), format!("chain 1: {two}"), "chain 1".to_owned()]);
+        assert!(checks[2].says.contains(&one) && checks[2].says.contains(&two), "{checks:?}");
+        let shown = format!("{checks:?}");
+        for secret in ["someone", "hunter", "v1", "key"] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
         }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn tasks(chains: &[ChainConfig], looks: &[Look]) -> Vec<Task> {
             for seen in join_all(providers).await.into_iter().flatten() {
                 for provider in &seen.providers {
                     if let Some(difference) = provider.clock {
-                        clocks.insert(provider.operator.clone(), difference);
+                        clocks.insert(provider.name.operator().to_owned(), difference);
                     }
                 }
             }
@@ -132,7 +132,7 @@ fn against_blocks(newest: &[(u64, u64)], now_s: u64) -> Finding {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use countersign_chain::{ConfigProblem, Examined, ExaminedProvider, Said};
+    use countersign_chain::{ConfigProblem, Examined, ExaminedProvider, ProviderConfig, ProviderName, Said};
     use countersign_types::{B256, Pin};
     use futures::{FutureExt, future::ready};
 
@@ -171,11 +171,12 @@ mod tests {
     #[tokio::test]
     async fn of_a_chains_newest_blocks_the_oldest_counts() {
         let now = now_s();
+        let config = ChainConfig::new(1, vec![ProviderConfig::new("operator", "http://127.0.0.1:1")]);
+        let names = ProviderName::all(&config);
         let provider = |timestamp| {
             let latest = Pin { chain_id: 1, number: 9, hash: B256::ZERO, timestamp };
             ExaminedProvider {
-                operator: "operator".into(),
-                endpoint: "http://127.0.0.1:1".into(),
+                name: names[0].clone(),
                 said: Ok(Said { finalized: latest, latest: Some(latest) }),
                 common: None,
                 clock: None,

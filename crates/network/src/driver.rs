@@ -22,11 +22,12 @@ use tokio::{
 use crate::{
     Boots, Config, Hello, address,
     backoff::Backoff,
+    dial::{Addresses, describe},
     event::EventSender,
     handle::Shared,
     link::Link,
     peer::{self, Candidate, Peer},
-    swarm::{Behaviour, BehaviourEvent, DIALS_AT_ONCE},
+    swarm::{Behaviour, BehaviourEvent},
 };
 
 /// How long a shutdown may take.
@@ -60,8 +61,7 @@ struct Member {
     peer: Arc<Peer>,
     /// Where what it sends is queued.
     events: EventSender,
-    /// Where to dial it, in this order; empty where none is known.
-    addresses: Vec<Multiaddr>,
+    addresses: Addresses,
     backoff: Backoff,
     next_dial: Option<Instant>,
     /// In the order of their making.
@@ -159,11 +159,11 @@ impl Driver {
                 continue;
             }
             member.next_dial = None;
+            let Some(address) = member.addresses.next() else { continue };
             let dial = DialOpts::peer_id(*id)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
-                .override_dial_concurrency_factor(DIALS_AT_ONCE)
                 .allocate_new_port()
-                .addresses(member.addresses.clone())
+                .addresses(vec![address.clone()])
                 .build();
             if let Err(error) = self.swarm.dial(dial) {
                 self.shared.counters.failed_dial();
@@ -311,9 +311,9 @@ impl Connection {
 impl Member {
     fn new(peer: Arc<Peer>, events: EventSender, own: PeerId, config: &Config) -> Self {
         let configured = config.peers.get(&peer.member).map(Vec::as_slice).unwrap_or_default();
-        let addresses = address::in_dialling_order(configured);
+        let addresses = Addresses::new(address::in_dialling_order(configured));
         let head_start = if own < peer.id { Duration::ZERO } else { HEAD_START };
-        let next_dial = (!addresses.is_empty()).then(|| Instant::now() + head_start);
+        let next_dial = addresses.next().map(|_| Instant::now() + head_start);
         if next_dial.is_none() {
             peer.failed("not connected: it has not dialled this node, which has no address of it");
         }
@@ -341,15 +341,23 @@ impl Member {
         }
         let reason = describe(error);
         tracing::debug!(peer = %self.peer.id, %reason, "dialling failed");
-        self.peer.failed(&reason);
-        if self.connections.is_empty() {
-            self.schedule();
+        let all_failed = self.addresses.failed(reason);
+        if let Some(reason) = &all_failed {
+            self.peer.failed(reason);
+        }
+        if !self.connections.is_empty() {
+            return;
+        }
+        match all_failed {
+            Some(_) => self.schedule(),
+            None => self.next_dial = Some(Instant::now()),
         }
     }
 
-    /// Dials again after a while, where an address is known.
+    /// Dials again after a while, from its first address on, where one is known.
     fn schedule(&mut self) {
-        if !self.addresses.is_empty() {
+        self.addresses.restart();
+        if self.addresses.next().is_some() {
             self.next_dial = Some(Instant::now() + self.backoff.wait(OsRng.next_u32()));
         }
     }
@@ -361,35 +369,5 @@ async fn await_free_ports(listening: &[Multiaddr]) {
     let deadline = Instant::now() + PORTS_TIMEOUT;
     while Instant::now() < deadline && listening.iter().any(|address| address::probe(address).is_err()) {
         sleep(PORTS_INTERVAL).await;
-    }
-}
-
-/// The last cause that says something: the layers above it have no words of their own.
-pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !text.is_empty() {
-            said = text;
-        }
-        source = cause.source();
-    }
-    said.replace('\n', " ")
-}
-
-/// One line for people, with every address that was tried.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest says enough of itself")]
-pub(crate) fn describe(error: &DialError) -> String {
-    match error {
-        DialError::Transport(tried) => {
-            let tried: Vec<_> =
-                tried.iter().map(|(address, error)| format!("{address}: {}", innermost(error))).collect();
-            format!("dialling failed: {}", tried.join("; "))
-        }
-        DialError::WrongPeerId { obtained, address } => {
-            format!("dialling failed: at {address} is another peer, {obtained}")
-        }
-        other => format!("dialling failed: {other}").replace('\n', " "),
     }
 }

@@ -16,7 +16,9 @@
 mod address;
 mod backoff;
 pub mod boots;
+mod closing;
 mod config;
+mod dial;
 mod driver;
 mod event;
 pub mod frame;

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::{
     address::{self, FORM},
-    driver::{describe, innermost},
+    dial::{describe, innermost},
     identity,
     swarm::{CONNECTION_TIMEOUT, QUIC_HANDSHAKE},
 };
@@ -109,10 +109,7 @@ fn stranger() -> Result<Swarm<dummy::Behaviour>, ReachError> {
             config.handshake_timeout = QUIC_HANDSHAKE;
             config
         });
-    let builder = match builder.with_behaviour(|_| dummy::Behaviour) {
-        Ok(builder) => builder,
-        Err(never) => match never {},
-    };
+    let Ok(builder) = builder.with_behaviour(|_| dummy::Behaviour);
     let builder = builder.with_swarm_config(|config| config);
     Ok(builder.with_connection_timeout(CONNECTION_TIMEOUT).build())
 }
@@ -136,7 +133,7 @@ fn failed(error: &DialError) -> ReachError {
             let tried: Vec<String> = tried.iter().map(|(_, error)| innermost(error)).collect();
             ReachError::Unreached { reason: tried.join("; ") }
         }
-        other => ReachError::Unreached { reason: describe(other) },
+        other => ReachError::Unreached { reason: format!("dialling failed: {}", describe(other)) },
     }
 }
 

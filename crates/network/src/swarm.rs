@@ -1,17 +1,17 @@
 //! The libp2p swarm: carriers, limits and behaviours.
 
-use std::{num::NonZeroU8, time::Duration};
+use std::time::Duration;
 
 use countersign_types::NodeKey;
 use libp2p::{
-    PeerId, Swarm, SwarmBuilder, core::upgrade::Version, identify, noise, ping, swarm::NetworkBehaviour, tcp,
-    yamux,
+    PeerId, Swarm, SwarmBuilder, Transport as _, core::upgrade::Version, identify, identity::Keypair, noise,
+    ping, swarm::NetworkBehaviour, tcp, yamux,
 };
 use libp2p_allow_block_list::{AllowedPeers, Behaviour as AllowList};
 use libp2p_connection_limits::{Behaviour as Limits, ConnectionLimits};
 use libp2p_memory_connection_limits::Behaviour as MemoryLimit;
 
-use crate::{Config, Hello, identity, sources, streams};
+use crate::{Config, Hello, closing::Closing, identity, sources, streams};
 
 /// Connections with one member: one that serves and, for a moment, those that replace it, one from either side.
 const MAX_CONNECTIONS_PER_PEER: u32 = 3;
@@ -27,8 +27,6 @@ const QUIC_CONNECTION_WINDOW: u32 = 1536 << 10;
 pub(crate) const QUIC_HANDSHAKE: Duration = Duration::from_millis(1500);
 /// How long a connection may take to be made, on any carrier.
 pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
-/// Addresses of one member are tried one after the other, so that QUIC is not raced by TCP.
-pub(crate) const DIALS_AT_ONCE: NonZeroU8 = NonZeroU8::MIN;
 /// How identify calls this protocol family.
 const IDENTIFY: &str = "/countersign/1";
 
@@ -54,29 +52,30 @@ pub(crate) fn build(
 ) -> Result<Swarm<Behaviour>, noise::Error> {
     let keypair = identity::keypair(key);
     let behaviour = behaviour(&keypair, hello, members, config);
-    let builder = SwarmBuilder::with_existing_identity(keypair)
+    let noise = noise::Config::new(&keypair)?;
+    let Ok(builder) = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || {
-            let mut config = yamux::Config::default();
-            config.set_max_num_streams(usize::from(MAX_STREAMS));
-            config
-        })?
         .with_quic_config(|mut config| {
             config.handshake_timeout = QUIC_HANDSHAKE;
             config.max_concurrent_stream_limit = u32::from(MAX_STREAMS);
             config.max_stream_data = QUIC_STREAM_WINDOW;
             config.max_connection_data = QUIC_CONNECTION_WINDOW;
             config
+        })
+        .with_other_transport(|_| {
+            let mut multiplexer = yamux::Config::default();
+            multiplexer.set_max_num_streams(usize::from(MAX_STREAMS));
+            tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+                .upgrade(Version::V1Lazy)
+                .authenticate(noise)
+                .multiplex(multiplexer)
+                .map(|(peer, muxer), _| (peer, Closing::new(muxer)))
         });
-    let builder = match builder.with_behaviour(|_| behaviour) {
-        Ok(builder) => builder,
-        Err(never) => match never {},
-    };
+    let Ok(builder) = builder.with_behaviour(|_| behaviour);
     Ok(builder
         .with_swarm_config(|config| {
             config
                 .with_substream_upgrade_protocol_override(Version::V1Lazy)
-                .with_dial_concurrency_factor(DIALS_AT_ONCE)
                 .with_max_negotiating_inbound_streams(MAX_NEGOTIATING_STREAMS)
                 .with_idle_connection_timeout(Duration::MAX)
         })
@@ -85,7 +84,7 @@ pub(crate) fn build(
 }
 
 fn behaviour(
-    keypair: &libp2p::identity::Keypair,
+    keypair: &Keypair,
     hello: &Hello,
     peers: impl Iterator<Item = PeerId>,
     config: &Config,

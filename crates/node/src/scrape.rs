@@ -54,13 +54,13 @@ fn chain(ChainStatus { chain_id, head, head_timestamp, providers }: ChainStatus)
     metrics::gauge!("countersign_chain_final_block", "chain" => chain.clone()).set(number);
     let time = head_timestamp.unwrap_or_default() as f64;
     metrics::gauge!("countersign_chain_final_block_time_seconds", "chain" => chain.clone()).set(time);
-    for ProviderStatus { position, operator, endpoint, state } in providers {
+    for ProviderStatus { name, state } in providers {
         let ready = flag(matches!(state, ProviderState::Ready { .. }));
         let labels = [
             ("chain", chain.clone()),
-            ("operator", operator),
-            ("provider", position.to_string()),
-            ("endpoint", endpoint),
+            ("operator", name.operator().to_owned()),
+            ("provider", name.position().to_string()),
+            ("endpoint", name.endpoint().to_owned()),
         ];
         metrics::gauge!("countersign_chain_provider_ready", &labels).set(ready);
     }
@@ -72,6 +72,7 @@ fn flag(holds: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use countersign_chain::{ChainConfig, ProviderConfig, ProviderName};
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
@@ -79,14 +80,12 @@ mod tests {
     /// Of a provider whose keys stand in its URLs' paths, which are not shown.
     #[test]
     fn endpoints_of_one_operator_and_host_have_a_series_each() {
-        let provider = |position, state| ProviderStatus {
-            position,
-            operator: "alpha".into(),
-            endpoint: "https://rpc.example".into(),
-            state,
-        };
-        let ready = provider(1, ProviderState::Ready { finalized: Some(7) });
-        let down = provider(2, ProviderState::Down { reason: "connection refused".into() });
+        let urls = ["https://rpc.example/first-secret", "https://rpc.example/second-secret"];
+        let providers = urls.map(|url| ProviderConfig::new("alpha", url)).to_vec();
+        let names = ProviderName::all(&ChainConfig::new(5, providers));
+        let provider = |index: usize, state| ProviderStatus { name: names[index].clone(), state };
+        let ready = provider(0, ProviderState::Ready { finalized: Some(7) });
+        let down = provider(1, ProviderState::Down { reason: "connection refused".into() });
         let status = |providers| ChainStatus { chain_id: 5, head: None, head_timestamp: None, providers };
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
@@ -103,5 +102,6 @@ mod tests {
         for line in [format!("{} 1", series(1)), format!("{} 0", series(2))] {
             assert!(text.lines().any(|shown| shown == line), "{line:?} is missing in {text}");
         }
+        assert!(!text.contains("secret"), "{text}");
     }
 }

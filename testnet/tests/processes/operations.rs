@@ -102,7 +102,7 @@ impl Bench {
         let mut config = before.clone();
         config.chains[0].providers = vec![ProviderConfig::new("odd", url)];
         node.write_config(&config)?;
-        let subject = format!("chain {CHAIN_ID}: odd at {url}");
+        let subject = format!("chain {CHAIN_ID}: provider 1 (odd at {url})");
         let report = self.has(&[(Name::Provider, &subject, State::Failed)], words);
         node.write_config(&before)?;
         report

@@ -28,7 +28,7 @@ async fn each_provider_is_told_what_is_wrong_with_it_alone() {
         ("closed", "http://127.0.0.1:9".into()),
     ])
     .await;
-    let operators: Vec<_> = seen.providers.iter().map(|provider| provider.operator.as_str()).collect();
+    let operators: Vec<_> = seen.providers.iter().map(|provider| provider.name.operator()).collect();
     assert_eq!(operators, ["good", "elsewhere", "mute", "closed"]);
 
     let [good, elsewhere, mute, closed] = &seen.providers[..] else { panic!("{seen:?}") };

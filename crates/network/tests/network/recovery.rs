@@ -11,14 +11,16 @@ use std::{
 use bytes::Bytes;
 use countersign_network::{Config, Event, Lane, Multiaddr};
 use libp2p::multiaddr::Protocol;
+use socket2::SockRef;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
+    sync::oneshot,
     task::JoinHandle,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
-use crate::world::{Node, addresses, config, eventually, hello, keys, members};
+use crate::world::{Node, PATIENCE, addresses, config, eventually, hello, keys, members};
 
 #[tokio::test]
 async fn a_restarted_member_is_connected_again_whoever_dials() {
@@ -217,6 +219,103 @@ async fn a_flood_of_strangers_does_not_keep_members_out() {
     let before = node.handle.stats().refused_connections;
     eventually("the flood goes on", || node.handle.stats().refused_connections > before).await;
     drop(flood);
+}
+
+#[tokio::test]
+async fn a_member_that_reads_nothing_is_dialled_again() {
+    let keys = keys(2);
+    let members = members(&keys);
+    let mut settings = config(&[]);
+    settings.heartbeat_ms = 250;
+    settings.silence_ms = 1_500;
+    let mut higher = Node::start(&keys[1], &members, hello(1), settings.clone()).await;
+    let port = tcp_port(&higher.handle.listen_addresses());
+    let way = Narrow::listen();
+    settings.peers.insert(higher.own, vec![tcp(way.port())]);
+    let mut lower = Node::start(&keys[0], &members, hello(1), settings).await;
+    let passing = way.pass(port).await;
+    lower.connected(higher.own).await;
+    higher.connected(lower.own).await;
+
+    // its end of the connection stays open and takes nothing more, so that not even the last frame can be written
+    let frozen = passing.freeze().await;
+    for lane in Lane::ALL {
+        let frame = Bytes::from(vec![1; lane.max_frame_bytes()]);
+        lower.handle.send(&higher.own, lane, frame).expect("connected");
+    }
+    assert_eq!(lower.disconnected(higher.own).await, "the peer was silent for 1.5s");
+    let _passing = way.pass(port).await;
+    lower.connected(higher.own).await;
+    drop(frozen);
+}
+
+#[tokio::test]
+async fn the_next_address_is_dialled_at_once_and_each_has_its_own_time() {
+    let keys = keys(2);
+    let members = members(&keys);
+    // two that take a connection and never say a word, and one where the member is
+    let silent = [
+        TcpListener::bind("127.0.0.1:0").await.expect("a free port"),
+        TcpListener::bind("127.0.0.1:0").await.expect("a free port"),
+    ];
+    let mut higher = Node::start(&keys[1], &members, hello(1), config(&[])).await;
+    let mut known: Vec<_> =
+        silent.iter().map(|silent| tcp(silent.local_addr().expect("bound").port())).collect();
+    known.push(tcp(tcp_port(&higher.handle.listen_addresses())));
+    let mut lower = Node::start(&keys[0], &members, hello(1), config(&[(higher.own, known)])).await;
+    lower.connected(higher.own).await;
+    higher.connected(lower.own).await;
+    assert_eq!(lower.handle.stats().failed_dials, 2, "each address is a dial of its own");
+}
+
+/// A way to a member over sockets that hold little.
+struct Narrow(TcpListener);
+
+impl Narrow {
+    /// The most bytes of a segment, and what waits here: the dialler's system sizes what it holds for a connection by them.
+    const SEGMENT: u32 = 536;
+    const WAITING: u32 = 4096;
+
+    fn listen() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(Self::WAITING).expect("a size");
+        SockRef::from(&socket).set_tcp_mss(Self::SEGMENT).expect("a segment's size");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("binds");
+        Self(socket.listen(8).expect("listens"))
+    }
+
+    fn port(&self) -> u16 {
+        self.0.local_addr().expect("bound").port()
+    }
+
+    /// Takes the next connection, and passes what it carries on.
+    async fn pass(&self, to: u16) -> Passing {
+        let accepted = timeout(PATIENCE, self.0.accept()).await.expect("it dials in time");
+        let (mut dialled, _) = accepted.expect("a connection");
+        let mut onwards = TcpStream::connect(("127.0.0.1", to)).await.expect("it listens");
+        let (freeze, mut frozen) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                _ = copy_bidirectional(&mut dialled, &mut onwards) => {}
+                _ = &mut frozen => {}
+            }
+            (dialled, onwards)
+        });
+        Passing { freeze, task }
+    }
+}
+
+struct Passing {
+    freeze: oneshot::Sender<()>,
+    task: JoinHandle<(TcpStream, TcpStream)>,
+}
+
+impl Passing {
+    /// Passes nothing on any more; both connections are open for as long as they are held.
+    async fn freeze(self) -> (TcpStream, TcpStream) {
+        self.freeze.send(()).expect("it passes");
+        self.task.await.expect("no panic")
+    }
 }
 
 /// Opens TCP connections from another address, without a word, and keeps the last few hundred.

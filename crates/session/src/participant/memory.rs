@@ -30,8 +30,8 @@ struct Remembered {
     ends: Millis,
     /// The time of the last session that each coordinator opened here for it.
     opened: BTreeMap<Identifier, Millis>,
-    /// The hash of the messages that this node gave shares for; none so far where absent.
-    signed: Option<B256>,
+    /// The hash of the messages that this node allowed, and gave shares for if the package was good; none so far where absent.
+    allowed: Option<B256>,
 }
 
 impl Default for RequestMemory {
@@ -80,7 +80,7 @@ impl RequestMemory {
         self.nonces.insert(nonce, digest);
         let ends = request.request().expires_at;
         self.by_end.insert((ends, digest));
-        self.requests.insert(digest, Remembered { nonce, by, ends, opened: BTreeMap::new(), signed: None });
+        self.requests.insert(digest, Remembered { nonce, by, ends, opened: BTreeMap::new(), allowed: None });
         Ok(())
     }
 
@@ -113,14 +113,14 @@ impl RequestMemory {
         let digest = request.digest();
         let hash = messages_hash(messages);
         let Some(remembered) = self.requests.get_mut(&digest) else { return Err(forgotten()) };
-        match remembered.signed {
-            Some(signed) if signed != hash && !broken(Mutant::SignsTwoOutcomes) => {
-                let detail = "this node gave shares for another outcome of this request: sign a new request";
+        match remembered.allowed {
+            Some(allowed) if allowed != hash && !broken(Mutant::SignsTwoOutcomes) => {
+                let detail = "this node allowed another outcome of this request before: sign a new request";
                 Err(Failure::new(FailureKind::Disagreement, detail))
             }
             Some(_) => Ok(()),
             None => {
-                remembered.signed = Some(hash);
+                remembered.allowed = Some(hash);
                 Ok(())
             }
         }
