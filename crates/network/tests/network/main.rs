@@ -8,4 +8,5 @@ mod reach;
 mod recovery;
 mod refusals;
 mod starting;
+mod ways;
 mod world;

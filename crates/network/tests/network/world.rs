@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use countersign_network::{
-    Boot, BootId, Boots, Config, Event, EventReceiver, Handle, Hello, Multiaddr, PeerStatus,
+    Boot, BootId, Boots, Config, Event, EventReceiver, Handle, Hello, Lane, Multiaddr, PeerStatus,
     boots::Forgotten, keypair, start,
 };
 use countersign_types::{EngineId, NetworkId, NodeKey, NodePublicKey};
@@ -126,6 +127,12 @@ impl Node {
         }
     }
 
+    /// Sends a frame, which is the next that the other hears.
+    pub(crate) async fn reaches(&self, other: &mut Self, lane: Lane, bytes: Bytes) {
+        self.handle.send(&other.own, lane, bytes.clone()).expect("connected");
+        assert_eq!(other.next().await, Event::Frame { from: self.own, lane, bytes });
+    }
+
     async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
         loop {
             let event = self.next().await;
@@ -142,6 +149,12 @@ impl Node {
     pub(crate) fn last_error(&self, of: NodePublicKey) -> String {
         self.status(of).last_error.unwrap_or_default()
     }
+}
+
+/// Skips, at both, to the connection with each other.
+pub(crate) async fn meet(one: &mut Node, other: &mut Node) {
+    one.connected(other.own).await;
+    other.connected(one.own).await;
 }
 
 /// Waits until a condition holds.
