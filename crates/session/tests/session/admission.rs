@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use countersign_session::{
-    message::{Decline, Proposal, ToParticipant},
-    participant::{Effect, Participant, authenticate},
-};
+use countersign_session::participant::{Participant, authenticate};
 use countersign_types::{FailureKind, NetworkId, SignedRequest};
 
 use crate::{
-    committee::{BOOT, NOW, id, identity, membership, participant, request, rng, signed, terms},
-    participant::{declined, run_of},
+    committee::{BOOT, NOW, id, identity, membership, participant, request, rng, signed},
+    participant::{abstains, proposal, run_of},
 };
 
 fn kind(result: Result<impl Sized, countersign_types::Failure>) -> Option<FailureKind> {
@@ -23,20 +20,6 @@ pub(crate) fn admit(
     now: u64,
 ) -> Result<(), countersign_types::Failure> {
     participant.admit_request(&Arc::new(authenticate(signed)?), now)
-}
-
-/// A proposal of now.
-fn proposal(signed: SignedRequest) -> ToParticipant {
-    let terms = terms(&signed.request, NOW);
-    ToParticipant::Propose(Box::new(Proposal { request: signed, terms, eager: None }))
-}
-
-/// Why a participant abstains, if it does.
-fn abstains(effects: Vec<Effect<()>>) -> Option<FailureKind> {
-    match declined(effects)? {
-        Decline::Abstain { kind, .. } => Some(kind),
-        Decline::Refused { .. } => None,
-    }
 }
 
 /// A request with another one's signatures.
@@ -105,11 +88,11 @@ fn what_this_node_has_authenticated_is_not_checked_again_and_nothing_else_passes
     let mut me = participant(id(1));
     let valid = Arc::new(authenticate(signed(request(1))).expect("in order"));
     assert!(me.admit_request(&valid, NOW).is_ok());
-    let forged = me.receive(id(1), proposal(forged()), NOW, &mut rng(1));
+    let forged = me.receive(id(1), proposal(forged(), NOW), NOW, &mut rng(1));
     assert_eq!(abstains(forged), Some(FailureKind::Unauthorised));
-    let run = run_of(me.receive(id(2), proposal(signed(request(1))), NOW, &mut rng(1)));
+    let run = run_of(me.receive(id(2), proposal(signed(request(1)), NOW), NOW, &mut rng(1)));
     assert!(!Arc::ptr_eq(&run.request, &valid), "what another brings is checked");
-    let run = run_of(me.receive(id(1), proposal(signed(request(1))), NOW, &mut rng(1)));
+    let run = run_of(me.receive(id(1), proposal(signed(request(1)), NOW), NOW, &mut rng(1)));
     assert!(Arc::ptr_eq(&run.request, &valid));
 }
 
@@ -124,9 +107,9 @@ fn only_nodes_that_the_callers_named_coordinate() {
     assert_eq!(kind(admit(&mut participant(id(1)), named(1), NOW)), None);
     assert_eq!(kind(admit(&mut participant(id(1)), named(2), NOW)), Some(FailureKind::NotCoordinator));
     let mut me = participant(id(1));
-    let not_named = me.receive(id(3), proposal(named(2)), NOW, &mut rng(1));
+    let not_named = me.receive(id(3), proposal(named(2), NOW), NOW, &mut rng(1));
     assert_eq!(abstains(not_named), Some(FailureKind::NotCoordinator));
-    run_of(me.receive(id(2), proposal(named(2)), NOW, &mut rng(1)));
+    run_of(me.receive(id(2), proposal(named(2), NOW), NOW, &mut rng(1)));
 }
 
 #[test]
@@ -134,7 +117,7 @@ fn whoever_brings_what_is_not_signed_is_soon_turned_away_unchecked() {
     let asked = |is_forged: bool| if is_forged { forged() } else { signed(request(1)) };
     let mut me = participant(id(1));
     let mut said = |from: u16, is_forged: bool, now: u64| {
-        abstains(me.receive(id(from), proposal(asked(is_forged)), now, &mut rng(1)))
+        abstains(me.receive(id(from), proposal(asked(is_forged), NOW), now, &mut rng(1)))
     };
     let kinds: Vec<_> = (0..10).map(|_| said(2, true, NOW)).collect();
     assert_eq!(kinds[..8], [Some(FailureKind::Unauthorised); 8]);

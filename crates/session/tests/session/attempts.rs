@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use countersign_session::{
-    message::{Completion, Decline, MAX_ATTEMPTS, Package, Proposal, ToCoordinator, ToParticipant},
+    message::{Completion, Decline, MAX_ATTEMPTS, Package, ToCoordinator, ToParticipant},
     participant::{Effect, SESSION_MS},
 };
 use countersign_threshold::Commitments;
 use countersign_types::{Bytes, FailureKind, MAX_PAYLOADS, Outcome, Payload, Request, Signature, Verdict};
 
 use crate::{
-    committee::{NOW, SIZE, allow, id, key, participant, request, rng, signed, terms},
+    committee::{NOW, SIZE, allow, id, key, participant, request, rng, signed},
     one_round::handed_out,
     participant::{
-        COORDINATOR, Opened, agreed, answers, declined, opened, opened_over, package_over, run_of,
-        sign_records,
+        COORDINATOR, Opened, abstains, agreed, answers, declined, opened, opened_over, package_over,
+        proposal, run_of, sign_records,
     },
     table::number_record,
 };
@@ -59,12 +59,10 @@ fn a_record_that_changes_in_a_further_attempt_must_be_signed_again() {
 #[test]
 fn a_replay_with_another_number_of_payloads_than_the_live_run_gets_no_share() {
     let mut opened = opened(NOW);
-    let package = opened.package();
-    opened.sign(&package);
+    opened.replaying();
     let payloads = [1_u8, 2].map(|content| Payload::Bytes(vec![content].into())).to_vec();
     let two = Outcome::of(Verdict::Allow { payloads, response: Bytes::new() }, &key()).expect("listed");
-    let decline = declined(opened.replayed(Ok(two)));
-    assert!(matches!(decline, Some(Decline::Abstain { kind: FailureKind::Disagreement, .. })), "{decline:?}");
+    assert_eq!(abstains(opened.replayed(Ok(two))), Some(FailureKind::Disagreement));
     assert_eq!(opened.me.shares_made(), 0);
 }
 
@@ -73,10 +71,7 @@ fn a_session_ends_with_its_request_or_after_a_while() {
     for (request_ms, session_ms) in [(60_000, SESSION_MS), (10_000, 10_000)] {
         let mut me = participant(id(1));
         let request = Request { expires_at: NOW + request_ms, ..request(1) };
-        let terms = terms(&request, NOW);
-        let proposal = Proposal { request: signed(request), terms, eager: None };
-        let message = ToParticipant::Propose(Box::new(proposal));
-        run_of(me.receive(id(COORDINATOR), message, NOW, &mut rng(1)));
+        run_of(me.receive(id(COORDINATOR), proposal(signed(request), NOW), NOW, &mut rng(1)));
         let mut open_after = |ms: u64| {
             me.tick(NOW + ms);
             me.open_sessions()
@@ -110,8 +105,7 @@ fn what_a_coordinator_brings_to_a_receipt_is_bounded() {
     ];
     for (name, change, is_taken) in changes {
         let mut opened = opened(NOW);
-        let package = opened.package();
-        opened.sign(&package);
+        opened.replaying();
         let kept = opened.replayed(Ok(allow(1))).into_iter().find_map(|effect| match effect {
             Effect::Keep(given) => Some(given.part),
             Effect::Send { .. } | Effect::Observe(_) | Effect::Replay { .. } | Effect::Closed { .. } => None,

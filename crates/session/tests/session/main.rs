@@ -10,3 +10,4 @@ mod numbers;
 mod one_round;
 mod participant;
 mod table;
+mod twist;

@@ -1,36 +1,24 @@
 //! Members whose numbers differ: whom a coordinator chooses, and what it says where nobody can be chosen.
 
-use countersign_session::message::{Observation, ToCoordinator};
-use countersign_types::{Decision, FailureKind, Identifier, NodeDecision};
+use countersign_session::message::Observation;
+use countersign_types::{Decision, FailureKind};
 
 use crate::{
     committee::{NETWORK, allow, id, identity, peer_id},
+    coordinator::{said, signers},
     table::{Says, Table, number_record},
+    twist::observes,
 };
-
-fn said(nodes: &[NodeDecision], number: u16) -> Option<Decision> {
-    nodes.iter().find(|said| said.peer_id == peer_id(id(number))).map(|said| said.decision)
-}
 
 /// Who signed what number, in how many attempts.
 fn signed(table: Table) -> (Vec<u16>, u8, u32) {
     let signed = table.result().expect("a set can sign");
     let content = (0..=u8::MAX).find(|content| signed.outcome == allow(*content)).expect("a small number");
-    (signed.signers.keys().map(|id| id.get()).collect(), content, signed.attempts)
+    (signers(&signed), content, signed.attempts)
 }
 
 fn twisted(says: &[(u16, Says)], change: fn(&mut Observation)) -> Table {
-    let twist = move |from: Identifier, message: ToCoordinator| match message {
-        ToCoordinator::Observed(mut observation) if from == id(2) => {
-            change(&mut observation);
-            ToCoordinator::Observed(observation)
-        }
-        other @ (ToCoordinator::Observed(_)
-        | ToCoordinator::Declined { .. }
-        | ToCoordinator::Committed { .. }
-        | ToCoordinator::Signed(_)) => other,
-    };
-    Table::twisted(says, &[], Box::new(twist))
+    Table::twisted(says, &[], observes(2, change))
 }
 
 #[test]
@@ -110,7 +98,7 @@ fn a_record_that_its_member_did_not_sign_names_it() {
     for (index, lie) in lies.into_iter().enumerate() {
         let result = twisted(&[(1, Says::Sees(100))], lie).result().expect("four are honest");
         assert_eq!(said(&result.nodes, 2), Some(Decision::Misbehaved), "lie {index}");
-        assert_eq!(result.signers.keys().map(|id| id.get()).collect::<Vec<_>>(), [1, 3, 4]);
+        assert_eq!(signers(&result), [1, 3, 4]);
         assert_eq!(result.attempts, 1);
     }
     // and one that needs no signature has none

@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 
 use countersign_session::{
     Stock,
-    coordinator::{Fallback, HEDGE_MS, Signed},
+    coordinator::{Fallback, HEDGE_MS},
     message::{Eager, ToCoordinator, ToParticipant},
     participant::{MAX_ADVANCE, MAX_BATCH},
 };
 use countersign_threshold::Commitments;
-use countersign_types::{ActionId, Bytes, Decision, Identifier, MAX_PAYLOADS, Record, Scheme};
+use countersign_types::{ActionId, Decision, Identifier, MAX_PAYLOADS, Record, Scheme};
 
 use crate::{
-    committee::{NOW, id, membership, participant, peer_id, public, rng},
+    committee::{NOW, SCHEME, id, membership, participant, public, rng},
+    coordinator::{said, signers},
     table::{Advance, Says, Table},
+    twist::garbage,
 };
 
-const SCHEME: Scheme = Scheme::SchnorrSecp256k1;
 const ACTION: ActionId = ActionId(countersign_types::B256::repeat_byte(3));
-
-fn signers(signed: &Signed) -> Vec<u16> {
-    signed.signers.keys().map(|id| id.get()).collect()
-}
 
 /// What was sent to a member: p for a proposal, P for one with a package, s, c and x for sign, commit and close.
 fn sent(table: &Table, number: u16) -> String {
@@ -180,8 +177,7 @@ fn a_stock_gives_each_commitment_once_and_takes_what_it_asked_for() {
 /// is not lost for the session.
 #[test]
 fn garbage_in_advance_costs_nobody_but_its_sender() {
-    let garbage = || vec![Bytes::from(vec![5; 66]).try_into().expect("short enough")];
-    let twist = move |from: Identifier, message: ToCoordinator| match message {
+    let twist = |from: Identifier, message: ToCoordinator| match message {
         ToCoordinator::Committed { session, attempt, .. } if from == id(2) => {
             ToCoordinator::Committed { session, attempt, commitments: garbage() }
         }
@@ -194,9 +190,8 @@ fn garbage_in_advance_costs_nobody_but_its_sender() {
     let table = Table::with_advance(&[5], &[2, 3], spoil, Box::new(twist));
     let signed = table.result().expect("1, 3 and 4 are honest and agree");
     assert_eq!(signers(&signed), [1, 3, 4]);
-    let of = |number| signed.nodes.iter().find(|said| said.peer_id == peer_id(id(number)));
-    assert_eq!(of(2).map(|said| said.decision), Some(Decision::Misbehaved));
-    assert_eq!(of(3).map(|said| said.decision), Some(Decision::Allow));
+    assert_eq!(said(&signed.nodes, 2), Some(Decision::Misbehaved));
+    assert_eq!(said(&signed.nodes, 3), Some(Decision::Allow));
 }
 
 /// A package with the proposal that nobody could use is not kept, and does no harm.

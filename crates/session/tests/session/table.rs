@@ -43,7 +43,8 @@ pub(crate) enum Says {
     Slow(Millis),
 }
 
-type Twist = Box<dyn FnMut(Identifier, ToCoordinator) -> ToCoordinator>;
+/// What becomes of a member's answer on its way to the coordinator.
+pub(crate) type Twist = Box<dyn FnMut(Identifier, ToCoordinator) -> ToCoordinator>;
 
 pub(crate) struct Table {
     pub(crate) coordinator: Coordinator,

@@ -1,12 +1,11 @@
-//! What an action is and may do, and how it is published.
+//! What an action is and may do: the manifest, whose hash is the action's id, and the component and the script that it names.
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ActionId, CallerSignature, ComponentDigest, MAX_PAYLOADS, NetworkId, canonical, canonical::sol_types,
-};
+use super::Limits;
+use crate::{ActionId, ComponentDigest, canonical::sol_types};
 
 /// The most bytes of a component: 16 MiB.
 pub const MAX_COMPONENT_BYTES: usize = 16 << 20;
@@ -18,66 +17,6 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_HOSTS: usize = 16;
 /// The most chains that a manifest may list.
 pub const MAX_CHAINS: usize = 8;
-
-/// What one run may use. Every limit is at most its value in [`Limits::MAX`], which is also the default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Wall-clock time, in milliseconds. Local to a node: reaching it ends the run there.
-    pub wall_ms: u32,
-    /// Wasmtime fuel, in units: about one per instruction, and what host calls charge.
-    pub fuel: u64,
-    /// Linear memory, in bytes, over all memories of the component.
-    pub memory_bytes: u32,
-    /// HTTP reads.
-    pub http_reads: u32,
-    /// Reads of chain state.
-    pub chain_reads: u32,
-    /// Payloads to sign.
-    pub payloads: u32,
-    /// The response, in bytes.
-    pub response_bytes: u32,
-    /// Log text, in bytes.
-    pub log_bytes: u32,
-}
-
-impl Limits {
-    /// The largest that a manifest may ask for.
-    pub const MAX: Self = Self {
-        wall_ms: 10_000,
-        fuel: 5_000_000_000,
-        memory_bytes: 64 << 20,
-        http_reads: 8,
-        chain_reads: 32,
-        payloads: MAX_PAYLOADS as u32,
-        response_bytes: 64 << 10,
-        log_bytes: 64 << 10,
-    };
-
-    /// The first limit that is above [`Limits::MAX`], by name.
-    fn excess(&self) -> Option<(&'static str, u64, u64)> {
-        let (got, max) = (self, &Self::MAX);
-        [
-            ("wall_ms", u64::from(got.wall_ms), u64::from(max.wall_ms)),
-            ("fuel", got.fuel, max.fuel),
-            ("memory_bytes", got.memory_bytes.into(), max.memory_bytes.into()),
-            ("http_reads", got.http_reads.into(), max.http_reads.into()),
-            ("chain_reads", got.chain_reads.into(), max.chain_reads.into()),
-            ("payloads", got.payloads.into(), max.payloads.into()),
-            ("response_bytes", got.response_bytes.into(), max.response_bytes.into()),
-            ("log_bytes", got.log_bytes.into(), max.log_bytes.into()),
-        ]
-        .into_iter()
-        .find(|(_, got, max)| got > max)
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self::MAX
-    }
-}
 
 /// What an action is and may do. Its hash is the [`ActionId`], so a grant cannot be widened without a new id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,7 +212,7 @@ impl Manifest {
         ActionId(self.to_sol().eip712_hash_struct())
     }
 
-    fn to_sol(&self) -> sol_types::Manifest {
+    pub(super) fn to_sol(&self) -> sol_types::Manifest {
         let limits = &self.limits;
         sol_types::Manifest {
             name: self.name.clone(),
@@ -326,126 +265,9 @@ impl ComponentDigest {
     }
 }
 
-/// What a publisher signs to place an action on a network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct PublishAction {
-    /// The action.
-    pub manifest: Manifest,
-    /// Who answers for it; operators list whom they accept.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::openapi::HexAddress))]
-    pub publisher: Address,
-    /// When it was signed, in milliseconds since 1970.
-    pub issued_at: u64,
-}
-
-impl PublishAction {
-    /// The digest that the publisher signs.
-    pub fn digest(&self, network: NetworkId) -> B256 {
-        canonical::signing_hash(
-            network,
-            &sol_types::PublishAction {
-                manifest: self.manifest.to_sol(),
-                publisher: self.publisher,
-                issuedAt: self.issued_at,
-            },
-        )
-    }
-}
-
-/// A publication with its publisher's signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct SignedPublishAction {
-    /// What is published.
-    pub publish: PublishAction,
-    /// The publisher's signature over [`PublishAction::digest`].
-    pub signature: CallerSignature,
-}
-
-impl SignedPublishAction {
-    /// Checks the manifest and the signature. Whether the publisher is listed is the operator's to say.
-    pub fn validate(&self, network: NetworkId) -> Result<(), ManifestError> {
-        self.publish.manifest.validate()?;
-        let digest = self.publish.digest(network);
-        let publisher = self.publish.publisher;
-        if self.signature.recover(digest) == Some(publisher) {
-            Ok(())
-        } else {
-            Err(ManifestError::Signature { publisher, digest })
-        }
-    }
-
-    /// The content that this names, for storage that checks what it is given.
-    pub fn action_id(&self) -> ActionId {
-        self.publish.manifest.action_id()
-    }
-}
-
-/// What a manifest names.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Content {
-    /// The component; none where it is a runner that every node has built in.
-    pub component: Option<Bytes>,
-    /// The script; none where the component runs none.
-    pub script: Option<String>,
-}
-
-impl Content {
-    /// That of an action without a script.
-    pub fn component(component: impl Into<Bytes>) -> Self {
-        Self { component: Some(component.into()), script: None }
-    }
-
-    /// That of a script which a runner runs that every node has built in.
-    pub fn script(script: impl Into<String>) -> Self {
-        Self { component: None, script: Some(script.into()) }
-    }
-
-    /// Checks that all of it is what the manifest names. A component that is left out is the receiver's to have.
-    pub fn check(&self, manifest: &Manifest) -> Result<(), ManifestError> {
-        if let Some(component) = &self.component {
-            manifest.check_component(component)?;
-        }
-        manifest.check_script(self.script.as_deref())
-    }
-}
-
-/// A publication together with what it names: the body of `POST /v1/actions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct PublishedAction {
-    /// The signed publication.
-    #[serde(flatten)]
-    pub signed: SignedPublishAction,
-    /// The component's bytes. May be left out where it is a runner that nodes have built in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::HexBytes>))]
-    pub component: Option<Bytes>,
-    /// The script's text, where the manifest names a script.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub script: Option<String>,
-}
-
-impl PublishedAction {
-    /// A publication with what it names.
-    pub fn new(signed: SignedPublishAction, content: Content) -> Self {
-        Self { signed, component: content.component, script: content.script }
-    }
-
-    /// The publication, and what it names.
-    pub fn into_parts(self) -> (SignedPublishAction, Content) {
-        (self.signed, Content { component: self.component, script: self.script })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NodeKey;
 
     fn manifest() -> Manifest {
         Manifest {
@@ -516,17 +338,5 @@ mod tests {
         }
         let long = "x".repeat(MAX_SCRIPT_BYTES + 1);
         assert!(matches!(some.check_script(Some(&long)), Err(ManifestError::ScriptSize { .. })));
-    }
-
-    #[test]
-    fn a_publication_is_bound_to_publisher_and_network() {
-        let (network, other) = (NetworkId::from([1; 32]), NetworkId::from([2; 32]));
-        let key = NodeKey::from_bytes([1; 32]).expect("a scalar");
-        let publish =
-            PublishAction { manifest: manifest(), publisher: key.public_key().address(), issued_at: 5 };
-        let signature = CallerSignature(Bytes::copy_from_slice(key.sign(publish.digest(network)).as_bytes()));
-        let signed = SignedPublishAction { publish, signature };
-        assert_eq!(signed.validate(network), Ok(()));
-        assert!(matches!(signed.validate(other), Err(ManifestError::Signature { .. })));
     }
 }
