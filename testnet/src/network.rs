@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -31,6 +32,8 @@ use crate::{
 const READY_PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(25);
 const STATE_FILE: &str = "state.json";
+/// Names the program `testnet` that the network was started with: the scripts run it from a shell with another target folder too.
+const PROGRAM_FILE: &str = "program";
 
 /// A test network.
 pub struct Network {
@@ -325,6 +328,8 @@ impl Network {
         let processes = nodes.chain(self.anvil.as_ref()).chain(self.outside.as_ref());
         let records: Vec<&Record> = processes.map(Process::record).collect();
         let text = serde_json::to_string_pretty(&records)? + "\n";
+        let program = std::path::absolute(self.plan.program.with_file_name("testnet"))?;
+        fs::write(self.plan.folder.join(PROGRAM_FILE), program.as_os_str().as_bytes())?;
         Ok(fs::write(self.plan.folder.join(STATE_FILE), text)?)
     }
 }

@@ -18,6 +18,7 @@ pub fn exports(folder: &Path, programs: &Path, settings: &Settings) -> Result<St
         ("COUNTERSIGN_NODE".to_owned(), nodes.join(",")),
         ("COUNTERSIGN_GENESIS".to_owned(), file("genesis.json")?),
         ("COUNTERSIGN_ROOT_KEYS".to_owned(), file("nodes/1/data/root-keys.json")?),
+        ("COUNTERSIGN_TESTNET".to_owned(), folder.to_str().context("a path that is no UTF-8")?.to_owned()),
         ("CALLER_KEY".to_owned(), file("keys/alice.key")?),
         ("CHAIN".to_owned(), format!("http://127.0.0.1:{}", settings.chain_port)),
     ];

@@ -25,9 +25,17 @@ const EXPORTS: [&str; 21] = [
     "utf8",
 ];
 
-/// Why a script failed, as its runner says; with what there is instead where it uses a name that does not exist.
+/// What the exports have that scripts most often call by a wrong name.
+const METHODS: [(&str, &[&str]); 3] = [
+    ("http", &["fetch", "fetchAll"]),
+    ("sign", &["bytes", "personalMessage", "typedData", "raw"]),
+    ("evm", &["call", "callAll", "balance", "nonce", "codeHash", "storageAt", "logs", "transactionReceipt"]),
+];
+
+/// Why a script failed, as its runner says; with what there is instead where it uses a name that does not exist, or
+/// takes bytes for a text.
 pub(crate) fn advised(text: String) -> String {
-    match undefined(&text).and_then(instead) {
+    match undefined(&text).and_then(instead).or_else(|| nameless(&text)) {
         Some(instead) => format!("{text}; {instead}"),
         None => text,
     }
@@ -59,6 +67,24 @@ fn instead(name: &str) -> Option<String> {
     Some(instead.to_owned())
 }
 
+/// What to do about messages that do not say of what they are.
+fn nameless(text: &str) -> Option<String> {
+    let (_, message) = text.rsplit_once("Error: ")?;
+    match message {
+        // bytes that are taken for a text are "123,34,97": a number, and more
+        "unexpected data at the end" | "Unexpected end of JSON input" => Some(
+            "context.params and context.config are bytes: read them by context.paramsJson() and \
+             context.configJson(), or by JSON.parse(fromUtf8(context.params))"
+                .into(),
+        ),
+        "not a function" => {
+            let methods = METHODS.map(|(name, methods)| format!("{name} has {}", methods.join(", ")));
+            Some(format!("is the name right? {}", methods.join("; ")))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -83,12 +109,48 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_name_is_told_with_what_there_is() {
+        for (message, expected) in [
+            ("SyntaxError: unexpected data at the end", "JSON.parse(fromUtf8(context.params))"),
+            ("SyntaxError: Unexpected end of JSON input", "context.paramsJson()"),
+            ("TypeError: not a function", "http has fetch, fetchAll; sign has bytes, personalMessage, "),
+        ] {
+            let text = format!("action.js:3:4: {message}");
+            let told = advised(text.clone());
+            assert!(told.starts_with(&format!("{text}; ")) && told.contains(expected), "{told}");
+            assert!(told.len() < 400, "an abort carries all of it: {told}");
+        }
+    }
+
+    #[test]
+    fn methods_are_those_of_the_modules() {
+        let modules = [
+            include_str!("../../../actions/javascript-runner/js/http.js"),
+            include_str!("../../../actions/javascript-runner/js/outcome.js"),
+            include_str!("../../../actions/javascript-runner/js/evm.js"),
+        ];
+        for ((name, methods), module) in METHODS.into_iter().zip(modules) {
+            let begins = format!("export const {name} = Object.freeze({{\n");
+            let (_, object) = module.split_once(&begins).expect("an object");
+            let (object, _) = object.split_once("\n});").expect("its end");
+            let there: Vec<&str> = object
+                .lines()
+                .filter_map(|line| Some(line.strip_prefix("  ")?.split_once(": (")?.0))
+                .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+                .collect();
+            assert_eq!(there, methods, "{name}");
+        }
+    }
+
+    #[test]
     fn all_else_is_told_as_it_is() {
         for text in [
             "action.js:3:4: ReferenceError: nothing is not defined",
             "action.js:3:4: TypeError: fetch is not defined",
             "action.js:3:4: ReferenceError: fetch is not initialized",
             "fetch is not defined",
+            "action.js:3:4: TypeError: the default export of action.js is int and not a function",
+            "not a function",
             "",
         ] {
             assert_eq!(advised(text.into()), text);

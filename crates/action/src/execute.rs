@@ -15,6 +15,7 @@ use crate::{
     },
     engine::{Engine, epochs},
     fuel::YIELD_INTERVAL,
+    logs::Logs,
     run::RunState,
     verdict,
 };
@@ -133,8 +134,19 @@ fn classify(error: &wasmtime::Error, state: &RunState) -> Abort {
         Some(Trap::OutOfFuel) => Abort::Fuel { limit: state.limits.fuel },
         Some(Trap::StackOverflow) => Abort::Stack,
         Some(Trap::Interrupt) => Abort::Time { limit_ms: state.limits.wall_ms },
+        Some(Trap::UnreachableCodeReached) => Abort::trap(unreachable(&state.logs)),
         Some(trap) => Abort::trap(trap),
         None if Abort::is_of_system(error) => Abort::host(format!("{error:#}")),
         None => Abort::trap(format!("{error:#}")),
+    }
+}
+
+/// What a panic ends with, in every language: told as it was logged, which is the same on every node.
+fn unreachable(logs: &Logs) -> String {
+    match logs.panic() {
+        Some(panic) => format!("it {panic}"),
+        None => "it came to an `unreachable` instruction, as by a panic that was not logged: refuse with a reason, \
+                 which the caller reads"
+            .into(),
     }
 }

@@ -4,6 +4,10 @@
 const LINE_OVERHEAD_BYTES: usize = 16;
 /// The line that stands for all that were dropped.
 const TRUNCATED: &str = "further log lines were dropped";
+/// How the line of a panic in Rust begins, as the SDK's `action!` has it logged.
+const PANIC: &str = "panicked at ";
+/// The most characters of a panic that are kept: more than an abort carries.
+const MAX_PANIC_CHARS: usize = 512;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,15 +36,18 @@ pub(crate) struct Logs {
     lines: Vec<LogLine>,
     left: usize,
     truncated: bool,
+    panic: Option<String>,
 }
 
 impl Logs {
     pub(crate) fn new(limit: u32) -> Self {
-        Self { lines: Vec::new(), left: usize::try_from(limit).unwrap_or(usize::MAX), truncated: false }
+        let left = usize::try_from(limit).unwrap_or(usize::MAX);
+        Self { lines: Vec::new(), left, truncated: false, panic: None }
     }
 
     /// Takes a line, or drops it and all that follow.
     pub(crate) fn push(&mut self, level: Level, text: String) {
+        self.panic = (level == Level::Error && text.starts_with(PANIC)).then(|| one_line(&text));
         if self.truncated {
             return;
         }
@@ -56,14 +63,38 @@ impl Logs {
         }
     }
 
+    /// What the latest line tells of a panic, in one line; also where that line was dropped.
+    pub(crate) fn panic(&self) -> Option<&str> {
+        self.panic.as_deref()
+    }
+
     pub(crate) fn into_lines(self) -> Vec<LogLine> {
         self.lines
     }
 }
 
+fn one_line(text: &str) -> String {
+    text.chars().take(MAX_PANIC_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_latest_line_tells_of_a_panic_even_if_it_is_dropped() {
+        for limit in [0, 1000] {
+            let mut logs = Logs::new(limit);
+            logs.push(Level::Error, "panicked at src/lib.rs:3:5:\nboom".into());
+            assert_eq!(logs.panic(), Some("panicked at src/lib.rs:3:5: boom"));
+            logs.push(Level::Error, "it went on".into());
+            assert_eq!(logs.panic(), None);
+            logs.push(Level::Info, "panicked at src/lib.rs:3:5:\nboom".into());
+            assert_eq!(logs.panic(), None);
+            logs.push(Level::Error, format!("{PANIC}{}", "ß".repeat(100_000)));
+            assert_eq!(logs.panic().map(|panic| panic.chars().count()), Some(MAX_PANIC_CHARS));
+        }
+    }
 
     #[test]
     fn what_is_beyond_the_limit_is_dropped_with_one_mark() {

@@ -14,8 +14,8 @@ use countersign_types::{
 pub struct ReadFailure {
     /// What happened, for the operator and, as this node's reason, for the caller.
     pub reason: String,
-    /// Whether the source was reached, and what it said cannot be used: to ask again does not help until it says
-    /// something else.
+    /// Whether the source was reached, and what it said cannot be used, or there is none of its name: to ask again
+    /// does not help until that has changed.
     pub answered: bool,
 }
 
@@ -25,7 +25,7 @@ impl ReadFailure {
         Self { reason: reason.into(), answered: false }
     }
 
-    /// The source answered, and the answer cannot be used.
+    /// The source answered, and the answer cannot be used; or there is no such source.
     pub fn unusable(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), answered: true }
     }

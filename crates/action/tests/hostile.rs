@@ -76,6 +76,42 @@ async fn traps_are_told_apart_from_fuel() {
     }
 }
 
+/// A guest that logs a line at a level and comes to code that is unreachable, as a panic in Rust does.
+fn panicking(level: u32, line: &str) -> Vec<u8> {
+    let (length, line) = (line.len(), line.replace('\n', "\\n"));
+    guest::from_functions(&format!(
+        r#"(data (i32.const 1024) "{line}")
+           (func $decide (result i32)
+             (call $emit (i32.const {level}) (i32.const 1024) (i32.const {length})) (unreachable))"#
+    ))
+}
+
+#[tokio::test]
+async fn a_panic_is_told_as_it_was_logged() {
+    let (info, error) = (1, 3);
+    for (level, line, told) in [
+        (
+            error,
+            "panicked at src/lib.rs:3:5:\nboom",
+            "the action trapped: it panicked at src/lib.rs:3:5: boom",
+        ),
+        (error, "the price is odd", "refuse with a reason"),
+        (info, "panicked at src/lib.rs:3:5:\nboom", "refuse with a reason"),
+    ] {
+        for log_bytes in [0, 1000] {
+            let guest =
+                Guest::of(&panicking(level, line)).await.limited(|limits| limits.log_bytes = log_bytes);
+            let live = guest.live(nobody()).await;
+            let Err(abort) = &live.end else { panic!("{line}: {:?}", live.end) };
+            assert!(matches!(abort, Abort::Trap { .. }) && abort.to_string().contains(told), "{abort}");
+            assert_eq!(guest.replay(&live.reads).await.end, live.end);
+        }
+    }
+    let long = format!("panicked at src/lib.rs:3:5:\n{}", "x".repeat(2000));
+    let live = Guest::of(&panicking(error, &long)).await.live(nobody()).await;
+    assert!(live.end.is_err_and(|abort| abort.to_string().len() < 600));
+}
+
 #[tokio::test]
 async fn memory_and_tables_are_bounded() {
     let memory = Abort::Memory { asked: 0, limit: 64 << 20, unit: "bytes of memory" };

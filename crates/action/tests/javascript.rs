@@ -130,3 +130,25 @@ async fn a_mistake_ends_the_run_with_its_place() {
     assert!(text.starts_with("action.js:2:"), "{text}");
     assert!(text.ends_with("TextEncoder is not defined; \"countersign\" has utf8(text)"), "{text}");
 }
+
+#[tokio::test]
+async fn a_mistake_that_the_interpreter_does_not_name_is_told_with_what_there_is() {
+    for (mistake, expected) in [
+        ("JSON.parse(context.params)", "SyntaxError: unexpected data at the end; context.params and "),
+        (
+            "http.get(\"https://a.example/\")",
+            "TypeError: not a function; is the name right? http has fetch, ",
+        ),
+        ("sign.message(context.params)", "sign has bytes, personalMessage, typedData, raw; "),
+    ] {
+        let source = format!(
+            "import {{ context, http, sign }} from \"countersign\";\nexport default function run() {{\n  \
+             return [http, sign, {mistake}];\n}}"
+        );
+        let script = Guest::script(countersign_runners::javascript().component, &source).await;
+        let live = script.live(nobody()).await;
+        let Err(Abort::Script { text }) = &live.end else { panic!("{mistake}: {:?}", live.end) };
+        assert!(text.starts_with("action.js:3:") && text.contains(expected), "{text}");
+        replayed(&script, &live).await;
+    }
+}

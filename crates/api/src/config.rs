@@ -33,8 +33,8 @@ pub struct Config {
     pub max_connections_of_address: usize,
     /// How many calls are answered at once, transfers excluded, and of one address a quarter; further ones are answered busy.
     pub max_in_flight: usize,
-    /// How many components and scripts are received or sent at once, and beside them as many receipts, of each for one address
-    /// half; further ones are answered busy.
+    /// How many publications are taken at once, and, each apart, how many of the largest components are sent, smaller ones by
+    /// their bytes, and how many receipts; of each for one address half. Further ones are answered busy.
     pub max_transfers: usize,
     /// The longest that an answer may take, in milliseconds; at most [`MAX_DEADLINE_MS`].
     pub deadline_ms: u64,
@@ -127,7 +127,7 @@ impl Config {
         self.max_in_flight.div_ceil(4)
     }
 
-    /// The most transfers that one address has.
+    /// The most transfers of each kind that one address has.
     pub(crate) fn transfers_of_address(&self) -> usize {
         self.max_transfers.div_ceil(2)
     }

@@ -52,6 +52,13 @@ impl Places {
         Ok(place)
     }
 
+    /// Takes so many, or the whole part of an address where that is fewer: nothing is too large to come by itself.
+    pub(crate) fn take_many(self: &Arc<Self>, asker: Asker, count: usize) -> Result<Place, Failed> {
+        let mut place = self.none(asker);
+        place.grow(count.min(self.of_address))?;
+        Ok(place)
+    }
+
     /// Takes none yet.
     pub(crate) fn none(self: &Arc<Self>, asker: Asker) -> Place {
         Place { places: Arc::clone(self), asker, count: 0 }
@@ -109,6 +116,13 @@ impl Place {
         self.count += by;
         Ok(())
     }
+
+    /// Keeps so many at most, and gives back the rest.
+    pub(crate) fn keep(&mut self, most: usize) {
+        let spare = self.count.saturating_sub(most);
+        self.places.give_back(self.asker, spare);
+        self.count -= spare;
+    }
 }
 
 impl Drop for Place {
@@ -156,6 +170,25 @@ mod tests {
         let mut other = places.none(from(2));
         other.grow(40).expect("the rest");
         drop((place, other));
+        let taken = places.taken();
+        assert_eq!((taken.all, taken.of_address.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_turns_out_to_be_smaller_keeps_as_much_as_it_is() {
+        let places = Places::new("bytes are sent", 100, 50);
+        let mut place = places.take_many(from(1), 40).expect("its part");
+        places.take_many(from(1), 40).err().expect("more than its part");
+        place.keep(60);
+        assert_eq!(places.taken().all, 40, "it takes no more");
+        place.keep(10);
+        let other = places.take_many(from(1), 40).expect("given back");
+        assert_eq!(places.taken().all, 50);
+        drop((place, other));
+        let whole = places.take_many(from(1), 1_000).expect("an address's whole part holds anything");
+        let nothing = places.take_many(from(1), 0).expect("nothing is always there");
+        assert_eq!(places.taken().all, 50);
+        drop((whole, nothing));
         let taken = places.taken();
         assert_eq!((taken.all, taken.of_address.len()), (0, 0));
     }

@@ -11,12 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use countersign_types::{
-    ActionId, CallerSignature, Failure, ReceiptAccess, RequestDigest, SignedRequest,
-    action::PublishedAction,
+    ActionId, CallerSignature, Failure, NetworkId, ReceiptAccess, RequestDigest, SignedRequest,
+    action::{MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES, PublishedAction},
     api::{ActionInfo, ActionList, NetworkInfo, SignResponse},
     failure::FailureKind,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -41,6 +41,11 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// How many read the metrics at once, all together and from one address: they are written anew for each.
 const METRICS: usize = 4;
 const METRICS_OF_ADDRESS: usize = 2;
+/// Answers of at most so many bytes are sent beside all bounds: the system and the connection's buffer hold them.
+const SMALL_ANSWER_BYTES: usize = 64 << 10;
+/// How many bytes of larger answers are on their way, for each call that may be in flight.
+const ANSWER_BYTES: usize = 256 << 10;
+const JSON: &str = "application/json";
 /// Not a type that a browser runs.
 const SCRIPT_TYPE: &str = "text/plain; charset=utf-8";
 
@@ -120,9 +125,13 @@ struct Api {
     backend: Arc<dyn Backend>,
     config: Config,
     calls: Arc<Places>,
-    transfers: Arc<Places>,
+    publications: Arc<Places>,
+    /// The bytes of components and scripts that are read and sent.
+    component_bytes: Arc<Places>,
     receipts: Arc<Places>,
     metrics: Arc<Places>,
+    /// The bytes of large answers that are being sent: apart from calls, so that whoever reads slowly keeps nobody from signing.
+    answer_bytes: Arc<Places>,
     /// The bytes of requests and publications that are arriving.
     request_bytes: Arc<Places>,
     publication_bytes: Arc<Places>,
@@ -133,15 +142,22 @@ impl Api {
     fn new(backend: Arc<dyn Backend>, config: Config, document: Bytes) -> Self {
         let (calls, of_address) = (config.max_in_flight, config.in_flight_of_address());
         let (transfers, transfers_of_address) = (config.max_transfers, config.transfers_of_address());
-        // as many bytes as there may be calls, or transfers, with a largest body each
+        // as many bytes as there may be calls, or transfers, with so many each
         let bytes = |what, limit: usize, most: usize, of_address: usize| {
             Places::new(what, most.saturating_mul(limit), of_address.saturating_mul(limit))
         };
         Self {
             calls: Places::new("calls are answered", calls, of_address),
-            transfers: Places::new("components are received or sent", transfers, transfers_of_address),
+            publications: Places::new("publications are taken", transfers, transfers_of_address),
+            component_bytes: bytes(
+                "bytes of components are sent",
+                MAX_COMPONENT_BYTES,
+                transfers,
+                transfers_of_address,
+            ),
             receipts: Places::new("receipts are sent", transfers, transfers_of_address),
             metrics: Places::new("metrics are read", METRICS, METRICS_OF_ADDRESS),
+            answer_bytes: bytes("bytes of large answers are sent", ANSWER_BYTES, calls, of_address),
             request_bytes: bytes("bytes of requests arrive", MAX_REQUEST_BODY_BYTES, calls, of_address),
             publication_bytes: bytes(
                 "bytes of publications arrive",
@@ -187,6 +203,42 @@ impl Api {
     ) -> Result<Json<T>, Failed> {
         Ok(Json(self.in_time(answer).await??))
     }
+
+    /// As JSON, whatever its size.
+    fn json<T: Serialize>(&self, asker: Asker, answer: &T) -> Result<Response, Failed> {
+        let json = serde_json::to_vec(answer).map_err(internal)?;
+        self.sent(asker, json.into(), JSON)
+    }
+
+    /// An answer on its way. A large one takes room until it has left.
+    fn sent(&self, asker: Asker, bytes: Bytes, content_type: &'static str) -> Result<Response, Failed> {
+        let count = if bytes.len() > SMALL_ANSWER_BYTES { bytes.len() } else { 0 };
+        let room = self.answer_bytes.take_many(asker, count)?;
+        Ok(download(bytes, content_type, room))
+    }
+
+    /// Why a request that names this network was turned away. Its signatures cover the network: where it names another one than
+    /// they do, nobody seems to have signed it.
+    async fn turned_away(&self, named: NetworkId, failure: Failure) -> Failed {
+        if failure.kind != FailureKind::Unauthorised {
+            return failure.into();
+        }
+        let network = match self.in_time(self.backend.network()).await {
+            Ok(info) => info.network,
+            Err(late) => return late,
+        };
+        if network == named {
+            return failure.into();
+        }
+        let detail = format!(
+            "the request is for network {named}, this is {network}: check which network the client is set to"
+        );
+        Failed::new(FailureKind::WrongNetwork, detail)
+    }
+}
+
+fn internal(error: serde_json::Error) -> Failed {
+    Failed::new(FailureKind::Internal, error.to_string())
 }
 
 /// Asks for signatures. The answer comes when they are made, or when it is clear that they are not.
@@ -200,15 +252,15 @@ impl Api {
     request_body(content = SignedRequest, example = json!(document::example(document::REQUEST))),
     responses((status = 200, description = "signed", body = SignAnswer), SignProblems),
 )]
-async fn submit(
-    State(api): State<Arc<Api>>,
-    asker: Asker,
-    request: Request,
-) -> Result<Json<SignAnswer>, Failed> {
+async fn submit(State(api): State<Arc<Api>>, asker: Asker, request: Request) -> Result<Response, Failed> {
     let arrived = api.request(request, asker).await?;
     let _place = api.enter(asker)?;
-    let request = arrived.json().await?;
-    api.answer(api.backend.submit(request)).await
+    let request: SignedRequest = arrived.json().await?;
+    let network = request.request.network;
+    match api.in_time(api.backend.submit(request)).await? {
+        Ok(answer) => api.json(asker, &answer),
+        Err(failure) => Err(api.turned_away(network, failure).await),
+    }
 }
 
 /// The stored or running result of a request.
@@ -223,9 +275,10 @@ async fn request(
     State(api): State<Arc<Api>>,
     asker: Asker,
     Id(digest): Id<RequestDigest>,
-) -> Result<Json<SignResponse>, Failed> {
+) -> Result<Response, Failed> {
     let _place = api.enter(asker)?;
-    api.answer(api.backend.request(digest)).await
+    let response = api.in_time(api.backend.request(digest)).await??;
+    api.json(asker, &response)
 }
 
 /// Why a request was signed: the receipt, where this node is one of the signers.
@@ -252,9 +305,8 @@ async fn receipt(
 ) -> Result<Response, Failed> {
     let place = api.receipts.take(asker)?;
     let receipt = api.in_time(api.backend.receipt(digest, access.0)).await??;
-    let json = serde_json::to_vec(receipt.as_ref())
-        .map_err(|error| Failed::new(FailureKind::Internal, error.to_string()))?;
-    Ok(download(json.into(), "application/json", place))
+    let json = serde_json::to_vec(receipt.as_ref()).map_err(internal)?;
+    Ok(download(json.into(), JSON, place))
 }
 
 /// The actions that the node stores.
@@ -264,9 +316,10 @@ async fn receipt(
     tag = "actions",
     responses((status = 200, description = "the actions", body = ActionList), ListProblems),
 )]
-async fn actions(State(api): State<Arc<Api>>, asker: Asker) -> Result<Json<ActionList>, Failed> {
+async fn actions(State(api): State<Arc<Api>>, asker: Asker) -> Result<Response, Failed> {
     let _place = api.enter(asker)?;
-    api.answer(api.backend.actions()).await
+    let actions = api.in_time(api.backend.actions()).await??;
+    api.json(asker, &actions)
 }
 
 /// Publishes an action. The same publication again changes nothing.
@@ -283,7 +336,7 @@ async fn publish(
     request: Request,
 ) -> Result<Json<ActionInfo>, Failed> {
     let arrived = api.publication(request, asker).await?;
-    let _place = api.transfers.take(asker)?;
+    let _place = api.publications.take(asker)?;
     let action = arrived.json().await?;
     api.answer(api.backend.publish(action)).await
 }
@@ -321,9 +374,11 @@ async fn component(
     asker: Asker,
     Id(id): Id<ActionId>,
 ) -> Result<Response, Failed> {
-    let place = api.transfers.take(asker)?;
+    // how many bytes it has shows once it is there
+    let mut room = api.component_bytes.take_many(asker, MAX_COMPONENT_BYTES)?;
     let bytes: Bytes = api.in_time(api.backend.component(id)).await??.into();
-    Ok(download(bytes, "application/wasm", place))
+    room.keep(bytes.len());
+    Ok(download(bytes, "application/wasm", room))
 }
 
 /// The script of a stored action that is one.
@@ -338,9 +393,10 @@ async fn component(
     ),
 )]
 async fn script(State(api): State<Arc<Api>>, asker: Asker, Id(id): Id<ActionId>) -> Result<Response, Failed> {
-    let place = api.transfers.take(asker)?;
-    let script = api.in_time(api.backend.script(id)).await??;
-    Ok(download(script.into(), SCRIPT_TYPE, place))
+    let mut room = api.component_bytes.take_many(asker, MAX_SCRIPT_BYTES)?;
+    let script: Bytes = api.in_time(api.backend.script(id)).await??.into();
+    room.keep(script.len());
+    Ok(download(script, SCRIPT_TYPE, room))
 }
 
 /// The network, from this node's view.
@@ -363,7 +419,7 @@ async fn network(State(api): State<Arc<Api>>, asker: Asker) -> Result<Json<Netwo
     responses((status = 200, description = "the OpenAPI document", body = Object), DocumentProblems),
 )]
 async fn openapi(State(api): State<Arc<Api>>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response()
+    ([(header::CONTENT_TYPE, JSON)], api.document.clone()).into_response()
 }
 
 /// Whether the node runs.
@@ -399,7 +455,7 @@ async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Failed> {
 async fn metrics(State(api): State<Arc<Api>>, asker: Asker) -> Result<Response, Failed> {
     let _place = api.metrics.take(asker)?;
     let text = api.in_time(api.backend.metrics()).await?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+    api.sent(asker, text.into(), "text/plain; version=0.0.4")
 }
 
 /// The one identifier in a path.

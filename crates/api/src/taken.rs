@@ -4,40 +4,47 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 /// How fast a client takes what waits for it, at the least.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// So many bytes, or as many as wait where those are fewer.
-    pub(crate) bytes: usize,
-    /// Within this time.
-    pub(crate) within: Duration,
+    /// So long it may take nothing.
+    pub(crate) grace: Duration,
+    /// And beyond that only as long as what it takes takes at this rate: bytes a second.
+    pub(crate) rate: u32,
 }
 
-/// The pace that is asked of clients: 64 KiB in ten seconds. The largest component takes longer than a connection lives at that.
-pub(crate) const LEAST: Pace = Pace { bytes: 64 << 10, within: Duration::from_secs(10) };
+/// The pace that is asked of clients: 64 KiB a second after ten seconds. The largest component takes less than a connection lives at
+/// that.
+pub(crate) const LEAST: Pace = Pace { grace: Duration::from_secs(10), rate: 64 << 10 };
 
-/// A connection whose client keeps a pace. No time runs while nothing waits to be sent.
+/// A connection whose client keeps a pace: of whatever it is sent, all has been waited for after the grace and the time that as many
+/// bytes take. No time runs while nothing waits to be sent, and what is written in between does not start it anew.
 pub(crate) struct Taken<S> {
     inner: S,
     pace: Pace,
-    /// What was taken since the time runs.
-    bytes: usize,
-    /// When the time is over; none while nothing waits.
-    over: Option<Pin<Box<Sleep>>>,
+    /// How long the client may still be waited for. What it takes earns time, up to the grace.
+    left: Duration,
+    /// What runs while something waits.
+    wait: Option<Wait>,
+}
+
+struct Wait {
+    since: Instant,
+    over: Pin<Box<Sleep>>,
 }
 
 impl<S> Taken<S> {
     pub(crate) fn new(inner: S, pace: Pace) -> Self {
-        Self { inner, pace, bytes: 0, over: None }
+        Self { inner, pace, left: pace.grace, wait: None }
     }
 
     fn wrote(
@@ -47,10 +54,7 @@ impl<S> Taken<S> {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(count)) => {
-                self.bytes = self.bytes.saturating_add(count);
-                if self.bytes >= self.pace.bytes {
-                    self.over = None;
-                }
+                self.took(count);
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -58,16 +62,23 @@ impl<S> Taken<S> {
         }
     }
 
+    /// The client has taken so many bytes: what it was waited for is spent, and what it took earned.
+    fn took(&mut self, count: usize) {
+        if let Some(wait) = self.wait.take() {
+            self.left = self.left.saturating_sub(wait.since.elapsed());
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(count.into()) / self.pace.rate;
+        self.left = self.left.saturating_add(earned).min(self.pace.grace);
+    }
+
     /// Something waits to be sent: ready once it has waited for too long.
     fn waits(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        if self.over.is_none() {
-            self.bytes = 0;
-        }
-        let within = self.pace.within;
-        let over = self.over.get_or_insert_with(|| Box::pin(sleep(within)));
-        over.as_mut()
-            .poll(context)
-            .map(|()| io::Error::new(io::ErrorKind::TimedOut, "the client does not take what it is sent"))
+        let left = self.left;
+        let begin = || Wait { since: Instant::now(), over: Box::pin(sleep(left)) };
+        ready!(self.wait.get_or_insert_with(begin).over.as_mut().poll(context));
+        let error = io::Error::new(io::ErrorKind::TimedOut, "the client does not take what it is sent");
+        Poll::Ready(error)
     }
 }
 
@@ -107,7 +118,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.inner).poll_flush(context) {
             Poll::Ready(flushed) => {
-                self.over = None;
+                self.took(0);
                 Poll::Ready(flushed)
             }
             Poll::Pending => self.waits(context).map(Err),
@@ -121,22 +132,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-        time::Instant,
-    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
 
     /// What fits between the two ends without being read.
     const BETWEEN: usize = 1 << 10;
-    const PACE: Pace = Pace { bytes: 8 << 10, within: Duration::from_secs(2) };
+    /// What a client must take in a second.
+    const SECOND: usize = 8 << 10;
+    const PACE: Pace = Pace { grace: Duration::from_secs(2), rate: 8 << 10 };
+    const FIFTH: Duration = Duration::from_millis(200);
 
-    /// A client that takes so many bytes five times a second.
-    async fn reads(mut client: DuplexStream, at_once: usize) {
+    /// A client that takes so many bytes at once, and pauses.
+    async fn reads(mut client: DuplexStream, at_once: usize, pause: Duration) {
         let mut bytes = vec![0; at_once];
         while client.read_exact(&mut bytes).await.is_ok() {
-            sleep(Duration::from_millis(200)).await;
+            sleep(pause).await;
         }
     }
 
@@ -146,25 +157,41 @@ mod tests {
         let begun = Instant::now();
         let error = Taken::new(node, PACE).write_all(&[0; 2 * BETWEEN]).await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(begun.elapsed() >= PACE.within, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= PACE.grace, "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
     async fn a_client_that_takes_next_to_nothing_is_given_up() {
         let (node, client) = duplex(BETWEEN);
-        tokio::spawn(reads(client, PACE.bytes / 32));
-        let all = vec![0; 10 * PACE.bytes];
+        tokio::spawn(reads(client, SECOND / 32, FIFTH));
+        let all = vec![0; 10 * SECOND];
         let error = Taken::new(node, PACE).write_all(&all).await.expect_err("too slow");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// As one that reads a large answer through the buffers of the system, each of which it empties in time.
+    #[tokio::test]
+    async fn a_client_that_takes_each_part_in_time_and_the_whole_too_slowly_is_given_up() {
+        let (node, client) = duplex(BETWEEN);
+        tokio::spawn(reads(client, SECOND, Duration::from_millis(1_700)));
+        let mut node = Taken::new(node, PACE);
+        let all = async {
+            for _ in 0..80 {
+                node.write_all(&[0; SECOND / 8]).await?;
+                node.flush().await?;
+            }
+            io::Result::Ok(())
+        };
+        assert_eq!(all.await.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]
     async fn a_slow_client_has_the_time_that_it_needs() {
         let (node, client) = duplex(BETWEEN);
-        tokio::spawn(reads(client, PACE.bytes / 2));
+        tokio::spawn(reads(client, SECOND / 2, FIFTH));
         let begun = Instant::now();
-        Taken::new(node, PACE).write_all(&vec![0; 12 * PACE.bytes]).await.expect("fast enough");
-        assert!(begun.elapsed() > 2 * PACE.within, "{:?}", begun.elapsed());
+        Taken::new(node, PACE).write_all(&vec![0; 12 * SECOND]).await.expect("fast enough");
+        assert!(begun.elapsed() > 2 * PACE.grace, "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
@@ -181,7 +208,7 @@ mod tests {
             node.write_all(&[0; 2 * BETWEEN]).await.expect("taken");
             node.flush().await.expect("taken");
             client = read.await.expect("no panic");
-            sleep(PACE.within + Duration::from_millis(100)).await;
+            sleep(PACE.grace + Duration::from_millis(100)).await;
         }
     }
 }

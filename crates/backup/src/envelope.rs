@@ -138,11 +138,15 @@ pub enum OpenError {
     Identity,
     /// It has recipients.
     #[error(
-        "it is sealed for recipients and not under a passphrase: give the file with the secret key of one"
+        "it is sealed for recipients and not under a passphrase: give the file with the secret key of one. Or it is damaged in its first \
+         lines (compare its SHA-256)"
     )]
     NeedsIdentity,
     /// It has a passphrase.
-    #[error("it is sealed under a passphrase and not for recipients: give the passphrase")]
+    #[error(
+        "it is sealed under a passphrase and not for recipients: give the passphrase. Or it is damaged in its first lines (compare its \
+         SHA-256)"
+    )]
     NeedsPassphrase,
     /// Stretching its passphrase would take too much.
     #[error(

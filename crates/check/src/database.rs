@@ -1,8 +1,10 @@
 //! The database by its unsealed header, and the passphrase by what it opens. The database itself is never opened: that would be
 //! a start of the node.
 
+use std::path::Path;
+
 use countersign_node::{NodeConfig, PassphraseError};
-use countersign_store::{IdentityFile, Owner, Store};
+use countersign_store::{IdentityFile, OpenError, Owner, Store};
 
 use crate::{
     membership::Known,
@@ -23,6 +25,9 @@ pub(crate) fn owner(config: &NodeConfig, known: &Known) -> Finding {
         return Finding::skipped(format!("it is of node {} in network {}", owner.node, owner.network));
     };
     if owner == (Owner { network: network.id, node: own }) {
+        if let Some(lost) = Store::damaged_headers(&path).first() {
+            return copy_lost(&path, lost);
+        }
         return Finding::ok(format!("{} is this node's, in this network", path.display()));
     }
     Finding::failed(
@@ -30,6 +35,24 @@ pub(crate) fn owner(config: &NodeConfig, known: &Known) -> Finding {
         format!(
             "put back the database of node {own} in network {}: `data` may lead to another node's",
             network.id
+        ),
+    )
+}
+
+/// One of the two copies of the header does not read. The database opens by the other, and by nothing else.
+fn copy_lost(path: &Path, lost: &str) -> Finding {
+    let whole = if lost == "header" { "header.copy" } else { "header" };
+    let (lost, whole) = (path.join(lost), path.join(whole));
+    Finding::warning(
+        format!(
+            "it is this node's, but {} is missing or damaged: without {}, the last copy, no key share can be read",
+            lost.display(),
+            whole.display()
+        ),
+        format!(
+            "look at the disk, and mend it by `cp -p {} {}` (both never change)",
+            whole.display(),
+            lost.display()
         ),
     )
 }
@@ -61,6 +84,8 @@ pub(crate) fn passphrase(config: &NodeConfig, life: &Life) -> Finding {
     }
     match Store::check_passphrase(&config.database(), &passphrase) {
         Ok(()) => Finding::ok("it opens identity and database"),
+        // named by the check of the database
+        Err(OpenError::Missing { .. }) => Finding::skipped("there is no database that it could open"),
         Err(error) => {
             Finding::failed(with_causes(&error), "give the passphrase that `countersign node join` was given")
         }
@@ -124,6 +149,36 @@ mod tests {
         assert_eq!(owner(&config, &known).state, State::Ok);
         assert_eq!(passphrase(&config, &Life::Stopped).state, State::Ok);
         assert_eq!(generation(), before + 1, "only the two openings of this test count");
+    }
+
+    #[test]
+    fn a_header_of_which_one_copy_is_left_is_warned_of() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (config, known) = joined(folder.path());
+        for (lost, whole) in [("header", "header.copy"), ("header.copy", "header")] {
+            let [lost, whole] = [lost, whole].map(|name| config.database().join(name));
+            let content = fs::read(&lost).expect("readable");
+            fs::write(&lost, &content[..10]).expect("cut");
+            let finding = owner(&config, &known);
+            assert_eq!(finding.state, State::Warning, "{finding:?}");
+            let mends = format!("cp -p {} {}", whole.display(), lost.display());
+            assert!(finding.advice.as_ref().is_some_and(|advice| advice.contains(&mends)), "{finding:?}");
+            fs::copy(&whole, &lost).expect("copied");
+            assert_eq!(owner(&config, &known).state, State::Ok);
+        }
+    }
+
+    #[test]
+    fn a_lost_database_is_named_once_with_both_ways_to_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (config, known) = joined(folder.path());
+        fs::remove_dir_all(&config.data).expect("lost");
+        let finding = owner(&config, &known);
+        assert_eq!(finding.state, State::Failed);
+        for way in ["countersign node join", "countersign node restore"] {
+            assert!(finding.says.contains(way), "{finding:?}");
+        }
+        assert_eq!(passphrase(&config, &Life::Stopped).state, State::Skipped);
     }
 
     #[test]

@@ -76,7 +76,10 @@ impl Known {
         let unknown =
             self.others().filter(|member| config.network.peers.get(member).is_none_or(Vec::is_empty));
         let unknown = unknown.map(|member| {
-            format!("network.peers has no address of {}: it has to dial this node", member.peer_id())
+            format!(
+                "network.peers has no address of {}: it has to dial this node, and shares the places of strangers until it has connected once since this node's start",
+                member.peer_id()
+            )
         });
         let read: BTreeSet<u64> = config.chains.iter().map(|chain| chain.chain_id).collect();
         let listed: BTreeSet<u64> = genesis.chains.iter().copied().collect();

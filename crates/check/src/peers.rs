@@ -126,7 +126,7 @@ fn judge(look: &Look, enough: bool) -> Finding {
         (Some(false), false) if look.dialled.is_empty() => Finding::unless(
             enough,
             "not connected: it has not dialled this node, which has no address of it",
-            "ask its operator whether it runs, and set network.peers",
+            "ask its operator whether it runs, and set network.peers: without an address it shares the places of strangers until it has connected once since this node's start",
         ),
         (None, false) if look.dialled.is_empty() => {
             Finding::skipped("there is no address of it: it has to dial this node")

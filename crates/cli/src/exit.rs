@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use countersign_client::{ClientError, NodeFailure};
+use countersign_client::{ClientError, NodeError, NodeFailure};
 use countersign_receipt::Evidence;
 use countersign_types::{Failure, FailureKind, action::ManifestError};
 
@@ -23,7 +23,12 @@ pub(crate) struct Exit {
     pub(crate) failure: Option<Box<Failure>>,
     /// What proves that members lied.
     pub(crate) evidence: Option<Box<Evidence>>,
+    /// What to do about it, for people.
+    pub(crate) hint: Option<&'static str>,
 }
+
+/// What to do where no node is reached.
+const NO_NODE: &str = "does the network run? for a test network: ./testnet/status";
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,11 +50,12 @@ impl Exit {
             }
             source = cause.source();
         }
-        Self { code, kind, message, causes, failure: None, evidence: None }
+        Self { code, kind, message, causes, failure: None, evidence: None, hint: None }
     }
 
     fn in_words(code: u8, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { code, kind, message: message.into(), causes: Vec::new(), failure: None, evidence: None }
+        let message = message.into();
+        Self { code, kind, message, causes: Vec::new(), failure: None, evidence: None, hint: None }
     }
 
     /// A command line whose parts do not fit together.
@@ -127,6 +133,7 @@ impl Exit {
             causes: Vec::new(),
             failure: Some(Box::new(failure.clone())),
             evidence: None,
+            hint: None,
         }
     }
 
@@ -141,11 +148,18 @@ impl Exit {
         };
         let said: Vec<Self> = nodes.iter().map(says).collect();
         let is_one = said.windows(2).all(|pair| pair[0].code == pair[1].code);
-        said.into_iter()
+        let ends = said
+            .into_iter()
             .filter(|exit| is_one || exit.code == UNAVAILABLE)
             // whoever says more than that it is silent
             .max_by_key(|exit| exit.failure.is_some())
-            .unwrap_or_else(unavailable)
+            .unwrap_or_else(unavailable);
+        // on a line each: the message names five nodes otherwise
+        let mut lines = error.in_lines().into_iter();
+        let message = lines.next().unwrap_or_else(|| error.to_string());
+        let is_silent = |node: &NodeFailure| matches!(node.error, NodeError::Unreachable { .. });
+        let hint = (!nodes.is_empty() && nodes.iter().all(is_silent)).then_some(NO_NODE);
+        Self { message, causes: lines.collect(), hint, ..ends }
     }
 }
 
@@ -176,7 +190,6 @@ impl From<ClientError> for Exit {
 mod tests {
     use std::{io, time::Duration};
 
-    use countersign_client::NodeError;
     use countersign_node::backup::WriteError;
     use countersign_receipt::{CheckError, VoteError};
     use countersign_types::Identifier;
@@ -198,6 +211,25 @@ mod tests {
         let (path, source) = ("file".into(), io::ErrorKind::StorageFull.into());
         let kept = Exit::invalid(WriteError::Io { path, source });
         assert_eq!(kept.causes, [io::Error::from(io::ErrorKind::StorageFull).to_string()]);
+    }
+
+    #[test]
+    fn what_nodes_did_alike_is_one_cause_and_where_none_is_reached_there_is_something_to_do() {
+        let node = |port: u16, error| {
+            let node = format!("http://127.0.0.1:{port}").parse().expect("an address");
+            NodeFailure { node, error }
+        };
+        let refused = || NodeError::Unreachable { reason: "connection refused".into() };
+        let exit = |nodes| Exit::from(ClientError::NoAnswer { waited: Duration::from_secs(1), nodes });
+
+        let stopped = exit(vec![node(1, refused()), node(2, refused())]);
+        assert_eq!(stopped.message, "no node gave an answer that counts within 1000 ms");
+        let expected = "http://127.0.0.1:1/, http://127.0.0.1:2/: not reached: connection refused";
+        assert_eq!(stopped.causes, [expected]);
+        assert_eq!((stopped.code, stopped.hint), (4, Some(NO_NODE)));
+
+        let half = exit(vec![node(1, refused()), node(2, NodeError::NoRootKeys)]);
+        assert_eq!((half.causes.len(), half.hint), (2, None), "{half:?}");
     }
 
     #[test]

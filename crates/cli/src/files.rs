@@ -1,7 +1,9 @@
 //! Files that commands read: genesis, root keys, specs, secret keys; and how a secret key is made.
 
 use std::{
-    fs,
+    fmt::Display,
+    fs::{self, File},
+    io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -20,6 +22,10 @@ use crate::{exit::Exit, output::Output};
 
 /// The bytes of a secret key.
 const KEY_BYTES: usize = 32;
+/// The most bytes of a JSON file: 8 MiB.
+const MAX_JSON_BYTES: usize = 8 << 20;
+/// The most characters that are told of what is wrong with a file, which may repeat what stands in it.
+const MAX_REASON_CHARS: usize = 300;
 
 /// Keys of callers and publishers.
 #[derive(Subcommand)]
@@ -125,11 +131,31 @@ fn key_bytes(text: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
 
 /// Reads a JSON file.
 pub(crate) fn json_file<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Exit> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        Exit::invalid_input(format!("cannot read {what} from {}: {error}", path.display()))
-    })?;
-    serde_json::from_str(&text)
-        .map_err(|error| Exit::invalid_input(format!("{} is no {what}: {error}", path.display())))
+    let text = at_most(path, what, MAX_JSON_BYTES)?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Exit::invalid_input(format!("{} is no {what}: {}", path.display(), brief(&error))))
+}
+
+/// Reads a file of at most so many bytes: of a pipe nobody knows before how many it has.
+pub(crate) fn at_most(path: &Path, what: &str, most: usize) -> Result<Vec<u8>, Exit> {
+    let failed = |error| Exit::invalid_input(format!("cannot read {what} from {}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path).map_err(failed)?.take(bound).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > most {
+        let message = format!("{} has more than {most} bytes, the most of a {what}", path.display());
+        return Err(Exit::invalid_input(message));
+    }
+    Ok(bytes)
+}
+
+/// What is wrong with a file, cut.
+pub(crate) fn brief(error: &dyn Display) -> String {
+    let whole = error.to_string();
+    match whole.char_indices().nth(MAX_REASON_CHARS) {
+        Some((end, _)) => format!("{}…", &whole[..end]),
+        None => whole,
+    }
 }
 
 /// Bytes from the command line: `0x..`, `text:..`, or `@file`.
@@ -175,6 +201,22 @@ mod tests {
         for text in ["", "0x", short, &long, &signed, &wide, &format!("0x0x{}", &bare[2..])] {
             assert!(key_bytes(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn no_more_of_a_file_is_read_than_it_may_have() {
+        let endless = Path::new("/dev/zero");
+        let error = json_file::<serde_json::Value>(endless, "genesis").expect_err("it never ends");
+        assert!(error.message.contains("more than 8388608 bytes"), "{error}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        fs::write(&path, "1234").expect("written");
+        assert_eq!(at_most(&path, "file", 4).expect("as long as it may be"), b"1234");
+        assert!(at_most(&path, "file", 3).is_err());
+
+        fs::write(&path, format!("{:?}", "x".repeat(1_000_000))).expect("written");
+        let error = json_file::<u64>(&path, "number").expect_err("it is a text");
+        assert!(error.message.len() < 600, "{} bytes", error.message.len());
     }
 
     #[test]

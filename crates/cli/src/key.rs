@@ -57,7 +57,8 @@ pub(crate) struct SpecArguments {
     /// The action's config for this key: 0x.., text:.., or @file.
     #[arg(long, value_parser = files::bytes, default_value = "0x")]
     config: Bytes,
-    /// A kind of payload that the key signs: bytes, personal-message, typed-data or raw; once for each kind.
+    /// A kind of payload that the key signs: bytes, personal-message, typed-data or raw; once for each kind. Only a key with raw signs
+    /// transactions.
     #[arg(long = "payload", value_delimiter = ',', default_value = "bytes")]
     payloads: Vec<PayloadKind>,
     /// Who may ask, an account: 0x and 40 hexadecimal digits; anybody by default.
@@ -143,6 +144,8 @@ impl Shown {
             "ethereum_address": self.ethereum,
             "bitcoin_address": self.bitcoin,
             "solana_address": self.solana,
+            "signs_transactions": no_coins(&self.spec).is_none(),
+            "warning": no_coins(&self.spec),
             "spec": self.spec,
         })
     }
@@ -162,12 +165,31 @@ impl Shown {
         if let Some(address) = &self.solana {
             lines.push(("Solana", address.clone()));
         }
+        if let Some(warning) = no_coins(&self.spec) {
+            lines.push(("warning", warning.into()));
+        }
         lines.push((
             "derived",
             "by addition to the root key: no seed phrase gives it, no wallet derives it".into(),
         ));
         lines.extend(committed(&self.spec));
         lines
+    }
+}
+
+/// Why no coins belong at a key's address; none where the key signs transactions, which it does as `raw` alone
+/// (docs/protocol.md, "From an intent to signed bytes").
+fn no_coins(spec: &KeySpec) -> Option<&'static str> {
+    match spec.scheme {
+        Scheme::SchnorrSecp256k1 => Some(
+            "send no coins to this address: Ethereum's transactions are signed with ECDSA, and this key signs with Schnorr, \
+             whatever its payloads, so nothing could move them",
+        ),
+        Scheme::Bip340 | Scheme::Ed25519 if spec.payloads.contains(&PayloadKind::Raw) => None,
+        Scheme::Bip340 | Scheme::Ed25519 => Some(
+            "send no coins to this address: a key without the payload kind raw signs no transactions, so nothing could move them; \
+             with --payload raw it is another key, of another address, that signs them",
+        ),
     }
 }
 
@@ -239,6 +261,29 @@ mod tests {
         let shown = said(&spec);
         let text_of_config = format!("text:{}.. (400 bytes", "é".repeat(CONFIG_SHOWN - "text:".len()));
         assert!(shown.contains(&text_of_config), "{shown}");
+    }
+
+    #[test]
+    fn who_would_send_coins_to_a_key_that_cannot_move_them_is_warned() {
+        let key = PublicKey(format!("0x58{}", "66".repeat(31)).parse().expect("hex"));
+        for (scheme, payloads, warning) in [
+            (Scheme::Bip340, vec![PayloadKind::Bytes, PayloadKind::TypedData], Some("--payload raw")),
+            (Scheme::Ed25519, vec![PayloadKind::Bytes], Some("--payload raw")),
+            (Scheme::SchnorrSecp256k1, vec![PayloadKind::Raw], Some("ECDSA")),
+            (Scheme::Bip340, vec![PayloadKind::Bytes, PayloadKind::Raw], None),
+            (Scheme::Ed25519, vec![PayloadKind::Raw], None),
+        ] {
+            let shown =
+                Shown::new(KeySpec { payloads, ..spec(scheme) }, key.clone(), BitcoinNetwork::Mainnet);
+            let (document, lines) = (shown.document(), facts(&shown.lines(BitcoinNetwork::Mainnet)));
+            assert_eq!(document["signs_transactions"], warning.is_none(), "{document}");
+            assert_eq!(document["warning"].is_string(), warning.is_some(), "{document}");
+            let line = lines.lines().find(|line| line.starts_with("warning"));
+            assert_eq!(line.is_some(), warning.is_some(), "{lines}");
+            if let Some(told) = warning {
+                assert!(line.is_some_and(|line| line.contains(told)), "{lines}");
+            }
+        }
     }
 
     #[test]

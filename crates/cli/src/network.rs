@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     files,
     output::{Output, facts, table},
-    trust::{GENESIS, ROOT_KEYS},
+    trust::{GENESIS, ROOT_KEYS, genesis_file},
 };
 
 /// The mode of a file that everybody may read.
@@ -69,7 +69,7 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
             Ok(())
         }
         Command::Show { genesis, root_keys } => {
-            let genesis: Genesis = files::json_file(&genesis, "genesis")?;
+            let genesis = genesis_file(&genesis)?;
             let root_keys = root_keys.map(|path| files::json_file(&path, "file of root keys")).transpose()?;
             show(&genesis, root_keys, output)
         }

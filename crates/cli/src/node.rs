@@ -4,9 +4,14 @@ use std::{env, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_action::Compiler;
-use countersign_node::{NodeConfig, NodeError, PassphraseConfig, boots, init, logging};
+use countersign_node::{
+    NodeConfig, NodeError, PassphraseConfig,
+    boots::{self, ReadmitError},
+    init, logging,
+};
+use countersign_store::OpenError;
 use countersign_types::{Genesis, NodePublicKey, RootKeys, api::NetworkInfo};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +23,8 @@ use crate::{
     sign::{NodeArguments, runtime},
 };
 
+/// Passphrases with fewer characters are warned of where they are set.
+const ADVISED_CHARACTERS: usize = 12;
 /// The hidden command that compiles a component in a process of its own.
 pub(crate) const COMPILE: &str = "compile-component";
 
@@ -34,7 +41,9 @@ pub(crate) enum Command {
     },
     /// Make the node a member of a network: its database, and a copy of the genesis.
     #[command(
-        after_help = "Example:\n  countersign node join node1 --genesis genesis.json --passphrase-file passphrase"
+        after_help = "The database is new and empty: a node whose data is lost gets its key shares back with `countersign node \
+                      restore`, and not so.\n\n\
+                      Example:\n  countersign node join node1 --genesis genesis.json --passphrase-file passphrase"
     )]
     Join {
         /// The node's folder.
@@ -109,8 +118,10 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
     match command {
         Command::Init { folder, secret } => {
             let kdf = secret.kdf(output)?;
-            let key = init::init(&folder, &secret.passphrase()?, secret.passphrase_file.as_deref(), kdf)
+            let passphrase = secret.passphrase()?;
+            let key = init::init(&folder, &passphrase, secret.passphrase_file.as_deref(), kdf)
                 .map_err(Exit::invalid)?;
+            warn_of_short(&passphrase, "the sealed identity and the database", output);
             shown(&key, output, || {
                 let from = secret.passphrase_file.as_ref();
                 let from =
@@ -126,7 +137,17 @@ pub(crate) fn run(command: Command, output: &mut Output) -> Result<(), Exit> {
         }
         Command::Join { folder, genesis, secret } => {
             let kdf = secret.kdf(output)?;
+            let trace = init::trace_of_use(&folder);
             let network = init::join(&folder, &genesis, &secret.passphrase()?, kdf).map_err(Exit::invalid)?;
+            if let Some(trace) = trace {
+                output.say(format!(
+                    "WARNING: {} was there before, so this node may have been in its network already. If it has lost its data, do not run it \
+                     so: the database is new, without its key shares, and it cannot sign with the keys that the network has. Move the \
+                     database away and run `countersign node restore` with the node's backup. Without a backup its shares are lost for good; \
+                     the others then talk to it only once each of their operators has run `countersign node readmit`",
+                    trace.display()
+                ));
+            }
             output.result(&json!({ "network": network }), || {
                 let facts = facts(&[("network", network.to_string())]);
                 let folder = folder.display();
@@ -181,6 +202,9 @@ fn serve(config: &std::path::Path, output: &mut Output) -> Result<(), Exit> {
 }
 
 fn node_exit(error: NodeError) -> Exit {
+    if matches!(error, NodeError::Open(OpenError::InUse { .. })) {
+        return Exit::unavailable(error);
+    }
     let own_fault = matches!(
         error,
         NodeError::Driver(_) | NodeError::Task(_) | NodeError::Store(_) | NodeError::Metrics(_)
@@ -190,12 +214,34 @@ fn node_exit(error: NodeError) -> Exit {
 
 fn readmit(member: &NodePublicKey, config: &std::path::Path, output: &mut Output) -> Result<(), Exit> {
     let config = NodeConfig::load(config).map_err(Exit::invalid)?;
-    let known = runtime()?.block_on(boots::readmit(&config, member)).map_err(Exit::invalid)?;
+    let known = runtime()?.block_on(boots::readmit(&config, member)).map_err(readmit_exit)?;
     output.result(&json!({ "member": member, "known_generation": known }), || match known {
         Some(generation) => {
             format!("readmitted: boot {generation} of it is forgotten, its next one is accepted")
         }
         None => "no boot of this member was known: its next one is accepted anyhow".into(),
+    })
+}
+
+fn readmit_exit(error: ReadmitError) -> Exit {
+    let runs = matches!(error, ReadmitError::Running { .. });
+    if runs { Exit::unavailable(error) } else { Exit::invalid(error) }
+}
+
+/// Warns where a passphrase is set that is soon guessed.
+pub(crate) fn warn_of_short(passphrase: &SecretString, sealed: &str, output: &Output) {
+    if let Some(warning) = short(passphrase, sealed) {
+        output.say(warning);
+    }
+}
+
+fn short(passphrase: &SecretString, sealed: &str) -> Option<String> {
+    let got = passphrase.expose_secret().chars().count();
+    (got < ADVISED_CHARACTERS).then(|| {
+        format!(
+            "WARNING: the passphrase has fewer than {ADVISED_CHARACTERS} characters: whoever gets hold of {sealed} can try all of them. \
+             Use a random one, as `openssl rand -hex 24` prints"
+        )
     })
 }
 
@@ -255,4 +301,33 @@ fn text(info: &NetworkInfo) -> String {
         })
         .collect();
     format!("{}\n{}", facts(&lines), table(&["#", "PeerId", "address", "state"], rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_in_use_ends_in_one_way_whatever_wanted_it() {
+        let in_use = || OpenError::InUse { path: PathBuf::from("node1/data/db") };
+        let readmitted = readmit_exit(ReadmitError::from(NodeError::Open(in_use())));
+        let run = node_exit(NodeError::Open(in_use()));
+        for exit in [readmitted, run] {
+            assert_eq!((exit.code, exit.kind), (4, "unavailable"), "{exit:?}");
+            assert!(exit.causes.iter().any(|cause| cause.contains("stop it first")), "{exit:?}");
+        }
+        assert_eq!(node_exit(NodeError::Open(OpenError::Passphrase)).code, 8);
+        assert_eq!(readmit_exit(ReadmitError::Node(NodeError::Open(OpenError::Passphrase))).code, 8);
+    }
+
+    #[test]
+    fn a_short_passphrase_is_warned_of_and_not_shown() {
+        let warning = |text: &str| short(&SecretString::from(text), "the file");
+        for text in ["a", "abc", "elevenchars", "\u{e4}\u{f6}\u{fc}\u{df}\u{e4}\u{f6}\u{fc}"] {
+            let told = warning(text).expect("too short");
+            assert!(told.contains("12 characters") && told.contains("the file"), "{told}");
+        }
+        assert!(!warning("xyzzy").expect("too short").contains("xyzzy"));
+        assert_eq!(warning("twelve chars"), None);
+    }
 }

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use crate::{
     exit::Exit,
     files,
+    node::warn_of_short,
     output::{Output, facts},
     sign::runtime,
 };
@@ -122,6 +123,7 @@ pub(crate) fn take(arguments: &BackupArguments, output: &mut Output) -> Result<(
     let elsewhere = backup::outside(config, &NodeConfig::load(config).map_err(Exit::invalid)?);
     let sealed = seal(&taken, &lock).map_err(ends::not_sealed)?;
     if let Lock::Passphrase(passphrase) = lock {
+        warn_of_short(&passphrase, "the backup", output);
         // it counts once it has been opened
         open(&sealed, &Key::Passphrase(passphrase)).map_err(Exit::unexpected)?;
     }
@@ -239,7 +241,10 @@ fn passphrase(file: Option<&Path>) -> Result<SecretString, Exit> {
 
 /// Says which file does not open; where nobody can tell a wrong key from damage, with what tells copies apart.
 fn unopened(file: &Path, sealed: &[u8], error: OpenError) -> Exit {
-    let compare = matches!(error, OpenError::Passphrase | OpenError::Identity);
+    let compare = matches!(
+        error,
+        OpenError::Passphrase | OpenError::Identity | OpenError::NeedsIdentity | OpenError::NeedsPassphrase
+    );
     let mut exit = Exit::invalid(error);
     exit.message = format!("{}: {}", file.display(), exit.message);
     if compare {
@@ -283,12 +288,21 @@ fn told(backup: &Backup) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("node", backup.node().to_string()),
         ("network", backup.network().to_string()),
-        ("taken", format!("{} (start {} of the node)", ago(backup.taken_at_ms), backup.generation())),
+        ("taken", taken(backup)),
     ];
     for root in backup.root_keys.roots() {
         lines.push(("root key", format!("{} {}", root.scheme, root.public_key)));
     }
     lines
+}
+
+/// When it was taken, and after how much: by the number peers tell a restored node from the one that ran last.
+fn taken(backup: &Backup) -> String {
+    format!(
+        "{} (the database was opened {} times by then: starts, backups and restores count alike)",
+        ago(backup.taken_at_ms),
+        backup.generation()
+    )
 }
 
 fn next(config: &Path, backup: &Backup, restored: &Restored) -> String {

@@ -69,6 +69,7 @@ impl Output {
                 "nodes": failure.map(|failure| &failure.nodes),
                 "disagreement": failure.and_then(|failure| failure.disagreement.as_ref()),
                 "evidence": exit.evidence,
+                "hint": exit.hint,
             }});
             print(&terminal::json(&format!("{document:#}")));
         }
@@ -82,6 +83,9 @@ impl Output {
         let disagreement = exit.failure.as_ref().and_then(|failure| failure.disagreement.as_ref());
         for line in disagreement.iter().flat_map(|disagreement| explained(disagreement)) {
             self.say(line);
+        }
+        if let Some(hint) = exit.hint {
+            self.say(hint);
         }
         ExitCode::from(exit.code)
     }

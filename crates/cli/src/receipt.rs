@@ -1,7 +1,6 @@
 //! `countersign receipt`: why a signature exists, checked here.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,9 +8,13 @@ use std::{
 use clap::{Args, Subcommand};
 use countersign_action::{Compilation, Config, Engine, Host, Script};
 use countersign_client::{Client, ClientConfig, RequestSigner, Url};
-use countersign_receipt::{Attested, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError};
+use countersign_receipt::{Attested, CheckError, Explanation, MAX_RECEIPT_BYTES, Receipt, ReplayError};
 use countersign_store::file::PRIVATE;
-use countersign_types::{Bytes, Genesis, RequestDigest, terminal};
+use countersign_types::{
+    Bytes, Genesis, RequestDigest,
+    action::{MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES},
+    terminal,
+};
 use serde_json::json;
 
 use crate::{
@@ -120,24 +123,80 @@ pub(crate) fn write(path: &Path, receipt: &Receipt) -> Result<(), Exit> {
 fn verify(arguments: &VerifyArguments, output: &mut Output) -> Result<(), Exit> {
     let receipt = read(&arguments.file)?;
     let trust = arguments.network.trust()?;
-    let attested = trust.attested(&receipt).map_err(Exit::not_verified)?;
-    let holds = trust.complete(&receipt, attested.clone());
-    // of what no member signed nothing is run: it is anybody's program
-    let replayed = if arguments.action.no_replay || attested.votes.is_empty() {
-        Ok(false)
+    let (attested, broken) = trust.attested_in_part(&receipt).map_err(Exit::not_verified)?;
+    let holds = match broken {
+        None => trust.complete(&receipt, attested.clone()),
+        Some(error) => Err(error),
+    };
+    let replayed = if attested.votes.is_empty() {
+        // of what no member signed nothing is run: it is anybody's program
+        Replayed::NoVotes
+    } else if arguments.action.no_replay {
+        Replayed::LeftOut
     } else {
         run_again(&arguments.action, arguments.network.genesis()?, &receipt, &attested, output)
     };
-    let (checked, replayed) = match (holds, replayed) {
-        (Ok(checked), Ok(replayed)) => (checked, replayed),
-        // who lied says more than that something is missing
-        (_, Err(exit)) if exit.evidence.is_some() => return Err(exit),
-        (Err(error), _) => return Err(Exit::not_verified(error)),
-        (Ok(_), Err(exit)) => return Err(exit),
+    let checked = match holds {
+        Ok(checked) => checked,
+        Err(error) => return Err(does_not_hold(error, replayed)),
+    };
+    let replayed = match replayed {
+        Replayed::Holds => true,
+        Replayed::LeftOut | Replayed::NoVotes => false,
+        Replayed::Shows(exit) => return Err(exit),
+        Replayed::NotRun(exit) => {
+            let message = format!("everything but the replay holds; {}", exit.message);
+            return Err(Exit { message, ..exit });
+        }
     };
     let explanation = trust.explain(&receipt, &checked);
     let value = json!({ "verified": true, "replayed": replayed, "receipt": explanation });
     output.result(&value, || words(&explanation, replayed))
+}
+
+/// What came of running the action again.
+enum Replayed {
+    /// It gives what the receipt says and all voted for.
+    Holds,
+    /// It shows who lied, or that the receipt was changed.
+    Shows(Exit),
+    /// It could not be run, which says nothing about the receipt.
+    NotRun(Exit),
+    /// It was not to be run.
+    LeftOut,
+    /// There is nothing to hold it against.
+    NoVotes,
+}
+
+/// How a receipt ends that does not hold. What the replay shows says more than what is missing.
+fn does_not_hold(error: CheckError, replayed: Replayed) -> Exit {
+    let is_of_votes = matches!(error, CheckError::Vote { .. } | CheckError::Signers { .. });
+    // the replay tells who is to blame for it
+    let is_of_verdict = matches!(
+        error,
+        CheckError::Dissent { .. }
+            | CheckError::Verdict(_)
+            | CheckError::Refused { .. }
+            | CheckError::Payloads { .. }
+    );
+    let told = Exit::not_verified(error);
+    let undecided = |why: &str| {
+        format!("{}; who is to blame is undecided, as the action was not run again: {why}", told.message)
+    };
+    match replayed {
+        Replayed::Shows(shown) if is_of_votes => {
+            Exit { message: format!("{}; beside that, {}", shown.message, told.message), ..shown }
+        }
+        Replayed::Shows(shown) => shown,
+        Replayed::NotRun(obstacle) if is_of_verdict => {
+            Exit { message: undecided(&obstacle.message), causes: obstacle.causes, ..told }
+        }
+        Replayed::LeftOut if is_of_verdict => {
+            let why = "leave --no-replay out, and give the action with --component or --script, or name a --node that stores it";
+            Exit { message: undecided(why), ..told }
+        }
+        Replayed::Holds | Replayed::NotRun(_) | Replayed::LeftOut | Replayed::NoVotes => told,
+    }
 }
 
 fn run_again(
@@ -146,23 +205,21 @@ fn run_again(
     receipt: &Receipt,
     attested: &Attested,
     output: &Output,
-) -> Result<bool, Exit> {
-    let (component, script) = action.content(receipt, genesis, output)?;
-    runtime()?.block_on(replay(receipt, attested, &component, script))?;
-    Ok(true)
+) -> Replayed {
+    let run = || {
+        let (component, script) = action.content(receipt, genesis, output)?;
+        runtime()?.block_on(replay(receipt, attested, &component, script))
+    };
+    run().unwrap_or_else(Replayed::NotRun)
 }
 
 fn read(path: &Path) -> Result<Receipt, Exit> {
-    let unreadable = |error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
-    let length = fs::metadata(path).map_err(unreadable)?.len();
-    if length > MAX_RECEIPT_BYTES as u64 {
-        let message = format!("{} has {length} bytes, a receipt at most {MAX_RECEIPT_BYTES}", path.display());
-        return Err(Exit::invalid_input(message));
-    }
-    Receipt::from_json(&fs::read(path).map_err(unreadable)?).map_err(|error| {
+    let json = files::at_most(path, "receipt", MAX_RECEIPT_BYTES)?;
+    Receipt::from_json(&json).map_err(|error| {
         let exit = Exit::invalid(error);
         let message = format!("{} cannot be read as a receipt: {}", path.display(), exit.message);
-        Exit { message, ..exit }
+        let causes = exit.causes.iter().map(|cause| files::brief(cause)).collect();
+        Exit { message, causes, ..exit }
     })
 }
 
@@ -175,25 +232,27 @@ impl ActionArguments {
         output: &Output,
     ) -> Result<(Bytes, Option<String>), Exit> {
         let manifest = &receipt.manifest;
-        let unreadable =
-            |path: &PathBuf, error| Exit::invalid_input(format!("cannot read {}: {error}", path.display()));
         let built_in = countersign_runners::by_digest(manifest.component);
         let built_in = built_in.map(|runner| Bytes::from_static(runner.component));
         match (&self.component, &self.script) {
             (Some(path), _) if !manifest.is_script() => {
-                let component = fs::read(path).map_err(|error| unreadable(path, error))?;
+                let component = files::at_most(path, "component", MAX_COMPONENT_BYTES)?;
                 manifest.check_component(&component).map_err(Exit::invalid)?;
                 Ok((component.into(), None))
             }
             (_, Some(path)) if manifest.is_script() => {
-                let script = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+                let script = files::at_most(path, "script", MAX_SCRIPT_BYTES)?;
+                let no_text = |error| Exit::invalid_input(format!("{} is no text: {error}", path.display()));
+                let script = String::from_utf8(script).map_err(no_text)?;
                 manifest.check_script(Some(&script)).map_err(Exit::invalid)?;
                 Ok((built_in.ok_or_else(|| not_at_hand(receipt))?, Some(script)))
             }
             (None, None) if !self.nodes.is_empty() => {
                 fetch(self.nodes.clone(), receipt, genesis, built_in, output)
+                    .map_err(|exit| not_fetched(receipt, exit))
             }
-            (Some(_) | None, Some(_) | None) => Err(not_at_hand(receipt)),
+            (None, None) => Err(not_at_hand(receipt)),
+            (Some(_), Some(_) | None) | (None, Some(_)) => Err(of_the_other_sort(receipt)),
         }
     }
 }
@@ -218,13 +277,36 @@ fn fetch(
     })
 }
 
+/// How the command takes the receipt's action from disk, and how it does not.
+fn options(receipt: &Receipt) -> (&'static str, &'static str) {
+    if receipt.manifest.is_script() { ("--script", "--component") } else { ("--component", "--script") }
+}
+
+fn named(receipt: &Receipt) -> String {
+    format!("the action {} ({})", receipt.manifest.name, receipt.manifest.action_id())
+}
+
 fn not_at_hand(receipt: &Receipt) -> Exit {
-    let what = if receipt.manifest.is_script() { "--script" } else { "--component" };
+    let ((option, _), action) = (options(receipt), named(receipt));
     Exit::not_found(format!(
-        "everything but the replay holds; the action {} ({}) is not at hand: give it with {what}, name a --node that stores it, \
-         or leave it out with --no-replay",
-        receipt.manifest.name,
-        receipt.manifest.action_id(),
+        "{action} is not at hand: give it with {option}, name a --node that stores it, or leave it out with --no-replay"
+    ))
+}
+
+fn not_fetched(receipt: &Receipt, exit: Exit) -> Exit {
+    let ((option, _), action) = (options(receipt), named(receipt));
+    let message = format!(
+        "{action} could not be fetched: {}; give it with {option}, name another --node that stores it, or leave it out with \
+         --no-replay",
+        exit.message
+    );
+    Exit { message, ..exit }
+}
+
+fn of_the_other_sort(receipt: &Receipt) -> Exit {
+    let ((option, other), action) = (options(receipt), named(receipt));
+    Exit::invalid_input(format!(
+        "{action} is not what {other} takes: give it with {option}, or leave {other} out, and it is fetched from a --node"
     ))
 }
 
@@ -235,7 +317,7 @@ async fn replay(
     attested: &Attested,
     component: &[u8],
     script: Option<String>,
-) -> Result<(), Exit> {
+) -> Result<Replayed, Exit> {
     let config = Config::default();
     let engine = Engine::new(&config).map_err(Exit::unexpected)?;
     let compilation = Compilation::Child(compiler(&config)?);
@@ -244,18 +326,15 @@ async fn replay(
     let script = script.map(Script::new).transpose().map_err(Exit::invalid)?;
     let script = host.compile_script(&action, script.as_ref()).await.map_err(Exit::invalid)?;
     match attested.replay(receipt, &host, &action, script.as_ref()).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Replayed::Holds),
         // nothing is said about the receipt
-        Err(error @ ReplayError::Engine { .. }) => Err(other_engine(receipt, &error)),
+        Err(error @ ReplayError::Engine { .. }) => Err(Exit::invalid_input(format!("{error} (--no-replay)"))),
         Err(error @ ReplayError::NotRun(_)) => Err(Exit::unexpected(error)),
-        Err(ReplayError::Evidence(evidence)) => Err(Exit::evidence(evidence)),
-        Err(error @ (ReplayError::Changed { .. } | ReplayError::NoVotes)) => Err(Exit::not_verified(error)),
+        Err(ReplayError::Evidence(evidence)) => Ok(Replayed::Shows(Exit::evidence(evidence))),
+        Err(error @ (ReplayError::Changed { .. } | ReplayError::NoVotes)) => {
+            Ok(Replayed::Shows(Exit::not_verified(error)))
+        }
     }
-}
-
-fn other_engine(receipt: &Receipt, error: &ReplayError) -> Exit {
-    let made = if receipt.is_complete() { "everything but the replay was checked; " } else { "" };
-    Exit::invalid_input(format!("{made}{error} (--no-replay)"))
 }
 
 fn words(said: &Explanation, replayed: bool) -> String {
@@ -322,7 +401,19 @@ pub(crate) fn text(bytes: &Bytes) -> String {
 
 #[cfg(test)]
 mod tests {
+    use countersign_fuzzing::receipts::Case;
+    use countersign_types::Scheme;
+
     use super::*;
+
+    #[test]
+    fn who_cannot_reach_a_node_is_told_how_to_go_on() {
+        let receipt = Case::honest(Scheme::Ed25519).receipt;
+        let exit = not_fetched(&receipt, Exit::not_found("no node answers"));
+        for part in ["price-and-balance", "no node answers", "--component", "--node", "--no-replay"] {
+            assert!(exit.message.contains(part), "{exit}");
+        }
+    }
 
     #[test]
     fn bytes_and_the_text_of_their_digits_are_told_apart() {

@@ -21,7 +21,7 @@ use crate::{
     key::SpecArguments,
     output::{Output, facts, table},
     receipt,
-    trust::GENESIS,
+    trust::{GENESIS, genesis_file},
     waiting::Waiting,
 };
 
@@ -72,7 +72,7 @@ impl NodeArguments {
     }
 
     pub(crate) fn genesis(&self) -> Result<Genesis, Exit> {
-        files::json_file(&self.genesis, "genesis")
+        genesis_file(&self.genesis)
     }
 
     pub(crate) fn client(&self) -> Result<Client, Exit> {

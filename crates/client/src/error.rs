@@ -1,6 +1,6 @@
 //! Why a client has no answer, and what each node did.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use countersign_receipt::CheckError;
 use countersign_types::{
@@ -66,13 +66,35 @@ pub enum ClientError {
         passed_over: Vec<NodeFailure>,
     },
     /// No node gave an answer that counts.
-    #[error("no node gave an answer that counts within {} ms: {}", whole_ms(*waited), list(nodes))]
+    #[error("{}: {}", none_counts(*waited), alike(nodes).join("; "))]
     NoAnswer {
         /// How long the client tried.
         waited: Duration,
         /// The last that was heard of each node.
         nodes: Vec<NodeFailure>,
     },
+}
+
+impl ClientError {
+    /// The error on several lines, for a terminal: after the first, what nodes did, once for those that did the same.
+    pub fn in_lines(&self) -> Vec<String> {
+        match self {
+            Self::NoAnswer { waited, nodes } => {
+                std::iter::once(none_counts(*waited)).chain(alike(nodes)).collect()
+            }
+            Self::Genesis(_)
+            | Self::NoNodes
+            | Self::UnknownNode { .. }
+            | Self::NotAMember { .. }
+            | Self::Http(_)
+            | Self::Network { .. }
+            | Self::Request(_)
+            | Self::Publication(_)
+            | Self::Trust(_)
+            | Self::Signer(_)
+            | Self::Failed { .. } => vec![self.to_string()],
+        }
+    }
 }
 
 /// What one node did instead of answering.
@@ -91,7 +113,7 @@ pub enum NodeError {
     /// It was not reached, or the connection broke.
     #[error("not reached: {reason}")]
     Unreachable {
-        /// The whole chain of causes.
+        /// The innermost cause.
         reason: String,
     },
     /// It did not answer in time.
@@ -221,13 +243,46 @@ fn whole_ms(time: Duration) -> u128 {
     time.as_nanos().div_ceil(1_000_000).max(1)
 }
 
-fn list(nodes: &[NodeFailure]) -> impl fmt::Display {
-    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn none_counts(waited: Duration) -> String {
+    format!("no node gave an answer that counts within {} ms", whole_ms(waited))
+}
+
+/// What nodes did, each thing once, with all of whom it is true before it.
+fn alike(nodes: &[NodeFailure]) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for NodeFailure { node, error } in nodes {
+        let did = error.to_string();
+        match groups.iter_mut().find(|(known, _)| *known == did) {
+            Some((_, who)) => who.push(node.as_str()),
+            None => groups.push((did, vec![node.as_str()])),
+        }
+    }
+    groups.into_iter().map(|(did, who)| format!("{}: {did}", who.join(", "))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_several_nodes_did_alike_is_told_once() {
+        let refused = || NodeError::Unreachable { reason: "connection refused".into() };
+        let failure = |port: u16, error| {
+            let node = format!("http://127.0.0.1:{port}/").parse().expect("an address");
+            NodeFailure { node, error }
+        };
+        let nodes = vec![failure(1, refused()), failure(2, NodeError::NoRootKeys), failure(3, refused())];
+        let error = ClientError::NoAnswer { waited: Duration::from_secs(1), nodes };
+        let lines = error.in_lines();
+        let expected = [
+            "no node gave an answer that counts within 1000 ms",
+            "http://127.0.0.1:1/, http://127.0.0.1:3/: not reached: connection refused",
+            "http://127.0.0.1:2/: it has no root keys yet",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(error.to_string(), format!("{}: {}; {}", lines[0], lines[1], lines[2]));
+        assert_eq!(ClientError::NoNodes.in_lines(), [ClientError::NoNodes.to_string()]);
+    }
 
     #[test]
     fn a_short_time_is_not_told_as_none() {

@@ -10,6 +10,44 @@
 //! to ask and when (`course.rs`, `standings.rs`) is decided without clock or socket.
 //!
 //! What needs no node asks none: [`DerivedKey`] gives a key and its addresses from genesis, root keys and spec.
+//!
+//! A program depends on two crates: this one, and `countersign-types` for specs, requests and what else is said (with
+//! `countersign-receipt`, where it checks receipts). The workspace's `examples` are whole programs; this one asks for a signature:
+//!
+//! ```no_run
+//! use std::{fs, time::Duration};
+//!
+//! use countersign_client::{Client, ClientConfig, LocalSigner, RequestSigner, Url, sign_request};
+//! use countersign_types::{
+//!     ActionId, Address, B256, Bytes, Caller, CallerKind, Genesis, KeyOptions, KeySpec, PayloadKind, Policy, Scheme,
+//! };
+//!
+//! # async fn ask(now_ms: u64, action: ActionId, caller: LocalSigner) -> Result<(), Box<dyn std::error::Error>> {
+//! let genesis: Genesis = serde_json::from_str(&fs::read_to_string("genesis.json")?)?;
+//! let nodes = vec![Url::parse("http://127.0.0.1:8470")?, Url::parse("http://127.0.0.1:8471")?];
+//! let client = Client::new(ClientConfig { nodes, genesis, timeout: Duration::from_secs(30) })?;
+//!
+//! // which key: its action, with settings, decides what it signs
+//! let key = KeySpec {
+//!     scheme: Scheme::SchnorrSecp256k1,
+//!     policy: Policy { action, config: Bytes::from_static(br#"{"not_before":1700000000}"#) },
+//!     payloads: vec![PayloadKind::Bytes],
+//!     options: KeyOptions::default(),
+//!     owner: Address::ZERO,
+//!     salt: B256::ZERO,
+//! };
+//! let callers = vec![Caller { kind: CallerKind::Eip191, id: caller.address() }];
+//! let params = Bytes::from_static(br#"{"messages":["0x68656c6c6f"]}"#);
+//! let mut request = client.build_request(key, params, callers, now_ms, 60_000);
+//! request.coordinators = client.coordinators().await?;
+//!
+//! let signed = client.sign(sign_request(request, &[&caller])?).await?;
+//! for signed in &signed.answer.signatures {
+//!     println!("{} signs {}", signed.signature.0, signed.message);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(countersign_toy_curves)]
 compile_error!("a client with toy curves protects nothing: they are for the simulator");

@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use countersign_types::{Bytes, Failure, FailureKind, api::Problem};
 use reqwest::{Method, Response, Url, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::NodeError;
 
@@ -102,8 +102,18 @@ fn seconds(headers: &header::HeaderMap) -> Option<Duration> {
 
 /// Parses a success's body.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, NodeError> {
-    serde_json::from_slice(body)
-        .map_err(|error| NodeError::Unexpected { status: 200, reason: error.to_string() })
+    serde_json::from_slice(body).map_err(|error| unexpected(200, body, &error))
+}
+
+/// A body that is none of this interface's. One that is no JSON at all is no node's.
+fn unexpected(status: u16, body: &[u8], error: &serde_json::Error) -> NodeError {
+    let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    let reason = match status {
+        _ if is_json => error.to_string(),
+        500.. => "what answers is no node, a proxy before it perhaps".into(),
+        _ => "this is no node's interface".into(),
+    };
+    NodeError::Unexpected { status, reason }
 }
 
 async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, NodeError> {
@@ -118,8 +128,7 @@ async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, NodeError>
 }
 
 fn problem(status: u16, body: &[u8]) -> Result<Failure, NodeError> {
-    let problem: Problem = serde_json::from_slice(body)
-        .map_err(|error| NodeError::Unexpected { status, reason: error.to_string() })?;
+    let problem: Problem = serde_json::from_slice(body).map_err(|error| unexpected(status, body, &error))?;
     let kind = problem.kind.clone();
     problem
         .into_failure()
@@ -127,10 +136,59 @@ fn problem(status: u16, body: &[u8]) -> Result<Failure, NodeError> {
 }
 
 fn unreachable(error: reqwest::Error) -> NodeError {
-    let (mut reason, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        reason.push_str(&format!(": {error}"));
-        cause = error.source();
+    let mut innermost: &(dyn Error + 'static) = &error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
     }
-    NodeError::Unreachable { reason }
+    NodeError::Unreachable { reason: in_words(&innermost.to_string()) }
+}
+
+/// A cause as people read it: without the system's number, in lower case; and what TLS says of a peer that does not speak it.
+fn in_words(cause: &str) -> String {
+    // rustls' word for bytes that begin no record
+    if cause.contains("InvalidContentType") {
+        return "it does not speak TLS: http:// perhaps".into();
+    }
+    let cause = cause.split(" (os error ").next().unwrap_or(cause);
+    match cause.strip_prefix(|first: char| first.is_ascii_uppercase()) {
+        Some(rest) if rest.starts_with(|second: char| second.is_ascii_lowercase()) => {
+            format!("{}{rest}", cause[..1].to_ascii_lowercase())
+        }
+        Some(_) | None => cause.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_in_words() {
+        for (cause, told) in [
+            ("Connection refused (os error 111)", "connection refused"),
+            ("received corrupt message of type InvalidContentType", "it does not speak TLS: http:// perhaps"),
+            ("TLS is needed", "TLS is needed"),
+            ("connection closed before message completed", "connection closed before message completed"),
+            ("", ""),
+        ] {
+            assert_eq!(in_words(cause), told);
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_no_nodes() {
+        let reason = |status, body: &[u8]| {
+            let Err(NodeError::Unexpected { reason, .. }) = problem(status, body) else {
+                panic!("{status}: {body:?} is a problem")
+            };
+            reason
+        };
+        for body in [&b""[..], b"<html>", b"Not Found"] {
+            assert_eq!(reason(404, body), "this is no node's interface");
+            assert!(reason(502, body).contains("a proxy"), "{body:?}");
+            let success = parse::<Problem>(body).expect_err("no JSON").to_string();
+            assert!(success.ends_with("this is no node's interface"), "{success}");
+        }
+        assert!(reason(404, b"{}").contains("missing field"), "{}", reason(404, b"{}"));
+    }
 }

@@ -125,8 +125,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the host answered, with something that cannot be used: to ask again does not help until it answers
-    /// something else.
+    /// Whether the host answered, with something that cannot be used, or the name servers did, that nobody has its
+    /// name: to ask again does not help until they answer something else.
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Redirects { .. }
@@ -135,8 +135,14 @@ impl Fault {
             | Self::TooLarge { .. }
             | Self::Encoding { .. }
             | Self::Decompression { .. } => true,
+            Self::Resolve { problem, .. } => match problem {
+                ResolveProblem::NoSuchName => true,
+                ResolveProblem::NoAddress
+                | ResolveProblem::Silence
+                | ResolveProblem::NoAnswer
+                | ResolveProblem::NoName => false,
+            },
             Self::Url { .. }
-            | Self::Resolve { .. }
             | Self::NotPublic { .. }
             | Self::Connect { .. }
             | Self::Tls { .. }

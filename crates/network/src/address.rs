@@ -1,6 +1,9 @@
 //! Addresses that this crate listens on and dials: an IP address with QUIC or TCP.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
@@ -9,6 +12,15 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 pub(crate) enum Carrier {
     Quic,
     Tcp,
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quic => "QUIC",
+            Self::Tcp => "TCP",
+        })
+    }
 }
 
 /// An address, parsed.

@@ -20,7 +20,9 @@ pub struct Config {
     /// Where to listen. Default: QUIC and TCP on loopback at [`DEFAULT_PORT`]. Port 0 takes a free one.
     pub listen: Vec<Multiaddr>,
     /// The other members' addresses, by public key or PeerId. QUIC addresses are dialled first. Of two members one is
-    /// enough to know the other's address; where both do, a lost connection is back sooner. This node's own entry is
+    /// enough to know the other's address; where both do, a lost connection is back sooner. A member without an address
+    /// here, or that connects from another one, shares the places of strangers until it has connected once since this
+    /// node's start: whoever floods the node from many addresses can keep it out until then. This node's own entry is
     /// ignored.
     #[serde(with = "by_member")]
     pub peers: BTreeMap<NodePublicKey, Vec<Multiaddr>>,

@@ -2,7 +2,10 @@
 
 use std::error::Error;
 
-use libp2p::{Multiaddr, swarm::DialError};
+use libp2p::{
+    Multiaddr,
+    swarm::{ConnectionId, DialError},
+};
 
 /// The addresses of a member, and how far dialling them has come.
 ///
@@ -12,13 +15,26 @@ use libp2p::{Multiaddr, swarm::DialError};
 pub(crate) struct Addresses {
     addresses: Vec<Multiaddr>,
     next: usize,
+    /// The dial of the next one, once it is under way.
+    dial: Option<ConnectionId>,
     failures: Vec<String>,
+}
+
+/// What the failure of a dial means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// Another address is next.
+    One,
+    /// All have failed, for these reasons; the first is next again.
+    All(String),
+    /// It began before a restart, and says nothing of the address that is next.
+    Earlier,
 }
 
 impl Addresses {
     /// To be tried in this order.
     pub(crate) fn new(addresses: Vec<Multiaddr>) -> Self {
-        Self { addresses, next: 0, failures: Vec::new() }
+        Self { addresses, next: 0, dial: None, failures: Vec::new() }
     }
 
     /// The one to dial now; none where none is known.
@@ -26,21 +42,31 @@ impl Addresses {
         self.addresses.get(self.next)
     }
 
-    /// Notes that the dial of this one failed. Once all have, says why, and the first is next again.
-    pub(crate) fn failed(&mut self, reason: String) -> Option<String> {
+    /// Notes that the one to dial now is dialled.
+    pub(crate) fn dialled(&mut self, dial: ConnectionId) {
+        self.dial = Some(dial);
+    }
+
+    /// Notes that a dial failed.
+    pub(crate) fn failed(&mut self, dial: ConnectionId, reason: String) -> Failed {
+        if self.dial != Some(dial) {
+            return Failed::Earlier;
+        }
+        self.dial = None;
         self.failures.push(reason);
         self.next += 1;
         if self.next < self.addresses.len() {
-            return None;
+            return Failed::One;
         }
         let reasons = self.failures.join("; ");
         self.restart();
-        Some(format!("dialling failed: {reasons}"))
+        Failed::All(format!("dialling failed: {reasons}"))
     }
 
-    /// The first is next.
+    /// The first is next. A dial that is under way counts for none of them.
     pub(crate) fn restart(&mut self) {
         self.next = 0;
+        self.dial = None;
         self.failures.clear();
     }
 }
@@ -79,26 +105,52 @@ pub(crate) fn describe(error: &DialError) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_address_is_tried_before_any_is_tried_again() {
+    /// Two addresses, of which the first is next.
+    fn two() -> ([Multiaddr; 2], Addresses) {
         let known =
             ["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.2/tcp/2"].map(|text| text.parse().expect("an address"));
-        let mut addresses = Addresses::new(known.to_vec());
+        let addresses = Addresses::new(known.to_vec());
+        (known, addresses)
+    }
+
+    /// The next address is dialled, in vain.
+    fn fails(addresses: &mut Addresses, reason: &str) -> Failed {
+        let dial = ConnectionId::new_unchecked(0);
+        addresses.dialled(dial);
+        addresses.failed(dial, reason.into())
+    }
+
+    #[test]
+    fn each_address_is_tried_before_any_is_tried_again() {
+        let (known, mut addresses) = two();
         for _ in 0..2 {
             assert_eq!(addresses.next(), Some(&known[0]));
-            assert_eq!(addresses.failed("one: refused".into()), None);
+            assert_eq!(fails(&mut addresses, "one: refused"), Failed::One);
             assert_eq!(addresses.next(), Some(&known[1]));
-            let said = addresses.failed("two: no answer".into());
-            assert_eq!(said.as_deref(), Some("dialling failed: one: refused; two: no answer"));
+            let said = "dialling failed: one: refused; two: no answer".to_owned();
+            assert_eq!(fails(&mut addresses, "two: no answer"), Failed::All(said));
         }
-        assert_eq!(addresses.failed("one: refused".into()), None);
+        assert_eq!(fails(&mut addresses, "one: refused"), Failed::One);
         addresses.restart();
         assert_eq!(addresses.next(), Some(&known[0]));
-        assert_eq!(addresses.failed("one: gone".into()), None);
-        assert_eq!(
-            addresses.failed("two: gone".into()).as_deref(),
-            Some("dialling failed: one: gone; two: gone")
-        );
+        assert_eq!(fails(&mut addresses, "one: gone"), Failed::One);
+        let said = "dialling failed: one: gone; two: gone".to_owned();
+        assert_eq!(fails(&mut addresses, "two: gone"), Failed::All(said));
+    }
+
+    #[test]
+    fn a_dial_from_before_a_restart_skips_no_address() {
+        let (known, mut addresses) = two();
+        assert_eq!(fails(&mut addresses, "one: refused"), Failed::One);
+        let [earlier, later] = [1, 2].map(ConnectionId::new_unchecked);
+        addresses.dialled(earlier);
+        addresses.restart();
+        assert_eq!(addresses.failed(earlier, "two: no answer".into()), Failed::Earlier);
+        assert_eq!(addresses.next(), Some(&known[0]));
+        addresses.dialled(later);
+        assert_eq!(addresses.failed(earlier, "two: no answer".into()), Failed::Earlier);
+        assert_eq!(addresses.failed(later, "one: refused".into()), Failed::One);
+        assert_eq!(addresses.next(), Some(&known[1]));
     }
 
     #[test]

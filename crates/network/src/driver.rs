@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     Boots, Config, Hello, address,
     backoff::Backoff,
-    dial::{Addresses, describe},
+    dial::{Addresses, Failed, describe},
     event::EventSender,
     handle::Shared,
     link::Link,
@@ -165,9 +165,16 @@ impl Driver {
                 .allocate_new_port()
                 .addresses(vec![address.clone()])
                 .build();
-            if let Err(error) = self.swarm.dial(dial) {
+            let connection = dial.connection_id();
+            let dialled = self.swarm.dial(dial);
+            if matches!(dialled, Err(DialError::DialPeerConditionFalse(_))) {
+                // an earlier dial is still under way, whose end says when to go on, or has just made a connection
+                continue;
+            }
+            member.addresses.dialled(connection);
+            if let Err(error) = dialled {
                 self.shared.counters.failed_dial();
-                member.failed_dial(&error);
+                member.failed_dial(connection, &error);
             }
         }
     }
@@ -206,10 +213,10 @@ impl Driver {
                 let reason = cause.map_or("the connection was closed".into(), |cause| cause.to_string());
                 self.on_closed(peer_id, connection_id, reason);
             }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), connection_id, error } => {
                 self.shared.counters.failed_dial();
                 if let Some(member) = self.members.get_mut(&peer) {
-                    member.failed_dial(&error);
+                    member.failed_dial(connection_id, &error);
                 }
             }
             SwarmEvent::IncomingConnectionError { error, peer_id, send_back_addr, .. } => {
@@ -335,22 +342,21 @@ impl Member {
         self.connections.iter().filter(|open| open.end.borrow().is_none()).map(candidate).collect()
     }
 
-    fn failed_dial(&mut self, error: &DialError) {
-        if matches!(error, DialError::DialPeerConditionFalse(_)) {
-            return;
-        }
+    fn failed_dial(&mut self, dial: ConnectionId, error: &DialError) {
         let reason = describe(error);
         tracing::debug!(peer = %self.peer.id, %reason, "dialling failed");
-        let all_failed = self.addresses.failed(reason);
-        if let Some(reason) = &all_failed {
+        let failed = self.addresses.failed(dial, reason);
+        if let Failed::All(reason) = &failed {
             self.peer.failed(reason);
         }
         if !self.connections.is_empty() {
             return;
         }
-        match all_failed {
-            Some(_) => self.schedule(),
-            None => self.next_dial = Some(Instant::now()),
+        match failed {
+            Failed::All(_) => self.schedule(),
+            Failed::One => self.next_dial = Some(Instant::now()),
+            // what was due meanwhile was not dialled because of it
+            Failed::Earlier => self.next_dial = self.next_dial.or_else(|| Some(Instant::now())),
         }
     }
 

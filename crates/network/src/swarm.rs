@@ -89,9 +89,10 @@ fn behaviour(
     peers: impl Iterator<Item = PeerId>,
     config: &Config,
 ) -> Behaviour {
+    let peers: Vec<PeerId> = peers.collect();
     let mut members = AllowList::<AllowedPeers>::default();
-    for peer in peers {
-        members.allow_peer(peer);
+    for peer in &peers {
+        members.allow_peer(*peer);
     }
     let limits = ConnectionLimits::default().with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER));
     // A peer counts as silent by its last answer, which the driver watches: ping's own failures come too late.
@@ -102,7 +103,7 @@ fn behaviour(
         .with_cache_size(0);
     Behaviour {
         members,
-        sources: sources::Behaviour::new(config.peers.values().flatten()),
+        sources: sources::Behaviour::new(peers.into_iter(), config.peers.values().flatten()),
         limits: Limits::new(limits),
         memory: MemoryLimit::with_max_bytes(config.max_memory_bytes()),
         ping: ping::Behaviour::new(ping),

@@ -65,21 +65,11 @@ impl NodeBackend {
         said
     }
 
-    /// What is wrong with the time, if anything.
-    fn wrong_clock(&self) -> Option<String> {
-        self.clock.stands_still().map(|ahead| {
-            format!(
-                "the system's clock is {ahead} ms behind the time that this node has seen: set the clock right; \
-                 if it was too far ahead before, the node signs again once that time has come"
-            )
-        })
-    }
-
     fn not_ready(&self) -> Option<String> {
         if self.stop.is_cancelled() {
             return Some("the node is shutting down".into());
         }
-        if let Some(reason) = self.wrong_clock() {
+        if let Some(reason) = self.clock.problem() {
             return Some(reason);
         }
         if self.status.root_keys().is_none() {
@@ -171,7 +161,7 @@ impl Backend for NodeBackend {
 
     async fn submit(&self, request: SignedRequest) -> Result<SignAnswer, Failure> {
         // else the caller is told that the request came before a boot that lies in the future
-        if let Some(detail) = self.wrong_clock() {
+        if let Some(detail) = self.clock.problem() {
             return Err(Failure::new(FailureKind::NotReady, detail));
         }
         // the callers' signatures are checked here, beside the driver, which has shares to make

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::NodeBackend,
+    backup,
     boots::{self, StoredBoots},
     causes::with_causes,
     clock::Clock,
@@ -159,7 +160,7 @@ pub async fn run(
     let membership = Arc::new(Membership { network, epoch: FIRST_EPOCH, committee, me, engine: engine_id });
     let metrics = measures::install(stop.clone()).map_err(|error| NodeError::Metrics(error.to_string()))?;
     let status = Arc::new(Status::default());
-    let clock = Arc::new(Clock::new(store.last_time()?));
+    let clock = Arc::new(Clock::new(store.last_time()?).of_restored(backup::signs_from(&config.database())));
     clock.catch_up().await;
     let boot = clock.now();
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_network::{Boot, BootId, Boots, BootsError};
-use countersign_store::{Store, StoreError, StoredBoot};
+use countersign_store::{OpenError, Store, StoreError, StoredBoot};
 use countersign_types::{GenesisError, NodePublicKey};
 
 use crate::{ConfigError, NodeConfig, NodeError, boot::open_store, causes::with_causes};
@@ -42,6 +42,14 @@ pub(crate) fn own(store: &Store) -> Result<Boot, StoreError> {
 /// Why a member is not readmitted.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadmitError {
+    /// The node runs, and its database is its own.
+    #[error(
+        "the node runs: stop it, readmit the member, and start it again. This takes seconds, and the network signs without it"
+    )]
+    Running {
+        /// What the database says.
+        source: OpenError,
+    },
     /// It is no other member.
     #[error("{member} is not another member of the network")]
     NotAMember {
@@ -56,10 +64,19 @@ pub enum ReadmitError {
     Genesis(#[from] GenesisError),
     /// The database does not open.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    Node(NodeError),
     /// The database fails.
     #[error("the database failed")]
     Store(#[from] StoreError),
+}
+
+impl From<NodeError> for ReadmitError {
+    fn from(error: NodeError) -> Self {
+        if let NodeError::Open(source @ OpenError::InUse { .. }) = error {
+            return Self::Running { source };
+        }
+        Self::Node(error)
+    }
 }
 
 /// Forgets what this node has seen of another member's starts, so that it takes the member's next start for the first. For a

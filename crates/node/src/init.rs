@@ -132,10 +132,49 @@ pub fn join(
     Ok(network)
 }
 
+/// What a node that has been in a network before leaves in its folder: the first that is found, where `join` has not run yet. Its key
+/// shares may have been lost with a database, and joining does not bring them back. A configuration that cannot be read is
+/// for [`join`] to name.
+pub fn trace_of_use(folder: &Path) -> Option<PathBuf> {
+    let config = NodeConfig::load(&folder.join(CONFIG_FILE)).ok()?;
+    let traces = ["root-keys.json", "receipts", "compiled"].map(|name| config.data.join(name));
+    // a new node has no genesis either: joining puts it there
+    traces.into_iter().chain([config.genesis]).find(|path| path.exists())
+}
+
 /// The example configuration, with the passphrase's file in its place.
 fn example(passphrase_file: Option<&Path>) -> Result<String, InitError> {
     let Some(file) = passphrase_file else { return Ok(CONFIG_EXAMPLE.into()) };
     let absolute = std::path::absolute(file).map_err(|source| InitError::Io { path: file.into(), source })?;
     let line = format!("file = {}", toml::Value::String(absolute.display().to_string()));
     Ok(CONFIG_EXAMPLE.replacen(PASSPHRASE_LINE, &line, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_types::{B256, NodeKey};
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_lost_its_data_is_told_from_a_new_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (node, passphrase) = (folder.path().join("node"), SecretString::from("correct horse"));
+        let kdf = KdfParameters::new(8, 1).expect("cheap, and legal");
+        assert_eq!(trace_of_use(&node), None, "there is no node");
+        let own = init(&node, &passphrase, None, kdf).expect("a new folder");
+        assert_eq!(trace_of_use(&node), None, "it is new");
+
+        let other = NodeKey::from_bytes([7; 32]).expect("a scalar").public_key();
+        let genesis =
+            Genesis { nonce: B256::ZERO, members: vec![own, other], threshold: 2, chains: Vec::new() };
+        let file = folder.path().join("genesis.json");
+        fs::write(&file, serde_json::to_string(&genesis).expect("JSON")).expect("written");
+        join(&node, &file, &passphrase, kdf).expect("it is a member");
+        fs::remove_dir_all(node.join("data")).expect("lost");
+        assert_eq!(trace_of_use(&node), Some(node.join(GENESIS_FILE)));
+        fs::create_dir(node.join("data")).expect("a folder");
+        fs::write(node.join("data/root-keys.json"), "{}").expect("written");
+        assert_eq!(trace_of_use(&node), Some(node.join("data/root-keys.json")));
+    }
 }

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, ops::Deref};
 use countersign_agreement::{AgreedRecord, Package, SignerPart, agree, check_own, shares_hash};
 use countersign_threshold::{RootPublic, SignatureShare};
 use countersign_types::{
-    Context, Identifier, KeyId, NetworkId, Outcome, OutcomeHash, PackageHash, PublicKey, RequestDigest,
-    SessionId, ValidRequest, read::RecordedRead,
+    Bytes, Context, Identifier, KeyId, NetworkId, Outcome, OutcomeHash, PackageHash, PublicKey,
+    RequestDigest, SessionId, ValidRequest, outcome::OutcomeError, read::RecordedRead,
 };
 
 use crate::{Receipt, Trust, TrustError, receipt::RECEIPT_VERSION};
@@ -35,8 +35,8 @@ pub struct Attested {
     pub agreed: AgreedRecord,
     /// The agreed reads, as the action sees them.
     pub reads: Vec<RecordedRead>,
-    /// What the receipt says that the action returned.
-    pub outcome: Outcome,
+    /// What the receipt says that the action returned, or why its verdict is nothing that an action can return. No vote rests on it.
+    pub claimed: Result<Outcome, OutcomeError>,
     /// What the action was told.
     pub context: Context,
     /// What each member that voted, voted for. Its signature is over this package and these shares.
@@ -45,13 +45,17 @@ pub struct Attested {
 
 /// A receipt that holds: every vote is for what it says that was signed, and the shares make its signatures.
 #[derive(Debug, Clone)]
-pub struct Checked(Attested);
+pub struct Checked {
+    attested: Attested,
+    /// What the action returned, by all signers' votes.
+    pub outcome: Outcome,
+}
 
 impl Deref for Checked {
     type Target = Attested;
 
     fn deref(&self) -> &Attested {
-        &self.0
+        &self.attested
     }
 }
 
@@ -64,27 +68,48 @@ impl Trust {
         self.complete(receipt, self.attested(receipt)?)
     }
 
-    /// Checks what members have signed in a receipt, whether or not all of them voted for the same, and whether or not it makes a
-    /// signature.
+    /// Checks what members have signed in a receipt, whatever its verdict says, whether or not all of them voted for the same, and
+    /// whether or not it makes a signature.
     pub fn attested(&self, receipt: &Receipt) -> Result<Attested, CheckError> {
+        let (attested, broken) = self.attested_in_part(receipt)?;
+        broken.map_or(Ok(attested), Err)
+    }
+
+    /// The same where not every vote counts: those that do, and what is wrong with the first of the others. A member whose vote does not
+    /// count is not among [`Attested::votes`], so no replay blames it.
+    pub fn attested_in_part(&self, receipt: &Receipt) -> Result<(Attested, Option<CheckError>), CheckError> {
         let mut attested = self.check_parts(receipt)?;
         let (asked, gave) = (receipt.package.signers.keys(), receipt.signers.keys());
         let (expected, got) = (numbers(asked), numbers(gave));
-        if !got.iter().all(|member| expected.contains(member)) {
-            return Err(CheckError::Signers { expected, got });
+        let is_asked = |member: &Identifier| receipt.package.signers.contains_key(member);
+        let mut broken = None;
+        if !receipt.signers.keys().all(is_asked) {
+            broken = Some(CheckError::Signers { expected, got });
         }
         let package = receipt.package.hash(attested.network);
-        for (&member, part) in &receipt.signers {
-            self.check_vote(receipt, attested.session, package, member, part)
-                .map_err(|source| CheckError::Vote { member, source })?;
-            attested.votes.insert(member, part.vote.vote.outcome);
+        for (&member, part) in receipt.signers.iter().filter(|&(member, _)| is_asked(member)) {
+            match self.check_vote(receipt, attested.session, package, member, part) {
+                Ok(()) => {
+                    attested.votes.insert(member, part.vote.vote.outcome);
+                }
+                Err(source) if broken.is_none() => broken = Some(CheckError::Vote { member, source }),
+                Err(_) => {}
+            }
         }
-        Ok(attested)
+        Ok((attested, broken))
     }
 
     /// Checks the rest of a receipt of which so much holds: that all voted for one outcome, and signed it.
     pub fn complete(&self, receipt: &Receipt, attested: Attested) -> Result<Checked, CheckError> {
-        let voted = attested.outcome.hash();
+        let outcome = attested.claimed.clone()?;
+        if let Outcome::Refused { reason } = outcome {
+            return Err(CheckError::Refused { reason });
+        }
+        let (expected, got) = (receipt.package.payloads(), outcome.messages().len());
+        if got != expected {
+            return Err(CheckError::Payloads { expected, got });
+        }
+        let voted = outcome.hash();
         let dissent: Vec<u16> =
             attested.votes.iter().filter(|(_, vote)| **vote != voted).map(|(id, _)| id.get()).collect();
         if !dissent.is_empty() {
@@ -97,11 +122,11 @@ impl Trust {
         if got != expected {
             return Err(CheckError::Signers { expected, got });
         }
-        self.check_signatures(receipt, &attested)?;
-        Ok(Checked(attested))
+        self.check_signatures(receipt, &attested.key, outcome.messages())?;
+        Ok(Checked { attested, outcome })
     }
 
-    /// Everything but votes and signatures.
+    /// Everything but verdict, votes and signatures.
     fn check_parts(&self, receipt: &Receipt) -> Result<Attested, CheckError> {
         let Receipt { version, request, manifest, terms, package, reads, verdict, .. } = receipt;
         if *version != RECEIPT_VERSION {
@@ -114,13 +139,13 @@ impl Trust {
         if terms.epoch != self.root_keys().epoch {
             return Err(CheckError::Epoch { expected: self.root_keys().epoch, got: terms.epoch });
         }
-        let request = request.clone().validate()?;
+        let request = request.clone().validate().map_err(CheckError::Request)?;
+        manifest.validate()?;
         self.check_terms(receipt, &request)?;
         let expected = request.request().key.policy.action;
         if manifest.action_id() != expected {
             return Err(CheckError::Action { expected, got: manifest.action_id() });
         }
-        manifest.validate()?;
         let session = terms.id(network);
         if package.session != session {
             return Err(CheckError::Session { expected: session, got: package.session });
@@ -139,14 +164,7 @@ impl Trust {
             reading.agreed(entry).map_err(|source| CheckError::Read { position, source })
         });
         let reads = reads.collect::<Result<_, _>>()?;
-        let outcome = Outcome::of(verdict.clone(), &request.request().key)?;
-        if let Outcome::Refused { reason } = &outcome {
-            return Err(CheckError::Refused { reason: reason.clone() });
-        }
-        let (expected, got) = (package.payloads(), outcome.messages().len());
-        if got != expected {
-            return Err(CheckError::Payloads { expected, got });
-        }
+        let claimed = Outcome::of(verdict.clone(), &request.request().key);
         let key = request.key_id();
         let public_key = self.public_key(request.request().key.scheme, &key)?;
         let context = Context::new(&request, terms, public_key.clone());
@@ -158,7 +176,7 @@ impl Trust {
             public_key,
             agreed,
             reads,
-            outcome,
+            claimed,
             context,
             votes: BTreeMap::new(),
         })
@@ -224,8 +242,12 @@ impl Trust {
         Ok(())
     }
 
-    fn check_signatures(&self, receipt: &Receipt, attested: &Attested) -> Result<(), CheckError> {
-        let messages = attested.outcome.messages();
+    fn check_signatures(
+        &self,
+        receipt: &Receipt,
+        key: &KeyId,
+        messages: Vec<Bytes>,
+    ) -> Result<(), CheckError> {
         let (expected, got) = (messages.len(), receipt.signatures.len());
         if got != expected {
             return Err(CheckError::SignatureCount { expected, got });
@@ -233,7 +255,7 @@ impl Trust {
         let scheme = receipt.request.request.key.scheme;
         let root = self.root_keys().root(scheme).ok_or(TrustError::NoRoot { scheme })?;
         let public = RootPublic::new(root, self.committee().threshold())?;
-        let public = public.derive(&attested.key).map_err(TrustError::from)?;
+        let public = public.derive(key).map_err(TrustError::from)?;
         for (index, (message, signature)) in messages.into_iter().zip(&receipt.signatures).enumerate() {
             let shares: BTreeMap<Identifier, SignatureShare> = receipt
                 .signers

@@ -12,6 +12,7 @@
 compile_error!("a check of receipts with toy curves protects nothing: they are for the simulator");
 
 mod check;
+mod exact;
 mod explain;
 mod receipt;
 #[cfg(feature = "replay")]

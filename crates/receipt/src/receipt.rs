@@ -9,6 +9,8 @@ use countersign_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::exact;
+
 /// The version of the format.
 pub const RECEIPT_VERSION: u16 = 1;
 /// The most bytes of a receipt as JSON: 8 MiB.
@@ -119,7 +121,7 @@ struct Versioned {
 }
 
 impl Receipt {
-    /// Reads a receipt from JSON.
+    /// Reads a receipt from JSON that holds nothing else.
     pub fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
         if json.len() > MAX_RECEIPT_BYTES {
             return Err(DecodeError::TooLong { got: json.len() });
@@ -128,7 +130,10 @@ impl Receipt {
         if version != RECEIPT_VERSION {
             return Err(DecodeError::Version { got: version });
         }
-        serde_json::from_slice(json).map_err(DecodeError::Form)
+        let receipt: Self = serde_json::from_slice(json).map_err(DecodeError::Form)?;
+        let read = serde_json::to_value(&receipt).map_err(DecodeError::Form)?;
+        exact::check(json, &read).map_err(DecodeError::Form)?;
+        Ok(receipt)
     }
 
     /// About how many bytes of memory it takes to keep it.

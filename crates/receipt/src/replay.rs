@@ -31,14 +31,15 @@ pub enum ReplayError {
     /// Members voted for what the action does not give.
     #[error(transparent)]
     Evidence(Evidence),
-    /// All votes are for what the action gives, and the receipt says something else.
+    /// All votes that count are for what the action gives, and the receipt says something else.
     #[error(
-        "over these reads {what}, as all signers voted, and the receipt says something else: it was changed after \
-         they signed"
+        "over these reads the action gives what all signers voted for (members {}), and the receipt says something else (`verdict`): \
+         it was changed after they signed",
+        list(voters)
     )]
     Changed {
-        /// What the replay gives, in words.
-        what: String,
+        /// Whom the replay clears, and what they voted for.
+        voters: BTreeMap<Identifier, OutcomeHash>,
     },
 }
 
@@ -94,10 +95,14 @@ impl Attested {
         if !against.is_empty() {
             return Err(ReplayError::Evidence(Evidence { what, gives, against }));
         }
-        if gives != Some(self.outcome.hash()) {
-            return Err(ReplayError::Changed { what });
+        if gives != self.claimed_hash() {
+            return Err(ReplayError::Changed { voters: self.votes.clone() });
         }
         Ok(replay)
+    }
+
+    fn claimed_hash(&self) -> Option<OutcomeHash> {
+        self.claimed.as_ref().ok().map(Outcome::hash)
     }
 
     /// What a verdict comes to, in words, and its outcome.
@@ -105,7 +110,7 @@ impl Attested {
         match Outcome::of(verdict.clone(), &receipt.request.request.key) {
             Ok(outcome) => {
                 let what = match &outcome {
-                    Outcome::Allowed { .. } if outcome.hash() == self.outcome.hash() => {
+                    Outcome::Allowed { .. } if Some(outcome.hash()) == self.claimed_hash() => {
                         "the action gives what the receipt says".to_owned()
                     }
                     Outcome::Allowed { .. } => "the action gives other bytes".to_owned(),

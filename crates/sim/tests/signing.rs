@@ -115,7 +115,7 @@ fn whatever_liars_do_a_request_to_an_honest_node_is_signed() {
     let open = Scenario { named: 0, agreeable: false, ..Scenario::besieged() };
     let missed = (80_000..80_060).filter_map(|seed| World::new(open.clone(), seed).run().err());
     let missed = missed.map(|broken| broken.violation).find(|violation| {
-        matches!(violation, Violation::NotLive { why, .. } if why.contains("shares for another outcome"))
+        matches!(violation, Violation::NotLive { why, .. } if why.contains("allowed another outcome"))
     });
     assert!(missed.is_some(), "whoever coordinates what it overhears keeps nobody from a signature");
 }

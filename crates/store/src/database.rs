@@ -54,6 +54,12 @@ impl Database {
         })
     }
 
+    /// Opens one that exists as it is, and writes nothing.
+    pub(crate) fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let opened = DB::open_for_read_only(&options(), path, false);
+        opened.map(Self).map_err(|error| StoreError::rocksdb("looking into it", error))
+    }
+
     pub(crate) fn get(&self, operation: &'static str, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.get_opt(place.key(), &read_options()).map_err(|error| StoreError::rocksdb(operation, error))
     }

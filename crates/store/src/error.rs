@@ -132,7 +132,10 @@ pub enum CreateError {
 #[non_exhaustive]
 pub enum OpenError {
     /// There is none.
-    #[error("there is no database in {path:?}: create it with `countersign node join`")]
+    #[error(
+        "there is no database in {path:?}: a new node makes it with `countersign node join`; one that had a database and has lost it \
+         gets it back from its backup with `countersign node restore`, or it has no key shares and cannot sign"
+    )]
     Missing {
         /// The folder.
         path: PathBuf,
@@ -146,7 +149,7 @@ pub enum OpenError {
         file: &'static str,
     },
     /// Another process has it open.
-    #[error("the database in {path:?} is in use by another process")]
+    #[error("the database in {path:?} is in use by another process: if the node runs, stop it first")]
     InUse {
         /// The folder.
         path: PathBuf,

@@ -105,6 +105,13 @@ impl Header {
         })
     }
 
+    /// The names of the copies that are not whole, and so would not do if they were the only one.
+    pub(crate) fn damaged_copies(folder: &Path) -> Vec<&'static str> {
+        let is_whole =
+            |name: &str| frame::read(&folder.join(name)).is_ok_and(|bytes| Self::decode(&bytes).is_ok());
+        [HEADER, HEADER_COPY].into_iter().filter(|name| !is_whole(name)).collect()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         frame::encode(MAGIC, &postcard::to_stdvec(self).expect("a header knows its lengths"))
     }

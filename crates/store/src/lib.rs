@@ -7,6 +7,7 @@
 //! | `header`, `header.copy` | schema, owner, and the data key wrapped under the passphrase; never rewritten |
 //! | `watermark` | how many writes were acknowledged; its lock is the database's lock |
 //! | `rocksdb/` | the [records](self#records) |
+//! | `restored` | not the store's: where a backup was put back, the node notes until when it waits |
 //!
 //! Before it has a network, a node has its identity in an [`IdentityFile`].
 //!

@@ -159,6 +159,32 @@ impl Store {
         Self::header(path)?.unwrap(passphrase).map(drop)
     }
 
+    /// The files of the header in a folder, of which there are two alike, that are missing or damaged. While one is
+    /// whole the database opens; a copy of it mends the other, since neither is ever rewritten.
+    pub fn damaged_headers(path: &Path) -> Vec<&'static str> {
+        Header::damaged_copies(path)
+    }
+
+    /// Whether the database in a folder has any key shares. Needs the lock and no passphrase, writes nothing, and is no
+    /// start of the node. Nothing that is sealed is looked into: shares that are there may be damaged.
+    pub fn has_shares(path: &Path) -> Result<bool, OpenError> {
+        Self::header(path)?;
+        // held until the end
+        let _watermark = open_watermark(path)?;
+        let folder = path.join(ROCKSDB);
+        // else RocksDB makes an empty one
+        if !folder.is_dir() {
+            return Err(OpenError::Incomplete { path: path.into(), file: ROCKSDB });
+        }
+        let database = Database::open_read_only(&folder)?;
+        let mut found = false;
+        database.visit("looking for key shares", &Kind::PendingShares.prefix(), None, |_, _| {
+            found = true;
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
     /// Whether a process has the database in a folder open. Writes nothing.
     pub fn is_in_use(path: &Path) -> io::Result<bool> {
         Watermark::is_locked(&path.join(WATERMARK))

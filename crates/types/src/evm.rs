@@ -18,7 +18,7 @@ pub const MAX_LOG_BLOCKS: u64 = 10_000;
 
 /// One access to a chain's state. Which block is the session's to say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum EvmRead {
     /// The result of a call that changes nothing.
     Call {
@@ -85,7 +85,7 @@ pub enum EvmRead {
 
 /// What a read brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum EvmValue {
     /// A call's result.
     Call {
@@ -110,6 +110,7 @@ pub enum EvmValue {
 
 /// A log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     /// Who emitted it.
     pub address: Address,
@@ -127,6 +128,7 @@ pub struct Log {
 
 /// A transaction's receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// Whether the transaction succeeded.
     pub success: bool,

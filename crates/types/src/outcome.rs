@@ -16,7 +16,7 @@ pub const MAX_VERDICT_BYTES: usize = 128 << 10;
 
 /// What the action returned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verdict {
     /// The action allows: these payloads are to be signed with the request's key.
     Allow {

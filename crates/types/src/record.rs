@@ -20,7 +20,7 @@ const FIELD_BYTES: usize = 24;
 
 /// One read as it travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RecordEntry {
     /// A read whose value must be the same everywhere: each node replays its own bytes.
     Identical {
@@ -42,6 +42,7 @@ pub enum RecordEntry {
 
 /// One field of a read, with the rule by which it is agreed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FieldRead {
     /// Where it is in the body (RFC 6901).
     pub pointer: String,

@@ -12,6 +12,7 @@ pub const MAX_BPS: u32 = 10_000;
 
 /// How far an agreed number may lie from a node's own: the larger of the two bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tolerance {
     /// In hundredths of a per cent of the own number's size; at most [`MAX_BPS`].
     pub bps: u32,

@@ -27,6 +27,7 @@ pub struct Pin {
 /// What the coordinator fixes before anybody runs the action. The [`SessionId`] is their hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct SessionTerms {
     /// The request.
     pub request: RequestDigest,

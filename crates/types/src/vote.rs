@@ -12,6 +12,7 @@ use crate::{
 /// its own replay gave this outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Vote {
     /// The session.
     pub session: SessionId,

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -106,5 +107,19 @@ fn nothing_is_signed_for_another_key() -> Result<()> {
     }
     let approved = group.run(&["approve", "--as", "anna", "--yes"])?;
     ensure!(approved.status.success() && group.approvals()? == 1, "{}", text(&approved));
+    Ok(())
+}
+
+#[test]
+fn a_network_that_does_not_run_is_told_at_once() -> Result<()> {
+    let group = Group::new()?;
+    let begun = Instant::now();
+    // the folder from the environment, which `testnet/status --env` sets
+    let mut command = Command::new(env!("CARGO_BIN_EXE_example-approvals"));
+    let shown = command.arg("show").env("COUNTERSIGN_TESTNET", group.path("network")).output()?;
+    let said = text(&shown);
+    ensure!(!shown.status.success() && said.contains("does the network run?"), "{said}");
+    ensure!(said.contains("./testnet/up") && said.contains("connection refused"), "{said}");
+    ensure!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
     Ok(())
 }

@@ -65,7 +65,15 @@ async fn main() -> Result<()> {
             server.run().await
         }
         Command::Fetch { server, person } => {
-            let (_, message) = Door::new(&server)?.fetch(&folder.client()?, &folder.signer(&person)?).await?;
+            let is_new = !folder.knows(&person);
+            let signer = folder.signer(&person)?;
+            if is_new {
+                eprintln!(
+                    "nobody was called {person} here: a new key was made, {}, which holds no token",
+                    signer.address()
+                );
+            }
+            let (_, message) = Door::new(&server)?.fetch(&folder.client()?, &signer).await?;
             println!("{message}");
             Ok(())
         }

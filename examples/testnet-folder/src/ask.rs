@@ -59,8 +59,12 @@ pub fn manifest(text: &str) -> Result<ManifestSource> {
     toml::from_str(text).context("this is no manifest")
 }
 
-/// Has the nodes store an action; those that have it already store nothing.
+/// Has the nodes store an action; those that have it already store nothing. Where no node answers it fails at once: other calls try on
+/// until their timeout, as a node may come back.
 pub async fn publish(client: &Client, source: Source, publisher: &LocalSigner) -> Result<ActionId> {
+    client.status().await.context(
+        "no node answers: does the network run? start it with `./testnet/up --detach`, which keeps its keys",
+    )?;
     let (manifest, content) = source.parts()?;
     let id = manifest.action_id();
     if client.action(id).await.is_err() {

@@ -25,13 +25,13 @@ pub use ask::{Asked, Source, ask, key, manifest, now_ms, now_seconds, publish};
 /// The longest that a call takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// What to do where there is no network.
-const START: &str = "start a test network with `./testnet/up --detach`, or name its folder with --network";
+const START: &str = "start a test network with `./testnet/up --detach`, or name its folder with --network or COUNTERSIGN_TESTNET";
 
 /// Where the network is, on the command line.
 #[derive(Debug, Clone, Args)]
 pub struct NetworkArgument {
     /// The folder of a test network that runs, as `./testnet/up --detach` leaves it.
-    #[arg(long = "network", global = true, default_value = ".testnet")]
+    #[arg(long = "network", global = true, env = "COUNTERSIGN_TESTNET", default_value = ".testnet")]
     folder: PathBuf,
 }
 
@@ -106,13 +106,22 @@ impl Folder {
         self.settings.token.with_context(|| format!("the network's chain has no token: {START}"))
     }
 
+    /// Whether somebody has a key here.
+    pub fn knows(&self, name: &str) -> bool {
+        self.key_file(name).exists()
+    }
+
+    fn key_file(&self, name: &str) -> PathBuf {
+        self.path.join(format!("keys/{name}.key"))
+    }
+
     /// Somebody's key, by name; drawn when it is first asked for, and then kept beside the network's own.
     pub fn signer(&self, name: &str) -> Result<LocalSigner> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if name.is_empty() || !name.chars().all(is_name) {
             bail!("{name:?} is no name: letters, digits and hyphens make one");
         }
-        let path = self.path.join(format!("keys/{name}.key"));
+        let path = self.key_file(name);
         if !path.exists() {
             draw(&path)?;
         }

@@ -1,7 +1,9 @@
 //! The command behind `testnet/up`, `testnet/down` and `testnet/status`.
 
 use std::{
+    env, fs,
     io::Read,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
     process::{Command, Output, Stdio},
     thread::sleep,
@@ -13,6 +15,7 @@ use countersign_testnet::{
     network::running,
     process::{Process, Record},
 };
+use countersign_types::MAX_MEMBERS;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,11 +25,12 @@ use crate::{
     support::{document, says},
 };
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_testnet");
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
 fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_testnet"));
+    let mut command = Command::new(PROGRAM);
     command.arg("--folder").arg(folder);
     command
 }
@@ -40,6 +44,88 @@ fn succeeds(folder: &Path, arguments: &[&str]) -> Result<Output> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "testnet {}: {}: {said}", arguments.join(" "), output.status);
     Ok(output)
+}
+
+/// Runs `testnet/up`, `down` or `status` itself, in a shell whose target folder is empty and whose cargo says that it was run, and fails.
+fn script(name: &str, arguments: &[&str]) -> Result<Output> {
+    let shell = TempDir::new()?;
+    let cargo = shell.path().join("cargo");
+    fs::write(&cargo, "#!/bin/sh\necho \"cargo $*\" >&2\nexit 9\n")?;
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755))?;
+    let path = format!("{}:{}", shell.path().display(), env::var("PATH")?);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let target = shell.path().join("target");
+    let mut command = Command::new(script);
+    command.args(arguments).env("PATH", path).env("CARGO_TARGET_DIR", target).env("CI", "true");
+    Ok(command.stdin(Stdio::null()).output()?)
+}
+
+#[test]
+fn nothing_is_built_for_a_command_line_that_is_wrong_or_asks_for_help() -> Result<()> {
+    let most = MAX_MEMBERS.to_string();
+    let many = (MAX_MEMBERS + 1).to_string();
+    let wrong: [(&str, &[&str], &str); 9] = [
+        ("up", &["--twice"], "'--twice'"),
+        ("up", &["--once=true"], "'--once=true'"),
+        ("up", &["--nodes"], "'--nodes' needs a value"),
+        ("up", &["--nodes", "1"], "2 to 24"),
+        ("up", &["--nodes", &many], "2 to 24"),
+        ("up", &["--nodes=7", "--threshold", "3"], "4 to 7"),
+        ("up", &["--once", "--detach"], "--detach"),
+        ("down", &["--clean"], "'--clean'"),
+        ("status", &["--yaml"], "'--yaml'"),
+    ];
+    for (name, arguments, named) in wrong {
+        let refused = script(name, arguments)?;
+        let said = String::from_utf8_lossy(&refused.stderr);
+        ensure!(refused.status.code() == Some(2) && !said.contains("cargo "), "{name} {arguments:?}: {said}");
+        says(&said, &[named, "--help"])?;
+    }
+    // the largest committee is none of them: cargo is run, to build
+    let largest = script("up", &["--nodes", &most])?;
+    says(&String::from_utf8_lossy(&largest.stderr), &["cargo xtask setup"])?;
+
+    for name in ["up", "down", "status"] {
+        let usage = script(name, &["--help"])?;
+        ensure!(usage.status.success() && usage.stderr.is_empty(), "{usage:?}");
+        // every option that the program has is one of the script's
+        let told = String::from_utf8(usage.stdout)?;
+        let help = String::from_utf8(Command::new(PROGRAM).args([name, "--help"]).output()?.stdout)?;
+        let options = help.lines().filter_map(|line| {
+            let option =
+                line.trim_start().strip_prefix("--").or(line.split_once(", --").map(|(_, rest)| rest))?;
+            option.split_whitespace().next()
+        });
+        for option in options.filter(|option| *option != "help") {
+            says(&told, &[&format!("--{option} ")])?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_built_to_say_that_there_is_no_network_and_a_build_is_announced() -> Result<()> {
+    let folder = TempDir::new()?;
+    let network = folder.path().join("network");
+    let named = network.display().to_string();
+    let status = script("status", &["--folder", &named])?;
+    let said = String::from_utf8_lossy(&status.stderr);
+    ensure!(status.status.code() == Some(1) && !said.contains("cargo "), "{said}");
+    says(&said, &["no test network", "testnet/up"])?;
+    let down = script("down", &["--folder", &named])?;
+    ensure!(down.status.success(), "{down:?}");
+    says(&String::from_utf8_lossy(&down.stderr), &["nothing runs"])?;
+
+    // a network whose program is gone
+    fs::create_dir(&network)?;
+    fs::write(network.join("settings.json"), "{}")?;
+    fs::write(network.join("program"), folder.path().join("gone").as_os_str().as_bytes())?;
+    for name in ["status", "down"] {
+        let built = script(name, &["--folder", &named])?;
+        ensure!(built.status.code() == Some(9), "{built:?}");
+        says(&String::from_utf8_lossy(&built.stderr), &["about 30 minutes", "cargo build --workspace"])?;
+    }
+    Ok(())
 }
 
 #[test]
@@ -85,7 +171,13 @@ fn up_detached_runs_until_down() -> Result<()> {
     ensure!(!again.status.success());
     says(&String::from_utf8_lossy(&again.stderr), &["is running", "testnet/down"])?;
 
-    succeeds(&network, &["down"])?;
+    // from a shell with another target folder
+    let named = network.display().to_string();
+    let elsewhere = script("status", &["--env", "--folder", &named])?;
+    ensure!(elsewhere.stdout == variables.stdout, "{elsewhere:?}");
+    says(&String::from_utf8_lossy(&elsewhere.stdout), &[&format!("COUNTERSIGN_TESTNET='{named}'")])?;
+    let down = script("down", &["--folder", &named])?;
+    ensure!(down.status.success(), "{down:?}");
     ensure!(running(&network)?.is_empty(), "something still runs");
     succeeds(&network, &["status"])?;
     let stopped = succeeds(&network, &["status", "--env"])?;
@@ -138,7 +230,7 @@ fn a_network_that_was_cut_short_while_it_was_made_is_made_anew() -> Result<()> {
 #[test]
 fn purge_leaves_other_folders_alone() -> Result<()> {
     let folder = TempDir::new()?;
-    std::fs::write(folder.path().join("letter.txt"), "dear reader")?;
+    fs::write(folder.path().join("letter.txt"), "dear reader")?;
     let purged = testnet(folder.path(), &["down", "--purge"])?;
     ensure!(!purged.status.success());
     says(&String::from_utf8_lossy(&purged.stderr), &["is no test network"])?;

@@ -19,16 +19,22 @@ use crate::support::{Running, countersign, document, made, program, says, withou
 
 /// The command's code for input, files and configurations that cannot be used.
 const INVALID: i32 = 8;
+/// That for what is in use now.
+const UNAVAILABLE: i32 = 4;
 
 /// Runs a node that must not start: returns what it says.
 fn fails(config: &Path) -> Result<String> {
+    fails_as(config, INVALID, "invalid")
+}
+
+fn fails_as(config: &Path, code: i32, kind: &str) -> Result<String> {
     let arguments = ["--json".as_ref(), "node".as_ref(), "run".as_ref(), "--config".as_ref(), config];
     let output = countersign(arguments)?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.code() == Some(INVALID), "{}: {said}", output.status);
+    ensure!(output.status.code() == Some(code), "{}: {said}", output.status);
     ensure!(!said.contains("panicked"), "{said}");
     let error = &document(&output)?["error"];
-    ensure!(error["kind"] == "invalid" && error["code"] == INVALID, "{error}");
+    ensure!(error["kind"] == kind && error["code"] == code, "{error}");
     Ok(said)
 }
 
@@ -77,7 +83,7 @@ fn cannot_start(network: &Running) -> Result<()> {
     with_setting(node, "[api]\n", "[api]\nlisten_port = 80\n", &["listen_port", "unknown field"])?;
     with_setting(node, "data = ", "dta = ", &["dta", "unknown field"])?;
     with_setting(node, "genesis.json", "nowhere.json", &["no genesis", "nowhere.json", "node join"])?;
-    with_setting(node, "\"data\"", "\"elsewhere\"", &["no database", "countersign node join"])?;
+    with_setting(node, "\"data\"", "\"elsewhere\"", &["no database", "countersign node restore"])?;
     with_setting(node, "http://127.0.0.1", "ftp://127.0.0.1", &["chains[0].providers[0].url", "http"])?;
 
     let missing = file.with_file_name("no.toml");
@@ -102,7 +108,8 @@ async fn a_database_serves_one_node_of_one_network() -> Result<()> {
     let lock = network.time_lock().await?;
 
     // in use by the node that runs
-    says(&fails(&config_file(&network.nodes[0]))?, &["in use by another process"])?;
+    let said = fails_as(&config_file(&network.nodes[0]), UNAVAILABLE, "unavailable")?;
+    says(&said, &["in use by another process", "stop it first"])?;
 
     network.nodes[0].terminate()?;
     network.nodes[1].terminate()?;

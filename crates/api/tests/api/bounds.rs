@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use axum::{
+    Router,
     body::{Body, Bytes},
     http::Request,
+    response::Response,
 };
 use countersign_api::{Config, MAX_REQUEST_BODY_BYTES, router};
 use countersign_types::action::{MAX_COMPONENT_BYTES, MAX_SCRIPT_BYTES};
 use futures::{StreamExt, stream};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::oneshot;
+use tower::ServiceExt;
 
 use crate::fake::{
     COMPONENT_BYTES, Fake, SCRIPT, answer, call, filled, publication_body, request_body, send,
@@ -62,7 +65,7 @@ async fn a_call_whose_client_left_frees_its_place() {
 }
 
 #[tokio::test]
-async fn transfers_of_components_have_places_of_their_own() {
+async fn publications_and_components_have_places_of_their_own() {
     let backend = Arc::new(Fake::gated());
     let router =
         router(backend.clone(), &Config { max_transfers: 1, ..Config::default() }).expect("legal settings");
@@ -71,11 +74,54 @@ async fn transfers_of_components_have_places_of_their_own() {
         async move { send(&router, "POST", "/v1/actions", publication_body()).await.status }
     });
     backend.reached(1).await;
-    let path = filled("/v1/actions/{id}/component");
-    assert_eq!(send(&router, "GET", &path, "").await.status, 429);
+    let problem = send(&router, "POST", "/v1/actions", publication_body()).await.problem();
+    assert_eq!(problem.detail, "at most 1 publications are taken at once");
+    let fetching = tokio::spawn({
+        let router = router.clone();
+        async move { send(&router, "GET", &filled("/v1/actions/{id}/component"), "").await.status }
+    });
+    backend.reached(2).await;
+    let problem = send(&router, "GET", &filled("/v1/actions/{id}/script"), "").await.problem();
+    assert!(problem.detail.contains("bytes of components are sent"), "{}", problem.detail);
     backend.open();
     assert_eq!(send(&router, "POST", "/v1/requests", request_body()).await.status, 200);
     assert_eq!(publishing.await.expect("no panic"), 200);
+    assert_eq!(fetching.await.expect("no panic"), 200);
+}
+
+/// One call, whose answer nobody reads yet.
+async fn unread(router: &Router, method: &str, path: &str, body: String) -> Response {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let request = request.body(Body::from(body)).expect("a request");
+    router.clone().oneshot(request).await.expect("a router does not fail")
+}
+
+#[tokio::test]
+async fn large_answers_take_room_until_they_are_read_and_small_ones_none() {
+    let config = Config { max_in_flight: 1, ..Config::default() };
+    let large = router(Arc::new(Fake::large()), &config).expect("legal settings");
+    let result = filled("/v1/requests/{digest}");
+    for (method, path, body) in
+        [("POST", "/v1/requests", request_body()), ("GET", result.as_str(), String::new())]
+    {
+        let answer = unread(&large, method, path, body.clone()).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "application/json");
+        let problem = send(&large, method, path, body.clone()).await.problem();
+        assert_eq!(problem.kind, "urn:countersign:problem:busy");
+        assert!(problem.detail.contains("bytes of large answers"), "{}", problem.detail);
+        // which is small, as what most requests are answered with
+        assert_eq!(send(&large, "GET", "/v1/actions", "").await.status, 200, "calls are in nobody's way");
+        drop(answer);
+        assert_eq!(send(&large, method, path, body).await.status, 200);
+    }
+
+    let small = router(Arc::new(Fake::default()), &config).expect("legal settings");
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(unread(&small, "POST", "/v1/requests", request_body()).await);
+    }
+    assert!(waiting.iter().all(|answer| answer.status() == 200));
 }
 
 #[tokio::test]
@@ -100,8 +146,6 @@ async fn metrics_are_read_by_a_few_at_once() {
 
 #[tokio::test]
 async fn a_component_holds_its_place_until_it_is_taken() {
-    use tower::ServiceExt;
-
     let router = router(Arc::new(Fake::default()), &Config { max_transfers: 1, ..Config::default() })
         .expect("legal settings");
     let path = filled("/v1/actions/{id}/component");

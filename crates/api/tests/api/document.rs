@@ -364,6 +364,19 @@ fn descriptions_are_not_written_for_rust() {
 }
 
 #[test]
+fn the_page_of_the_interface_shows_the_request_of_the_document() {
+    let page = include_str!("../../../../docs/api.md");
+    let (_, shown) = page.split_once("```json\n").expect("an example");
+    let (shown, _) = shown.split_once("```").expect("its end");
+    let shown: Value = serde_json::from_str(shown).expect("JSON");
+    let example: Value = serde_json::from_str(&request_body()).expect("the example");
+    assert_eq!(shown, example);
+    let request: SignedRequest = serde_json::from_value(shown).expect("a request");
+    let digest = request.request.digest().to_string();
+    assert!(page.contains(&digest), "its digest {digest} is not told");
+}
+
+#[test]
 fn the_examples_parse_and_their_signatures_verify() {
     let request: SignedRequest = serde_json::from_str(&request_body()).expect("a request");
     let network = request.request.network;

@@ -16,7 +16,8 @@ use countersign_fuzzing::receipts::Case;
 use countersign_receipt::Receipt;
 use countersign_types::{
     ActionId, Address, B256, Bytes, ComponentDigest, EngineId, Failure, Genesis, KeyId, Limits, Manifest,
-    NodeKey, NodePublicKey, PublicKey, ReceiptAccess, RequestDigest, Scheme, SessionId, SignedRequest,
+    NetworkId, NodeKey, NodePublicKey, PublicKey, ReceiptAccess, RequestDigest, Scheme, SessionId,
+    SignedRequest,
     action::{MAX_COMPONENT_BYTES, PublishedAction},
     api::{ActionInfo, ActionList, NetworkInfo, Problem, SignResponse},
 };
@@ -25,6 +26,8 @@ use tower::ServiceExt;
 
 /// The component that the backend stores.
 pub(crate) const COMPONENT_BYTES: usize = 200_000;
+/// What an action says of a request where much is said; in hex twice as much.
+const LARGE_RESPONSE_BYTES: usize = 256 << 10;
 pub(crate) const SCRIPT: &str = "export default function run() {}";
 
 /// Answers with a failure if one is set, else with something legal.
@@ -33,7 +36,7 @@ pub(crate) struct Fake {
     failure: Mutex<Option<Failure>>,
     /// If it is set, calls wait for a permit before they answer.
     gate: Option<Semaphore>,
-    /// Its component is as large as one may be.
+    /// Its component is as large as one may be, and what is signed comes with much.
     large: bool,
     /// How many calls have reached the backend.
     pub(crate) calls: AtomicUsize,
@@ -49,7 +52,7 @@ impl Fake {
         Self { gate: Some(Semaphore::new(0)), ..Self::default() }
     }
 
-    /// Its component does not fit into the buffers of a connection.
+    /// Its component and what it says of a request do not fit into the buffers of a connection.
     pub(crate) fn large() -> Self {
         Self { large: true, ..Self::default() }
     }
@@ -75,6 +78,11 @@ impl Fake {
         }
         self.failure.lock().expect("no test panics with it").clone().map_or(Ok(()), Err)
     }
+
+    fn signed(&self, request: RequestDigest) -> SignResponse {
+        let bytes = if self.large { LARGE_RESPONSE_BYTES } else { 0 };
+        SignResponse { response: vec![7; bytes].into(), ..signed(request) }
+    }
 }
 
 #[async_trait]
@@ -83,7 +91,7 @@ impl Backend for Fake {
         let _ = self.enter().await;
         let genesis = Genesis { nonce: B256::ZERO, members: vec![node()], threshold: 1, chains: vec![] };
         NetworkInfo {
-            network: genesis.network_id(),
+            network: network(),
             genesis,
             epoch: 1,
             root_keys: None,
@@ -118,7 +126,7 @@ impl Backend for Fake {
     }
 
     async fn submit(&self, request: SignedRequest) -> Result<SignAnswer, Failure> {
-        let response = signed(request.request.digest());
+        let response = self.signed(request.request.digest());
         self.enter().await.map(|()| SignAnswer { response, receipt: None })
     }
 
@@ -136,7 +144,7 @@ impl Backend for Fake {
     }
 
     async fn request(&self, digest: RequestDigest) -> Result<SignResponse, Failure> {
-        self.enter().await.map(|()| signed(digest))
+        self.enter().await.map(|()| self.signed(digest))
     }
 
     async fn ready(&self) -> Result<(), String> {
@@ -147,6 +155,12 @@ impl Backend for Fake {
         let _ = self.enter().await;
         "up 1\n".into()
     }
+}
+
+/// The network of the requests that the document shows.
+fn network() -> NetworkId {
+    let request: SignedRequest = serde_json::from_str(&request_body()).expect("the example");
+    request.request.network
 }
 
 fn node() -> NodePublicKey {

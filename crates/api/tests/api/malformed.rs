@@ -2,7 +2,7 @@
 
 use axum::{body::Body, http::Request};
 use countersign_api::{Config, MAX_REQUEST_BODY_BYTES, router};
-use countersign_types::failure::FailureKind;
+use countersign_types::failure::{Failure, FailureKind};
 use serde_json::Value;
 
 use crate::fake::{Answer, Fake, answer, call, publication_body, request_body};
@@ -60,6 +60,33 @@ async fn a_malformed_request_is_told_where_it_is_wrong() {
         );
     }
     assert_eq!(call(Fake::default(), "POST", "/v1/requests", example).await.status, 200);
+}
+
+/// Its signatures are for the network that it was signed for, and for no caller on the one that it names.
+#[tokio::test]
+async fn a_request_that_names_another_network_is_told_that_and_not_that_nobody_signed_it() {
+    let other = format!("0x{}", "77".repeat(32));
+    let elsewhere = changed(&request_body(), "/request/network", &format!("\"{other}\""));
+    let told = async |kind, body: String| {
+        let failing = Fake::failing(Failure::new(kind, "why"));
+        call(failing, "POST", "/v1/requests", body).await.problem()
+    };
+    let problem = told(FailureKind::Unauthorised, elsewhere.clone()).await;
+    assert_eq!((problem.status, problem.kind.as_str()), (400, "urn:countersign:problem:wrong-network"));
+    assert!(problem.detail.contains(&other), "{}", problem.detail);
+
+    let problem = told(FailureKind::Unauthorised, request_body()).await;
+    assert_eq!(problem.kind, "urn:countersign:problem:unauthorised");
+    let problem = told(FailureKind::NotReady, elsewhere).await;
+    assert_eq!(problem.kind, "urn:countersign:problem:not-ready", "it has judged nothing");
+}
+
+/// As docs/api.md says.
+#[tokio::test]
+async fn a_body_is_read_without_0x_too() {
+    let bare = request_body().replace("\"0x", "\"");
+    assert_ne!(bare, request_body());
+    assert_eq!(call(Fake::default(), "POST", "/v1/requests", bare).await.status, 200);
 }
 
 #[tokio::test]

@@ -134,6 +134,49 @@ async fn one_address_has_a_quarter_of_the_calls() {
 }
 
 #[tokio::test]
+async fn downloads_that_stand_still_keep_nobody_from_publishing() {
+    let served = served(Fake::large(), Config::default()).await;
+    let mut downloads = Vec::new();
+    for greedy in [1, 1, 2, 2] {
+        let (status, stream) = begin_download(&served, address(greedy)).await;
+        assert_eq!(status, 200);
+        downloads.push(stream);
+    }
+    let other = address(3);
+    assert_eq!(begin_download(&served, other).await.0, 429, "there is no room for another");
+    assert_eq!(ask(&served, other, "POST", "/v1/actions", &publication_body()).await.0, 200);
+    drop(downloads);
+    served.stop().await;
+}
+
+/// Takes 11 kB a second, for ever.
+async fn trickle(mut stream: TcpStream) {
+    let mut bytes = [0; 1_100];
+    while stream.read_exact(&mut bytes).await.is_ok() {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Each part of what it is sent is taken in ten seconds, and the whole takes many minutes.
+#[tokio::test]
+async fn downloads_that_trickle_end() {
+    let served = served(Fake::large(), Config::default()).await;
+    let begun = Instant::now();
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let (status, stream) = begin_download(&served, address(1)).await;
+        assert_eq!(status, 200);
+        slow.push(tokio::spawn(trickle(stream)));
+    }
+    while begin_download(&served, address(1)).await.0 != 200 {
+        assert!(begun.elapsed() < PATIENCE, "downloads that trickle do not end");
+        sleep(Duration::from_millis(200)).await;
+    }
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn transfers_that_stand_still_leave_others_their_places_and_end() {
     let served = served(Fake::large(), Config::default()).await;
     let (greedy, other) = (address(1), address(2));

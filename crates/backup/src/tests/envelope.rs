@@ -66,6 +66,10 @@ fn each_recipient_opens_it_and_nobody_else() {
     assert_eq!(reads(&sealed, &Key::Identities(keys[2..].to_vec())), Err(OpenError::Identity));
     assert_eq!(reads(&sealed, &passphrase()), Err(OpenError::NeedsIdentity));
     assert_eq!(reads(&self::sealed(), &Key::Identities(keys)), Err(OpenError::NeedsPassphrase));
+    // a byte of a header that has changed makes one kind of lock another
+    for error in [OpenError::NeedsIdentity, OpenError::NeedsPassphrase] {
+        assert!(error.to_string().contains("Or it is damaged"), "{error}");
+    }
 }
 
 #[test]

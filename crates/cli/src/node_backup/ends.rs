@@ -56,6 +56,8 @@ fn ended(error: impl std::error::Error + 'static, fails: bool) -> Exit {
 fn restore_fails(error: &RestoreError) -> bool {
     match error {
         RestoreError::Database { .. }
+        | RestoreError::NoShares { .. }
+        | RestoreError::Overtaken { .. }
         | RestoreError::OtherNode { .. }
         | RestoreError::NotTheNode { .. }
         | RestoreError::Unnamed { .. }
@@ -68,7 +70,7 @@ fn restore_fails(error: &RestoreError) -> bool {
         RestoreError::Fill(_) => true,
         RestoreError::Partly { source, .. } => restore_fails(source),
         RestoreError::Config(error) => config_fails(error),
-        RestoreError::Passphrase(error) => passphrase_fails(error),
+        RestoreError::Passphrase { source, .. } => passphrase_fails(source),
         RestoreError::Identity(error) => identity_fails(error),
         RestoreError::Io { source, .. } => is_failure(source),
         RestoreError::Write(error) => write_fails(error),
@@ -195,6 +197,12 @@ mod tests {
         assert_eq!(not_restored(RestoreError::Database { path: path() }).code, 8);
         assert_eq!(not_restored(RestoreError::Create(CreateError::EmptyPassphrase)).code, 8);
         assert_eq!(not_restored(RestoreError::OtherPassphrase { path: path() }).code, 8);
-        assert_eq!(not_restored(RestoreError::Passphrase(PassphraseError::Missing)).code, 8);
+        assert_eq!(not_restored(RestoreError::NoShares { path: path() }).code, 8);
+        assert_eq!(not_restored(RestoreError::Overtaken { path: path() }).code, 8);
+        let source = PassphraseError::Missing;
+        assert_eq!(
+            not_restored(RestoreError::Passphrase { config: path(), from_backup: false, source }).code,
+            8
+        );
     }
 }

@@ -174,8 +174,10 @@ async fn who_has_no_address_is_told_why() {
         let (inside, _dns, world) = guarded(move |_, _| answer.clone(), |_| true).await;
         let fault = world.get("https://inside.test/").await.expect_err("a fault");
         assert_eq!(inside.connections(), 0);
+        let definitive = fault.is_answer();
         let Fault::Resolve { host, problem } = fault else { panic!("{fault}") };
         assert_eq!(host, "inside.test");
+        assert_eq!(definitive, problem == ResolveProblem::NoSuchName, "{problem}");
         problem
     };
     assert_eq!(problem(Answer::Code(ResponseCode::NXDomain)).await, ResolveProblem::NoSuchName);

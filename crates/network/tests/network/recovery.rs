@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    ways::{Flood, Narrow, Proxy, free_tcp_port, quic, tcp, tcp_port, udp_socket},
+    ways::{Flood, Narrow, Proxy, free_tcp_port, quic, strangers, tcp, tcp_port, udp_socket},
     world::{Node, addresses, config, eventually, hello, keys, meet, members},
 };
 
@@ -163,7 +163,7 @@ async fn a_flood_of_strangers_does_not_keep_members_out() {
     let mut node = Node::start(&keys[0], &members, hello(1), known).await;
     let port = tcp_port(&node.handle.listen_addresses());
     let flood = Flood::start(SocketAddr::from(([127, 0, 0, 1], port)));
-    eventually("all places of strangers are taken", || node.handle.stats().refused_connections >= 100).await;
+    eventually("its places are taken", || node.handle.stats().refused_connections >= 100).await;
 
     let dials = config(&[(node.own, vec![tcp(port)])]);
     let mut member = Node::start(&keys[1], &members, hello(1), dials).await;
@@ -171,6 +171,44 @@ async fn a_flood_of_strangers_does_not_keep_members_out() {
     let before = node.handle.stats().refused_connections;
     eventually("the flood goes on", || node.handle.stats().refused_connections > before).await;
     drop(flood);
+}
+
+#[tokio::test]
+async fn a_flood_from_one_address_does_not_keep_out_a_member_whose_address_nobody_configured() {
+    let keys = keys(2);
+    let members = members(&keys);
+    let mut node = Node::start(&keys[0], &members, hello(1), config(&[])).await;
+    let port = tcp_port(&node.handle.listen_addresses());
+    let flood = Flood::start(SocketAddr::from(([127, 0, 0, 1], port)));
+    eventually("its places are taken", || node.handle.stats().refused_connections >= 100).await;
+
+    let dials = config(&[(node.own, vec![tcp(port)])]);
+    let mut member = Node::start(&keys[1], &members, hello(1), dials).await;
+    meet(&mut member, &mut node).await;
+    assert_eq!(member.handle.stats().failed_dials, 0, "the first dial finds a place");
+    drop(flood);
+}
+
+#[tokio::test]
+async fn strangers_from_everywhere_do_not_keep_out_a_member_that_was_seen_before() {
+    let keys = keys(2);
+    let members = members(&keys);
+    let mut node = Node::start(&keys[0], &members, hello(1), config(&[])).await;
+    let port = tcp_port(&node.handle.listen_addresses());
+    let dials = config(&[(node.own, vec![tcp(port)])]);
+    let mut member = Node::start(&keys[1], &members, hello(1), dials.clone()).await;
+    meet(&mut member, &mut node).await;
+    member.handle.shutdown().await;
+    node.disconnected(member.own).await;
+
+    let before = node.handle.stats().refused_connections;
+    // more than there are places for all of them
+    let held = strangers(200, SocketAddr::from(([127, 0, 0, 1], port))).await;
+    eventually("all are taken", || node.handle.stats().refused_connections > before).await;
+    let mut back = Node::start(&keys[1], &members, hello(2), dials).await;
+    meet(&mut back, &mut node).await;
+    assert_eq!(back.handle.stats().failed_dials, 0, "the first dial finds a place");
+    drop(held);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
+    io,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -83,9 +84,7 @@ impl Flood {
         Self(tokio::spawn(async move {
             let mut held = VecDeque::new();
             loop {
-                let socket = TcpSocket::new_v4().expect("a socket");
-                socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).expect("binds");
-                if let Ok(stream) = socket.connect(to).await {
+                if let Ok(stream) = connect(Ipv4Addr::new(127, 0, 0, 2), to).await {
                     held.push_back(stream);
                 }
                 if held.len() > Self::HELD {
@@ -101,6 +100,21 @@ impl Drop for Flood {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Opens TCP connections without a word, each from an address of its own.
+pub(crate) async fn strangers(count: u8, to: SocketAddr) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    for number in 0..count {
+        held.push(connect(Ipv4Addr::new(127, 0, 1, number), to).await.expect("it listens"));
+    }
+    held
+}
+
+async fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((from, 0))).expect("binds");
+    socket.connect(to).await
 }
 
 pub(crate) fn free_tcp_port() -> u16 {

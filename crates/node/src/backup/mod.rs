@@ -10,11 +10,13 @@ mod restore;
 mod take;
 #[cfg(test)]
 mod tests;
+mod wait;
 mod within;
 
 pub use file::{ReadError, WriteError, read, write_new, write_new_with_mode};
 pub use restore::{Known, RestoreError, Restored, restore};
 pub use take::{TakeError, take};
+pub(crate) use wait::signs_from;
 pub use within::outside;
 
 /// The names of schemes, for people.

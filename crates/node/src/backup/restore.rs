@@ -6,7 +6,8 @@
 
 use std::{
     error::Error,
-    fs, io,
+    fs,
+    io::{self, ErrorKind},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -21,7 +22,7 @@ use countersign_types::{NetworkId, NodePublicKey, RootKeys, RootKeysError, Schem
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::{WriteError, file::write_new, names, within::outside};
+use super::{WriteError, file::write_new, names, wait, within::outside};
 use crate::{ConfigError, NodeConfig, PassphraseError, clock, config::load_genesis, forbid_core_dumps};
 
 /// Where root keys that this network already has are looked for, beside the file that the operator names.
@@ -32,10 +33,28 @@ const ROOT_KEYS_FILE: &str = "root-keys.json";
 pub enum RestoreError {
     /// There is a database.
     #[error(
-        "{} holds a database already: nothing is restored over it. If it is whole, run it; it is newer than any backup. If it is \
-         not, move it away first", path.display()
+        "{} holds a database already: nothing is restored over it. If it is whole, run it, since what a node ran on last is newer than \
+         its backups. If it is not, move it away first", path.display()
     )]
     Database {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is a database that the node cannot sign with.
+    #[error(
+        "{} holds a database without key shares, as `countersign node join` makes it, and nothing is restored over it: move that folder \
+         away (the node must not run), and restore again", path.display()
+    )]
+    NoShares {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another restore was faster.
+    #[error(
+        "a database has appeared at {} meanwhile: something else restores or makes this node at the same time, and this restore has changed \
+         nothing", path.display()
+    )]
+    Overtaken {
         /// The folder.
         path: PathBuf,
     },
@@ -125,8 +144,19 @@ pub enum RestoreError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// There is no passphrase for the new database.
-    #[error(transparent)]
-    Passphrase(#[from] PassphraseError),
+    #[error(
+        "the node's own passphrase, under which the new database is sealed, cannot be had; it is not the backup's, which --passphrase-file \
+         gives. Put it into the file that `passphrase.file` in {} names (mode 0600); where that names none, set COUNTERSIGN_PASSPHRASE or the systemd credential \
+         countersign-passphrase", config_of(config, *from_backup)
+    )]
+    Passphrase {
+        /// The configuration file.
+        config: PathBuf,
+        /// Whether the configuration comes from the backup.
+        from_backup: bool,
+        /// What is wrong.
+        source: PassphraseError,
+    },
     /// The identity that is there is sealed under another passphrase.
     #[error(
         "the node's passphrase, under which the new database is sealed, does not open {}: give the passphrase that opens it; or, if that \
@@ -204,13 +234,17 @@ pub fn restore(
     kdf: KdfParameters,
 ) -> Result<Restored, RestoreError> {
     forbid_core_dumps();
-    let config =
-        if config_file.exists() { NodeConfig::load(config_file)? } else { brought(config_file, backup)? };
+    let is_there = config_file.exists();
+    let config = if is_there { NodeConfig::load(config_file)? } else { brought(config_file, backup)? };
     check_node(&config, backup, known)?;
     check_free(&config.database())?;
     check_owner(&config, backup)?;
     let compared_with = check_age(&config, backup, known.root_keys)?;
-    let passphrase = config.passphrase.read()?;
+    let passphrase = config.passphrase.read().map_err(|source| RestoreError::Passphrase {
+        config: config_file.into(),
+        from_backup: !is_there,
+        source,
+    })?;
     check_identity(&config, &passphrase)?;
 
     let signs_from_ms = place_database(&config, backup, &passphrase, kdf)?;
@@ -222,7 +256,7 @@ pub fn restore(
 }
 
 /// Makes the database under a name of its own, and gives it its name. Returns the time that it begins with.
-fn place_database(
+pub(super) fn place_database(
     config: &NodeConfig,
     backup: &Backup,
     passphrase: &SecretString,
@@ -234,11 +268,16 @@ fn place_database(
         .tempdir_in(&config.data)
         .map_err(|source| RestoreError::Io { path: config.data.clone(), source })?;
     let signs_from_ms = fill(staged.path(), backup, passphrase, kdf)?;
+    let failed = |source| RestoreError::Io { path: config.database(), source };
+    wait::note(staged.path(), signs_from_ms).map_err(failed)?;
     let database = config.database();
     // fails where the folder has got content since
-    fs::rename(staged.path(), &database)
-        .and_then(|()| sync_folder(&config.data))
-        .map_err(|source| RestoreError::Io { path: database, source })?;
+    match fs::rename(staged.path(), &database) {
+        Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
+            return Err(RestoreError::Overtaken { path: database });
+        }
+        renamed => renamed.and_then(|()| sync_folder(&config.data)).map_err(failed)?,
+    }
     Ok(signs_from_ms)
 }
 
@@ -295,7 +334,11 @@ fn check_node(config: &NodeConfig, backup: &Backup, known: Known<'_>) -> Result<
 fn check_free(database: &Path) -> Result<(), RestoreError> {
     match fs::read_dir(database).map(|mut entries| entries.next().is_some()) {
         Ok(false) => Ok(()),
-        Ok(true) => Err(RestoreError::Database { path: database.into() }),
+        // one that runs, or that nobody can look into, is not called worthless
+        Ok(true) => Err(match Store::has_shares(database) {
+            Ok(false) => RestoreError::NoShares { path: database.into() },
+            Ok(true) | Err(_) => RestoreError::Database { path: database.into() },
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(RestoreError::Io { path: database.into(), source }),
     }
@@ -396,6 +439,11 @@ fn fill(
     let begins = clock::system().saturating_add(MAX_SKEW_MS).max(backup.time_ms);
     store.put_time(begins).map_err(filling)?;
     Ok(begins)
+}
+
+/// The configuration that counts, for people.
+fn config_of(file: &Path, from_backup: bool) -> String {
+    if from_backup { "the backup's configuration".into() } else { file.display().to_string() }
 }
 
 fn filling(error: impl Error + Send + Sync + 'static) -> RestoreError {

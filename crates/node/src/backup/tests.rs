@@ -239,6 +239,60 @@ fn nothing_is_restored_over_a_database() {
 }
 
 #[test]
+fn a_database_without_key_shares_is_told_from_one_that_counts() {
+    let (folder, backup) = (Folder::new(), two_ceremonies());
+    fs::create_dir(folder.path("data")).expect("a folder");
+    let database = folder.path("data/db");
+    let joined = Store::create(&database, backup.network(), &backup.identity, &passphrase(), kdf());
+    let running = joined.expect("a new folder");
+    let error = folder.restore(&backup).expect_err("it is in use");
+    assert!(matches!(error, RestoreError::Database { .. }), "{error}");
+    drop(running);
+    let error = folder.restore(&backup).expect_err("there is a database");
+    assert!(matches!(error, RestoreError::NoShares { .. }), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("without key shares") && told.contains("restore again"), "{told}");
+    assert!(!told.contains("newer"), "{told}");
+    // what it says to do
+    fs::rename(&database, folder.path("data/aside")).expect("moved");
+    folder.restore(&backup).expect("nothing is in the way");
+}
+
+#[test]
+fn of_restores_at_the_same_time_one_wins_and_the_others_say_so() {
+    let (folder, backup) = (Folder::new(), two_ceremonies());
+    let parsed = crate::NodeConfig::parse(&folder.path("node.toml"), &backup.config);
+    let config = parsed.expect("a configuration");
+    // it was looked at before the other one came
+    fs::create_dir_all(config.database()).expect("a folder");
+    fs::write(config.database().join("header"), "x").expect("written");
+    let placed = super::restore::place_database(&config, &backup, &passphrase(), kdf());
+    let error = placed.expect_err("it is taken");
+    assert!(matches!(error, RestoreError::Overtaken { .. }), "{error}");
+    assert_eq!(fs::read_dir(folder.path("data")).expect("a folder").count(), 1, "something else is left");
+    fs::remove_dir_all(folder.path("data")).expect("removed");
+
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let restores = [(); 3].map(|()| scope.spawn(|| folder.restore(&backup)));
+        restores.map(|restore| restore.join().expect("no panic")).into_iter().collect()
+    });
+    let won = results.iter().filter(|result| result.is_ok()).count();
+    assert_eq!(won, 1, "{results:?}");
+    for error in results.into_iter().filter_map(Result::err) {
+        let is_named = matches!(error, RestoreError::Overtaken { .. } | RestoreError::Database { .. });
+        assert!(is_named, "{error:?}");
+    }
+    drop(folder.store(&backup));
+}
+
+#[test]
+fn a_restored_database_says_that_it_is_one() {
+    let (folder, backup) = (Folder::new(), two_ceremonies());
+    let restored = folder.restore(&backup).expect("an empty folder");
+    assert_eq!(signs_from(&restored.database), Some(restored.signs_from_ms));
+}
+
+#[test]
 fn another_node_or_network_is_refused_and_nothing_is_changed() {
     let (folder, own) = (Folder::new(), two_ceremonies());
     folder.restore(&own).expect("an empty folder");
@@ -316,7 +370,11 @@ fn without_the_nodes_passphrase_nothing_is_made() {
     let (folder, backup) = (Folder::new(), two_ceremonies());
     fs::remove_file(folder.path("passphrase")).expect("removed");
     let error = folder.restore(&backup).expect_err("no passphrase");
-    assert!(matches!(error, RestoreError::Passphrase(_)), "{error}");
+    assert!(matches!(error, RestoreError::Passphrase { from_backup: true, .. }), "{error}");
+    let told = error.to_string();
+    for part in ["the node's own passphrase", "it is not the backup's", "COUNTERSIGN_PASSPHRASE"] {
+        assert!(told.contains(part), "{told}");
+    }
     assert!(folder.names().is_empty(), "{:?}", folder.names());
 
     // one that does not open the identity that is there
@@ -364,6 +422,11 @@ async fn a_node_that_runs_is_not_backed_up() {
     let running = folder.store(&backup);
     let error = folder.take().await.expect_err("it is in use");
     assert!(matches!(error, TakeError::Running { .. }), "{error}");
+    let config = crate::NodeConfig::load(&folder.path("node.toml")).expect("a configuration");
+    let (other, _) = backup.peers.iter().next().expect("another member");
+    let error = crate::boots::readmit(&config, other).await.expect_err("it is in use");
+    assert!(matches!(error, crate::boots::ReadmitError::Running { .. }), "{error}");
+    assert!(error.to_string().contains("stop it"), "{error}");
     drop(running);
     folder.take().await.expect("it is free");
 }

@@ -1,6 +1,8 @@
 //! What may be wrong with a receipt: each thing that a check looks at has its own error, whose message names the field of the
 //! receipt's JSON and says what was expected there.
 
+use std::fmt;
+
 use countersign_agreement::{OwnMismatch, PackageError};
 use countersign_threshold::{AggregateError, RootError};
 use countersign_types::{
@@ -12,6 +14,9 @@ use crate::{
     TrustError,
     receipt::{RECEIPT_VERSION, ReadingError},
 };
+
+/// The most elements of a list that a message shows.
+const MAX_LISTED: usize = 8;
 
 /// What is wrong with a receipt. Where a message names a field of the receipt's JSON, its path stands between backticks.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +43,9 @@ pub enum CheckError {
         /// The receipt's.
         got: u64,
     },
-    /// The request is malformed, or a caller did not sign it.
-    #[error("the request does not count: {0}")]
-    Request(#[from] RequestError),
+    /// The request is malformed, or a caller did not sign it. What callers are told to do about it is not for who reads a receipt.
+    #[error("{}", of_request(.0))]
+    Request(RequestError),
     /// The terms are of another request.
     #[error(
         "the terms are of request {got} (`terms.request`), the receipt holds {expected} (the digest of `request.request`)"
@@ -78,7 +83,9 @@ pub enum CheckError {
     Manifest(#[from] ManifestError),
     /// The terms pin other chains than the manifest lists.
     #[error(
-        "the terms pin the chains {got:?} (`terms.pins`), the manifest lists {expected:?} (`manifest.chains`)"
+        "the terms pin the chains {} (`terms.pins`), the manifest lists {} (`manifest.chains`)",
+        few(got),
+        few(expected)
     )]
     Pins {
         /// The manifest's.
@@ -153,7 +160,9 @@ pub enum CheckError {
     },
     /// The votes are not those of the package's signers.
     #[error(
-        "the receipt holds the votes of members {got:?} (`signers`), the package asks {expected:?} (`package.signers`)"
+        "the receipt holds the votes of members {} (`signers`), the package asks {} (`package.signers`)",
+        few(got),
+        few(expected)
     )]
     Signers {
         /// The package's.
@@ -172,8 +181,9 @@ pub enum CheckError {
     /// Members voted for something else than the receipt says that the action returned: they lied, or somebody changed the receipt.
     /// The action, run again, tells which.
     #[error(
-        "members {members:?} signed votes for another outcome than the receipt's verdict: they lied or the receipt was changed, \
-         which the action tells when it is run again"
+        "members {} signed votes for another outcome than the receipt's verdict: they lied or the receipt was changed, \
+         which the action tells when it is run again",
+        few(members)
     )]
     Dissent {
         /// Who.
@@ -181,8 +191,10 @@ pub enum CheckError {
     },
     /// There are no signatures: whoever coordinated the session never said that there are.
     #[error(
-        "the receipt is incomplete: it holds the votes of members {votes:?} of {signers:?} (`signers`), and no signature \
-         (`signatures`); its coordinator never sent the rest"
+        "the receipt is incomplete: it holds the votes of members {} of {} (`signers`), and no signature (`signatures`); its \
+         coordinator never sent the rest",
+        few(votes),
+        few(signers)
     )]
     Incomplete {
         /// Whose votes there are.
@@ -255,4 +267,39 @@ pub enum VoteError {
     /// Its signature is wrong.
     #[error("`vote.signature` is not the member's: the member did not sign it")]
     Signature,
+}
+
+/// The first elements of a list, and how many there are where that is not all.
+fn few<T: fmt::Debug>(list: &[T]) -> String {
+    match list.get(..MAX_LISTED) {
+        Some(shown) if shown.len() < list.len() => {
+            let shown: Vec<String> = shown.iter().map(|one| format!("{one:?}")).collect();
+            format!("[{}, … {} in all]", shown.join(", "), list.len())
+        }
+        Some(_) | None => format!("{list:?}"),
+    }
+}
+
+fn of_request(error: &RequestError) -> String {
+    if let RequestError::Signature { index, caller, digest } = error {
+        return format!(
+            "the request (`request.request`) or its signature was changed: signature {index} (`request.signatures.{index}`) is not \
+             by {caller} over the request as it stands here, whose digest is {digest}"
+        );
+    }
+    format!("the request does not count: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_short_however_long_the_list() {
+        assert_eq!((few::<u64>(&[]), few(&[1, 2])), ("[]".to_owned(), "[1, 2]".to_owned()));
+        assert_eq!(few(&[7; MAX_LISTED]), format!("{:?}", [7; MAX_LISTED]));
+        assert_eq!(few(&vec![7; 1_000_000]), "[7, 7, 7, 7, 7, 7, 7, 7, … 1000000 in all]");
+        let pins = CheckError::Pins { expected: vec![u64::MAX; 100_000], got: vec![u64::MAX; 100_000] };
+        assert!(pins.to_string().len() < 600, "{pins}");
+    }
 }

@@ -15,6 +15,8 @@ mod rows;
 mod surplus;
 
 use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -27,6 +29,9 @@ use self::{
     rows::Rows,
 };
 
+/// The mode of the folder, and the bits that let others than its owner in.
+const PRIVATE_FOLDER: u32 = 0o700;
+const OTHERS: u32 = 0o077;
 /// The most receipts that are dropped in one go.
 const MAX_DROPPED: usize = 1024;
 /// How finely the keys of an action are told apart by what they have: by so many parts of all room. Keys that have less than one are
@@ -104,6 +109,14 @@ pub enum ReceiptsError {
         /// The format.
         got: u8,
     },
+    /// Its folder cannot be made, or kept from others.
+    #[error("the folder of receipts, {}, cannot be made, or not be closed to other users", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A row is missing, or is not what it must be.
     #[error(
         "the database of receipts is damaged, which was noticed while {operation}: stop the node, move the folder `receipts` away \
@@ -124,8 +137,9 @@ pub enum ReceiptsError {
 }
 
 impl Receipts {
-    /// Opens the database, or makes it.
+    /// Opens the database, or makes it. Its folder gets mode 0700: receipts are not sealed, and tell what was asked and read.
     pub fn open(path: &Path, bounds: ReceiptBounds) -> Result<Self, ReceiptsError> {
+        close(path).map_err(|source| ReceiptsError::Folder { path: path.to_owned(), source })?;
         let rows = Rows::open(path)?;
         check_format(&rows, path)?;
         let mut bytes = 0_u64;
@@ -312,6 +326,16 @@ impl Receipts {
     fn bytes(&self) -> MutexGuard<'_, u64> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes a folder for its owner only; one that is there and open to others, as earlier versions made it, is closed.
+fn close(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)?;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE_FOLDER))
 }
 
 /// An empty database is of this version; the first one wrote no format.

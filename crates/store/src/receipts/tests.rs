@@ -245,6 +245,26 @@ fn what_is_to_go_goes_in_bounded_steps() {
 }
 
 #[test]
+fn receipts_are_for_their_owner_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("receipts");
+    let mode = || fs::metadata(&path).expect("a folder").permissions().mode() & 0o777;
+    drop(opened(&folder, room_for(10), LONG_MS));
+    assert_eq!(mode(), 0o700, "new");
+    // as earlier versions made it
+    for open in [0o755, 0o777, 0o710] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(open)).expect("a mode");
+        drop(opened(&folder, room_for(10), LONG_MS));
+        assert_eq!(mode(), 0o700, "{open:o}");
+    }
+    let nowhere = folder.path().join("file");
+    fs::write(&nowhere, "").expect("written");
+    let bounds = ReceiptBounds { total_bytes: 1, keep_ms: 1 };
+    let error = Receipts::open(&nowhere.join("receipts"), bounds).expect_err("no place for it");
+    assert!(matches!(error, ReceiptsError::Folder { .. }), "{error}");
+}
+
+#[test]
 fn a_damaged_database_and_one_of_another_format_say_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("receipts");

@@ -62,7 +62,10 @@ fn a_missing_database_says_how_to_make_one() {
     for path in [folder.path().to_path_buf(), folder.path().join("none")] {
         let error = open(&path).expect_err("there is none");
         assert!(matches!(error, OpenError::Missing { .. }), "{error}");
-        assert!(error.to_string().contains("countersign node join"));
+        let told = error.to_string();
+        for way in ["countersign node join", "countersign node restore", "key shares"] {
+            assert!(told.contains(way), "{told}");
+        }
         assert!(matches!(Store::read_owner(&path), Err(OpenError::Missing { .. })));
     }
 }
@@ -138,10 +141,54 @@ fn a_database_is_open_once() {
     let store = create(&path);
     let error = open(&path).expect_err("it is open");
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
-    assert!(error.to_string().contains("in use by another process"));
+    let told = error.to_string();
+    assert!(told.contains("in use by another process") && told.contains("stop it first"), "{told}");
     assert_eq!(Store::read_owner(&path).expect("without the lock"), owner());
     drop(store);
     open(&path).expect("it was closed");
+}
+
+#[test]
+fn whether_there_are_key_shares_is_seen_without_a_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store");
+    let store = create(&path);
+    let error = Store::has_shares(&path).expect_err("it is open");
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    drop(store);
+    assert!(!Store::has_shares(&path).expect("readable"), "it has just joined");
+
+    let store = open(&path).expect("nobody else has it");
+    let before = store.generation().expect("known");
+    // in the log, and not in a table yet
+    store.put_pending_shares(&pending(1)).expect("writable");
+    drop(store);
+    assert!(Store::has_shares(&path).expect("readable"));
+    assert!(Store::has_shares(&path).expect("readable"));
+    assert_eq!(open(&path).expect("whole").generation().expect("known"), before + 1, "looking is no start");
+
+    let error = Store::has_shares(&folder.path().join("none")).expect_err("there is none");
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+    fs::remove_dir_all(path.join("rocksdb")).expect("removed");
+    Store::has_shares(&path).expect_err("nobody can tell");
+    assert!(!path.join("rocksdb").exists(), "one was made");
+}
+
+#[test]
+fn a_copy_of_the_header_that_is_not_whole_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store");
+    drop(create(&path));
+    assert!(Store::damaged_headers(&path).is_empty());
+    let whole = fs::read(path.join("header")).expect("readable");
+    fs::write(path.join("header"), &whole[..10]).expect("cut");
+    assert_eq!(Store::damaged_headers(&path), ["header"]);
+    assert_eq!(Store::read_owner(&path).expect("the other one will do"), owner());
+    // what mends it
+    fs::copy(path.join("header.copy"), path.join("header")).expect("copied");
+    assert!(Store::damaged_headers(&path).is_empty());
+    fs::remove_file(path.join("header.copy")).expect("removed");
+    assert_eq!(Store::damaged_headers(&path), ["header.copy"]);
 }
 
 #[test]

@@ -101,8 +101,9 @@ pub enum ManifestError {
         list: &'static str,
         /// The most that it may hold.
         most: usize,
-        /// How many it holds.
-        got: usize,
+        /// The first entry that is out of order or there twice, each host cut after 80 characters; how many it
+        /// holds, where those are too many.
+        got: String,
     },
     /// A host that is none.
     #[error("{got:?} is no host name: lower case, without scheme, port and path")]
@@ -163,14 +164,13 @@ pub enum ManifestError {
 impl Manifest {
     /// Checks names, order and limits.
     pub fn validate(&self) -> Result<(), ManifestError> {
-        let cut = |text: &str| text.chars().take(80).collect::<String>();
         let name_ok = (1..=MAX_NAME_BYTES).contains(&self.name.len())
             && self.name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if !name_ok {
             return Err(ManifestError::Name { got: cut(&self.name) });
         }
-        strictly_ascending("hosts", &self.hosts, MAX_HOSTS)?;
-        strictly_ascending("chains", &self.chains, MAX_CHAINS)?;
+        strictly_ascending("hosts", &self.hosts, MAX_HOSTS, |host| format!("{:?}", cut(host)))?;
+        strictly_ascending("chains", &self.chains, MAX_CHAINS, u64::to_string)?;
         if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
             return Err(ManifestError::Host { got: cut(host) });
         }
@@ -234,13 +234,26 @@ impl Manifest {
     }
 }
 
-fn strictly_ascending<T: Ord>(list: &'static str, items: &[T], most: usize) -> Result<(), ManifestError> {
-    let ordered = items.windows(2).all(|pair| pair[0] < pair[1]);
-    if ordered && items.len() <= most {
-        Ok(())
-    } else {
-        Err(ManifestError::List { list, most, got: items.len() })
+fn strictly_ascending<T: Ord>(
+    list: &'static str,
+    items: &[T],
+    most: usize,
+    shown: impl Fn(&T) -> String,
+) -> Result<(), ManifestError> {
+    if items.len() > most {
+        return Err(ManifestError::List { list, most, got: items.len().to_string() });
     }
+    let got = match items.windows(2).find(|pair| pair[0] >= pair[1]) {
+        None => return Ok(()),
+        Some(pair) if pair[0] == pair[1] => format!("{} twice", shown(&pair[1])),
+        Some(pair) => format!("{} behind {}", shown(&pair[1]), shown(&pair[0])),
+    };
+    Err(ManifestError::List { list, most, got })
+}
+
+/// What an error shows of a text.
+fn cut(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 fn is_host(text: &str) -> bool {
@@ -318,6 +331,33 @@ mod tests {
             change(&mut changed);
             assert!(changed.validate().is_err(), "change {index}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_list_is_named() {
+        let said = |change: fn(&mut Manifest)| {
+            let mut changed = manifest();
+            change(&mut changed);
+            changed.validate().expect_err("a wrong list").to_string()
+        };
+        assert_eq!(
+            said(|m| m.hosts.reverse()),
+            r#"hosts must be sorted and distinct, at most 16, got "a.example" behind "b.example""#
+        );
+        assert_eq!(
+            said(|m| m.hosts[1] = "a.example".into()),
+            r#"hosts must be sorted and distinct, at most 16, got "a.example" twice"#
+        );
+        assert_eq!(
+            said(|m| m.chains = vec![1, 10, 5, 2]),
+            "chains must be sorted and distinct, at most 8, got 5 behind 10"
+        );
+        assert_eq!(
+            said(|m| m.chains = (1..=9).collect()),
+            "chains must be sorted and distinct, at most 8, got 9"
+        );
+        let long = said(|m| m.hosts = vec!["\u{1b}".repeat(1000), String::new()]);
+        assert!(long.len() < 1000 && !long.contains('\u{1b}'), "{long}");
     }
 
     #[test]

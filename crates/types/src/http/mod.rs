@@ -31,6 +31,7 @@ pub const MAX_TEXT_BYTES: usize = 1024;
 
 /// A header of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     /// The name, in lower case.
     pub name: String,
@@ -40,6 +41,7 @@ pub struct Header {
 
 /// One field of a JSON body, and the rule by which the nodes agree on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Field {
     /// Where it is (RFC 6901).
     pub pointer: String,
@@ -154,6 +156,7 @@ impl Field {
 
 /// What a GET brought: all of it that an action can ever see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HttpResponse {
     /// The status.
     pub status: u16,
