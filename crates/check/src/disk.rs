@@ -74,8 +74,8 @@ fn parts(config: &NodeConfig) -> Vec<Part> {
         |what, folder: PathBuf, most| Part { what, most, used: size(&folder, MAX_DEPTH, &mut { MAX_FILES }) };
     let mut parts = vec![
         bounded("actions", config.database(), config.actions.total_bytes),
-        bounded("compiled actions", config.data.join("compiled"), config.actions.host.artefact_bytes),
-        bounded("receipts", config.data.join("receipts"), config.receipts.total_bytes),
+        bounded("compiled actions", config.compiled_folder(), config.actions.host.artefact_bytes),
+        bounded("receipts", config.receipts_folder(), config.receipts.total_bytes),
     ];
     if let Some(log) = config.debug.wire_log.as_ref().filter(|log| is_beside(log, &config.data)) {
         // the one that is written, and the one before it

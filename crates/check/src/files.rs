@@ -41,7 +41,7 @@ pub(crate) fn tasks(path: &Path, config: &NodeConfig) -> Vec<Task> {
     paths.push((Kind::Data, config.data.clone()));
     // of one that nobody else reaches the mode does not matter
     if is_open(&config.data) {
-        paths.push((Kind::Receipts, config.data.join("receipts")));
+        paths.push((Kind::Receipts, config.receipts_folder()));
     }
     let secret = |provider: &countersign_chain::ProviderConfig| provider.url.may_hold_credentials();
     if config.chains.iter().flat_map(|chain| &chain.providers).any(secret) {

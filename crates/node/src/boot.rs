@@ -168,7 +168,7 @@ pub async fn run(
     if let Some(root_keys) = store.root_keys()? {
         root_keys.verify(network, &membership.committee)?;
         add_roots(&store, &mut participant, &root_keys)?;
-        crate::driver::write_root_keys(&config.data.join("root-keys.json"), &root_keys);
+        crate::driver::write_root_keys(&config.root_keys_file(), &root_keys);
         status.set_root_keys(root_keys);
     }
     let journal = journal(&store, status.root_keys())?;
@@ -210,8 +210,7 @@ pub async fn run(
     ));
     let outside = Outside { chains: Arc::clone(&chains), egress };
     let (keeper, shown) =
-        receipts::start(&config.receipts, config.data.join("receipts"), &genesis, &membership, &clock)
-            .await?;
+        receipts::start(&config.receipts, config.receipts_folder(), &genesis, &membership, &clock).await?;
     let runs = Runs::new(me, Arc::clone(&library), host, outside, Arc::clone(&heads), inputs.clone());
     let driver = Driver::new(Parts {
         membership: Arc::clone(&membership),
@@ -227,7 +226,7 @@ pub async fn run(
         store,
         status: Arc::clone(&status),
         deadline_ms: config.api.deadline_ms.saturating_sub(ANSWER_MARGIN_MS).max(1),
-        root_keys_file: config.data.join("root-keys.json"),
+        root_keys_file: config.root_keys_file(),
         wire_log,
         keeper,
         caller_rates: config.api.caller_rate.map(Rates::new),
@@ -299,7 +298,7 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
 fn host(config: &NodeConfig, engine: Engine, compiler: Compiler, store: &Store) -> Result<Host, NodeError> {
     let key = ArtefactKey::new(*store.artefact_key());
     let host = &config.actions.host;
-    let artefacts = Artefacts::open(config.data.join("compiled"), key, &engine, host.artefact_bytes)?;
+    let artefacts = Artefacts::open(config.compiled_folder(), key, &engine, host.artefact_bytes)?;
     Ok(Host::new(host, engine, Compilation::Child(compiler), Some(artefacts))?)
 }
 

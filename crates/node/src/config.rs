@@ -256,6 +256,21 @@ impl NodeConfig {
     pub fn database(&self) -> PathBuf {
         self.data.join("db")
     }
+
+    /// Where the receipts lie.
+    pub fn receipts_folder(&self) -> PathBuf {
+        self.data.join("receipts")
+    }
+
+    /// Where the compiled actions lie.
+    pub fn compiled_folder(&self) -> PathBuf {
+        self.data.join("compiled")
+    }
+
+    /// Where the node writes the network's root keys, once it has them.
+    pub fn root_keys_file(&self) -> PathBuf {
+        self.data.join("root-keys.json")
+    }
 }
 
 fn default_identity() -> PathBuf {

@@ -137,7 +137,7 @@ pub fn join(
 /// for [`join`] to name.
 pub fn trace_of_use(folder: &Path) -> Option<PathBuf> {
     let config = NodeConfig::load(&folder.join(CONFIG_FILE)).ok()?;
-    let traces = ["root-keys.json", "receipts", "compiled"].map(|name| config.data.join(name));
+    let traces = [config.root_keys_file(), config.receipts_folder(), config.compiled_folder()];
     // a new node has no genesis either: joining puts it there
     traces.into_iter().chain([config.genesis]).find(|path| path.exists())
 }

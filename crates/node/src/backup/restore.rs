@@ -25,9 +25,6 @@ use zeroize::Zeroizing;
 use super::{WriteError, file::write_new, names, wait, within::outside};
 use crate::{ConfigError, NodeConfig, PassphraseError, clock, config::load_genesis, forbid_core_dumps};
 
-/// Where root keys that this network already has are looked for, beside the file that the operator names.
-const ROOT_KEYS_FILE: &str = "root-keys.json";
-
 /// Why a backup was not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -379,7 +376,7 @@ fn check_age(
     backup: &Backup,
     named: Option<&Path>,
 ) -> Result<Vec<PathBuf>, RestoreError> {
-    let own = config.data.join(ROOT_KEYS_FILE);
+    let own = config.root_keys_file();
     let own = own.exists().then_some(own.as_path());
     let committee = backup.genesis.committee().map_err(|error| RestoreError::Fill(error.into()))?;
     let mut compared_with = Vec::new();
